@@ -1,0 +1,49 @@
+# The two commands are `make book` and `make test`; everything happens in .venv and _build.
+PYTHON ?= python3
+PROFILE ?= quick
+BIN := .venv/bin
+
+export STYLELIB_PROFILE = $(PROFILE)
+# The environment in .venv decides, whatever else is set up in the shell.
+unexport PYTHONPATH
+
+.PHONY: book test lab bench clean requirements samples
+
+book: .venv/installed
+	$(BIN)/python tools/build_book.py
+
+test: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict stylelib
+	$(BIN)/mypy tools benchmarks
+	$(BIN)/pytest
+
+# The chapters open as notebooks: a double click on book/01-first-picture.md.
+lab: .venv/installed
+	JUPYTER_CONFIG_DIR=.venv/etc/jupyter $(BIN)/jupytext-config set-default-viewer myst markdown
+	JUPYTER_CONFIG_DIR=.venv/etc/jupyter $(BIN)/jupyter lab --notebook-dir=book
+
+bench: .venv/installed
+	$(BIN)/python benchmarks/step.py
+
+clean:
+	rm -rf .venv _build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+# Pin anew what everything is built and tested with.
+requirements: .venv/installed
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade \
+	    --custom-compile-command "make requirements" --output-file requirements.txt pyproject.toml
+
+# Draw the style pictures of the package again, then measure the activation scales on them.
+samples: .venv/installed
+	$(BIN)/python tools/draw_samples.py stylelib/samples
+	$(BIN)/python tools/measure_scales.py stylelib/vgg19_activations.json
+
+.venv/installed: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@

@@ -1,0 +1,119 @@
+"""The command line: `python -m stylelib transfer CONTENT STYLE -o OUT` and `python -m stylelib samples DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from stylelib import DivergenceError, LossWeights, StylelibError, save_image, transfer, vgg19
+from stylelib._version import __version__
+from stylelib.callbacks import IntermediateSaver, ProgressBar, all_of
+from stylelib.images import check_output
+from stylelib.optimization import Callback
+from stylelib.samples import write
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _size(text: str) -> int | tuple[int, int]:
+    """A shorter side, "300", or a height and width, "300x450"."""
+    sides = [int(side) for side in text.lower().split("x")]
+    if len(sides) not in (1, 2):
+        raise ValueError
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults: dict[str, Any] = {
+        name: parameter.default for name, parameter in inspect.signature(transfer).parameters.items()
+    }
+    parser = _Parser(prog="stylelib", description="Neural style transfer, from the book Painting with Gradients.")
+    parser.add_argument("--version", action="version", version=f"stylelib {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    paint = commands.add_parser(
+        "transfer",
+        help="paint one picture in the style of another",
+        description="Paint the content of one picture in the style of another. Ctrl-C saves what there is.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    paint.add_argument("content", type=Path, help="the picture whose things are to be recognised")
+    paint.add_argument("style", type=Path, help="the picture whose colours and strokes are to be taken")
+    paint.add_argument("-o", "--output", type=Path, required=True, help="the picture to write (.png, .jpg, ...)")
+    paint.add_argument("--size", type=_size, default=defaults["image_shape"], help="shorter side, or HEIGHTxWIDTH")
+    paint.add_argument("--steps", type=int, default=defaults["num_epochs"], help="number of steps")
+    paint.add_argument("--lr", type=float, default=defaults["lr"], help="Adam's learning rate at the start")
+    for name, value in LossWeights()._asdict().items():
+        paint.add_argument(f"--{name}-weight", type=float, default=value, help=f"factor of the {name} loss")
+    paint.add_argument("--init", default=defaults["init"], help="start from content, style, noise or a picture's path")
+    paint.add_argument("--seed", type=int, default=defaults["seed"], help="of the noise, with --init noise")
+    paint.add_argument("--scales", type=int, default=defaults["scales"], help="sizes to work through, small to large")
+    paint.add_argument("--clamp", action="store_true", help="keep pixels within the visible range")
+    paint.add_argument(
+        "--precision", choices=["auto", "float32", "bfloat16"], default=defaults["precision"], help="of the network"
+    )
+    paint.add_argument("--device", default=None, help="cpu or cuda; by default a GPU where there is one")
+    paint.add_argument("--weights", default="embedded", help="embedded, torchvision or a file of VGG-19 weights")
+    paint.add_argument("--save-every", type=int, metavar="N", help="also save every Nth step, in OUTPUT's folder")
+
+    copy = commands.add_parser("samples", help="write the sample pictures into a folder")
+    copy.add_argument("folder", type=Path)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, or 2 for bad input, or 1 where the loss diverged."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "samples":
+            files = write(options.folder)
+            print(f"{len(files)} files in {options.folder}")  # noqa: T201
+        else:
+            _transfer(options)
+    except DivergenceError as error:
+        save_image(error.picture, options.output)
+        print(f"stylelib: {error}; saved as {options.output}", file=sys.stderr)  # noqa: T201
+        return 1
+    except StylelibError as error:
+        print(f"stylelib: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+def _transfer(options: argparse.Namespace) -> None:
+    check_output(options.output)  # before the work, not after it
+    callback: Callback = ProgressBar(options.steps)
+    if options.save_every is not None:
+        callback = all_of(callback, IntermediateSaver(options.output.parent, options.save_every))
+    result = transfer(
+        options.content,
+        options.style,
+        image_shape=options.size,
+        num_epochs=options.steps,
+        lr=options.lr,
+        weights=LossWeights(options.content_weight, options.style_weight, options.tv_weight),
+        init=options.init,
+        seed=options.seed,
+        scales=options.scales,
+        clamp=options.clamp,
+        precision=options.precision,
+        device=options.device,
+        net=vgg19(options.weights),
+        callback=callback,
+    )
+    result.save(options.output)
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in result.gradient_shares.items())
+    print(f"{options.output}: {len(result.history)} steps; share of the gradient: {shares}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Ready-made callbacks for `optimize`, `train` and `transfer`: a progress bar, a saver of intermediates (chapter 7)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from stylelib.errors import InputError
+from stylelib.images import save_image
+from stylelib.optimization import Callback, Step
+
+__all__ = ["IntermediateSaver", "ProgressBar", "all_of"]
+
+
+def all_of(*callbacks: Callback) -> Callback:
+    """One callback that calls each of `callbacks` in turn, and asks to stop as soon as all are called if any did."""
+
+    def callback(step: Step) -> bool:
+        return any([bool(each(step)) for each in callbacks])  # a list: every callback runs
+
+    return callback
+
+
+class ProgressBar:
+    """A bar with the loss beside it, on the terminal or in a notebook.
+
+    Args:
+        num_epochs: how many steps the bar is long.
+
+    Example:
+        >>> from stylelib import samples, transfer
+        >>> bar = ProgressBar(5)
+        >>> result = transfer(
+        ...     samples.load("coffee"), samples.load("mosaic"), image_shape=32, num_epochs=5, callback=bar
+        ... )
+    """
+
+    def __init__(self, num_epochs: int) -> None:
+        self.bar = tqdm(total=num_epochs, unit="step")
+
+    def __call__(self, step: Step) -> None:
+        """Move the bar on."""
+        self.bar.set_postfix({name: f"{loss:.3g}" for name, loss in step.losses.items()}, refresh=False)
+        self.bar.update(step.step - self.bar.n)
+        if step.step == self.bar.total:
+            self.bar.close()
+
+
+class IntermediateSaver:
+    """Saves the picture every so many steps, as folder/step-0010.png.
+
+    Args:
+        folder: is made where it is missing.
+        every: 10 saves the pictures that steps 10, 20, 30 ... started from.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], every: int = 10) -> None:
+        if type(every) is not int or every < 1:
+            raise InputError(f"every is a whole number of steps, 1 or more, not {every!r}")
+        self.folder = Path(folder)
+        self.every = every
+
+    def __call__(self, step: Step) -> None:
+        """Save the picture, if it is its turn."""
+        if step.step % self.every == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            save_image(step.picture, self.folder / f"step-{step.step:04}.png")

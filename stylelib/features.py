@@ -1,0 +1,198 @@
+"""What a picture looks like to a network: features at chosen layers (chapter 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from stylelib.errors import InputError
+from stylelib.images import preprocess
+from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer, layer_index
+
+__all__ = ["FeatureExtractor", "Precision", "extract_features", "get_contents", "get_styles", "resolve_precision"]
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+class FeatureExtractor(nn.Module):
+    """Runs a picture through a network once, no deeper than needed, and keeps what the chosen layers gave.
+
+    Args:
+        net: a network as `vgg19` returns it.
+        content_layers: the layers to return as contents, by number or name, in this order.
+        style_layers: the layers to return as styles, likewise.
+        precision: the arithmetic of the network: "float32", "bfloat16" (by `torch.autocast`), or "auto": bfloat16
+            where the processor or GPU has it in hardware. Features are always returned in the picture's own dtype.
+        after_inplace_relu: return what the original recipe got from torchvision's network, whose in-place ReLUs
+            overwrite the output of the convolution before them: the features after the ReLU, except at the deepest
+            layer, which no ReLU follows. It is there to show the trap; leave it off.
+
+    Raises:
+        InputError: the network has no such layer.
+    """
+
+    def __init__(
+        self,
+        net: nn.Sequential,
+        content_layers: Sequence[Layer] = CONTENT_LAYERS,
+        style_layers: Sequence[Layer] = STYLE_LAYERS,
+        *,
+        precision: Precision = "float32",
+        after_inplace_relu: bool = False,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.precision = precision
+        resolve_precision(precision, torch.device("cpu"))  # an unknown name fails here, not at the first picture
+        self.content_taps = [layer_index(net, layer) for layer in content_layers]
+        self.style_taps = [layer_index(net, layer) for layer in style_layers]
+        self.deepest = max(self.content_taps + self.style_taps, default=-1)
+        if after_inplace_relu:
+            self.content_taps = [self._overwritten_by(tap) for tap in self.content_taps]
+            self.style_taps = [self._overwritten_by(tap) for tap in self.style_taps]
+        pools = [layer for layer in list(net)[: self.deepest + 1] if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d)]
+        self.smallest_side = 2 ** len(pools)
+
+    def _overwritten_by(self, tap: int) -> int:
+        return tap + 1 if tap < self.deepest and isinstance(self.net[tap + 1], nn.ReLU) else tap
+
+    def forward(self, X: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """The features of a batch of pictures.
+
+        Args:
+            X: normalised pictures of shape (N, 3, H, W).
+
+        Returns:
+            (contents, styles): a list of (N, C, H', W') tensors for each of the two lists of layers.
+
+        Raises:
+            InputError: another shape, or pictures too small for the deepest layer.
+        """
+        if X.ndim != 4 or X.shape[1] != 3 or not X.is_floating_point():
+            raise InputError(f"X has the shape (N, 3, H, W) in floating point, not {tuple(X.shape)} {X.dtype}")
+        if min(X.shape[2:]) < self.smallest_side:
+            height, width = X.shape[2:]
+            raise InputError(
+                f"a picture of {height} x {width} pixels is too small for layer {self.deepest}: "
+                f"each side needs {self.smallest_side} or more"
+            )
+        wanted = {*self.content_taps, *self.style_taps}
+        features: dict[int, Tensor] = {}
+        half = resolve_precision(self.precision, X.device) is torch.bfloat16
+        with torch.autocast(X.device.type, torch.bfloat16, enabled=half):
+            Y = X
+            for index in range(self.deepest + 1):
+                Y = self.net[index](Y)
+                if index in wanted:
+                    features[index] = Y.to(X.dtype)
+        return [features[tap] for tap in self.content_taps], [features[tap] for tap in self.style_taps]
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """The dtype that "auto", "float32" or "bfloat16" means on a device.
+
+    Raises:
+        InputError: another word.
+    """
+    if precision == "float32":
+        return torch.float32
+    if precision == "bfloat16":
+        return torch.bfloat16
+    if precision != "auto":
+        raise InputError(f"precision is 'auto', 'float32' or 'bfloat16', not {precision!r}")
+    if device.type == "cuda":
+        in_hardware = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        in_hardware = any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    else:
+        in_hardware = False
+    return torch.bfloat16 if in_hardware else torch.float32
+
+
+def extract_features(
+    X: Tensor,
+    net: nn.Sequential,
+    content_layers: Sequence[Layer] = CONTENT_LAYERS,
+    style_layers: Sequence[Layer] = STYLE_LAYERS,
+    *,
+    after_inplace_relu: bool = False,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The content and style features of a picture, in one pass (see `FeatureExtractor`).
+
+    Args:
+        X: normalised pictures of shape (N, 3, H, W).
+        net: the network, as `vgg19` returns it.
+        content_layers: layers by number or name.
+        style_layers: likewise.
+        after_inplace_relu: reproduce what torchvision's in-place ReLUs leave behind.
+
+    Returns:
+        (contents, styles): one tensor of shape (N, C, H', W') a layer.
+
+    Example:
+        >>> import torch
+        >>> from stylelib import extract_features, vgg19
+        >>> contents, styles = extract_features(torch.zeros(1, 3, 64, 96), vgg19())
+        >>> [tuple(Y.shape) for Y in styles][:2]
+        [(1, 64, 64, 96), (1, 128, 32, 48)]
+    """
+    extractor = FeatureExtractor(net, content_layers, style_layers, after_inplace_relu=after_inplace_relu)
+    contents, styles = extractor(X)
+    return contents, styles
+
+
+def get_contents(
+    image: Image.Image,
+    image_shape: int | tuple[int, int],
+    net: nn.Sequential,
+    device: torch.device | str | None = None,
+    *,
+    content_layers: Sequence[Layer] = CONTENT_LAYERS,
+) -> tuple[Tensor, list[Tensor]]:
+    """The preprocessed content picture and its content features, to be matched; no gradient flows through them.
+
+    Args:
+        image: a PIL image.
+        image_shape: (H, W), or the shorter side.
+        net: the network; it is moved to `device`.
+        device: where to compute; None is the network's own device.
+        content_layers: layers by number or name.
+
+    Returns:
+        (content_X, contents_Y): (1, 3, H, W), normalised, and one feature tensor a layer.
+    """
+    content_X = _to_device(preprocess(image, image_shape), net, device)
+    with torch.no_grad():
+        contents_Y, _ = extract_features(content_X, net, content_layers, ())
+    return content_X, contents_Y
+
+
+def get_styles(
+    image: Image.Image,
+    image_shape: int | tuple[int, int],
+    net: nn.Sequential,
+    device: torch.device | str | None = None,
+    *,
+    style_layers: Sequence[Layer] = STYLE_LAYERS,
+) -> tuple[Tensor, list[Tensor]]:
+    """The preprocessed style picture and its style features; see `get_contents`.
+
+    Returns:
+        (style_X, styles_Y): (1, 3, H, W), normalised, and one feature tensor a layer.
+    """
+    style_X = _to_device(preprocess(image, image_shape), net, device)
+    with torch.no_grad():
+        _, styles_Y = extract_features(style_X, net, (), style_layers)
+    return style_X, styles_Y
+
+
+def _to_device(X: Tensor, net: nn.Sequential, device: torch.device | str | None) -> Tensor:
+    if device is None:
+        return X.to(next(net.parameters()).device)
+    net.to(device)
+    return X.to(device)

@@ -1,0 +1,254 @@
+"""Pictures in, pictures out: files, PIL images and the normalised tensors a network reads (chapter 2).
+
+Two units are used in this library, and never mixed: a *PIL image* has grey levels 0..255, and a *normalised tensor*
+has the shape (1, 3, H, W) with values about -2.1..2.6, what `preprocess` makes of it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from stylelib.errors import FileError, InputError
+
+__all__ = ["IMAGE_MEAN", "IMAGE_STD", "ImageSource", "load_image", "postprocess", "preprocess", "save_image"]
+
+IMAGE_MEAN = torch.tensor([0.485, 0.456, 0.406])
+"""Mean of each channel (R, G, B) over ImageNet, pixels in 0..1."""
+IMAGE_STD = torch.tensor([0.229, 0.224, 0.225])
+"""Standard deviation of each channel (R, G, B) over ImageNet, pixels in 0..1."""
+
+MAX_PIXELS = 89_478_485
+"""Pictures with more pixels are refused: a small file can unpack to gigabytes. Pillow's own limit of caution."""
+
+ImageSource = str | os.PathLike[str] | bytes | BinaryIO | Image.Image
+
+
+def load_image(source: ImageSource) -> Image.Image:
+    """Read a picture as RGB, the way a person would see it.
+
+    The camera's orientation (EXIF) is applied; palette, greyscale (8 and 16 bit), CMYK and transparent pictures become
+    RGB, transparency over white. Of an animation the first frame is taken. Colour profiles are not applied.
+
+    Args:
+        source: a path, the bytes of a file, a file opened in binary mode, or a PIL image (which is not changed).
+
+    Returns:
+        A new RGB image of 8 bits a channel.
+
+    Raises:
+        FileError: the file is missing, empty, truncated, no picture, a directory, or unpacks to over `MAX_PIXELS`.
+        InputError: the source is of no known kind, or its pixels have no range one could guess (32-bit modes).
+
+    Example:
+        >>> from stylelib import load_image, samples
+        >>> load_image(samples.path("chelsea")).size
+        (451, 300)
+    """
+    if isinstance(source, Image.Image):
+        if 0 in source.size:
+            raise InputError(f"the image has no pixels: its size is {source.size[0]} x {source.size[1]}")
+        return _to_rgb(source)
+    stream, name = _open_source(source)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(stream)
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            image.load()
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise FileError(f"{name} unpacks to more than {MAX_PIXELS:,} pixels; make it smaller first") from error
+        except UnidentifiedImageError as error:
+            raise FileError(f"{name} is not a picture of any format Pillow knows") from error
+        except Exception as error:  # on a broken file Pillow's decoders raise almost anything
+            raise FileError(f"{name} is damaged or cut short: {error}") from error
+    return _to_rgb(image)
+
+
+def _open_source(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[BinaryIO, str]:
+    """The content of `source` as a seekable stream, and what to call it in an error."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        data, name = bytes(source), "the given data"
+    elif isinstance(source, str | os.PathLike):
+        path = Path(source)
+        name = f"'{path}'"
+        if path.is_dir():
+            raise FileError(f"{name} is a directory, not a picture")
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise FileError(f"there is no file {name}") from None
+        except (OSError, ValueError) as error:
+            raise FileError(f"cannot read {name}: {error}") from error
+    elif hasattr(source, "read"):
+        data, name = source.read(), f"'{getattr(source, 'name', 'the given file')}'"
+        if not isinstance(data, bytes):
+            raise InputError(f"{name} was opened as text; open it in binary mode, 'rb'")
+    else:
+        raise InputError(f"a picture is a path, bytes, a binary file or a PIL image, not {type(source).__name__}")
+    if not data:
+        raise FileError(f"{name} is empty (0 bytes)")
+    return io.BytesIO(data), name
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16") or upright.mode == "I":
+        levels = np.asarray(upright).astype(np.int64)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise InputError(f"grey levels {levels.min()}..{levels.max()} are outside 0..65535; scale them first")
+        return Image.fromarray(((levels + 128) // 257).astype(np.uint8)).convert("RGB")
+    if upright.mode == "F":
+        raise InputError("a 32-bit float image (mode 'F') has no agreed range; convert it to 8 bits first")
+    if upright.has_transparency_data:
+        opaque = Image.new("RGBA", upright.size, "white")
+        opaque.alpha_composite(upright.convert("RGBA"))
+        return opaque.convert("RGB")
+    return upright.convert("RGB")  # a copy, also where the mode is RGB already
+
+
+def save_image(image: Image.Image | Tensor, path: str | os.PathLike[str], *, quality: int = 95) -> Path:
+    """Write a picture to a file, whole or not at all.
+
+    Args:
+        image: a PIL image, or a normalised tensor of shape (1, 3, H, W) or (3, H, W).
+        path: the file; its ending (.png, .jpg, .webp, ...) chooses the format. An existing file is replaced.
+        quality: for the formats that lose detail, 1..100.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        InputError: the ending names no format that Pillow writes, or the tensor is no picture.
+        FileError: the folder is missing or cannot be written to.
+    """
+    picture_format = check_output(path)
+    picture = postprocess(image) if isinstance(image, Tensor) else image
+    if picture_format == "JPEG" and picture.mode != "RGB":
+        picture = load_image(picture)
+    buffer = io.BytesIO()
+    try:
+        picture.save(buffer, picture_format, quality=quality)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"cannot write a {picture.mode} image of {picture.size} as {picture_format}: {error}"
+        ) from error
+    return write_whole(Path(path), buffer.getvalue())
+
+
+def check_output(path: str | os.PathLike[str]) -> str:
+    """The format that a picture's name asks for; an error now, where writing it later would fail.
+
+    Raises:
+        InputError: the ending names no format that Pillow writes.
+        FileError: there is no such folder, it cannot be written to, or the name is that of a folder.
+    """
+    target = Path(path)
+    Image.init()
+    picture_format = Image.EXTENSION.get(target.suffix.lower(), "")
+    if picture_format not in Image.SAVE:
+        raise InputError(f"cannot write '{target.name}': end the name in .png, .jpg or .webp")
+    if target.is_dir():
+        raise FileError(f"'{target}' is a directory; give the name of a file in it")
+    if not target.parent.is_dir():
+        raise FileError(f"cannot write '{target}': there is no folder '{target.parent}'")
+    if not os.access(target.parent, os.W_OK):
+        raise FileError(f"cannot write '{target}': the folder '{target.parent}' is not yours to write to")
+    return picture_format
+
+
+def write_whole(path: Path, data: bytes) -> Path:
+    """Write `data` to `path` so that at no time a part of it, or nothing, stands there in place of an older file."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise FileError(f"'{path}' is a directory; give the name of a file in it")
+    temporary = ""
+    try:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as stream:
+            temporary = stream.name
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except OSError as error:
+        raise FileError(f"cannot write '{path}': {error.strerror or error}") from error
+    finally:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)  # there is no way to read it but to set it
+    os.umask(mask)
+    return mask
+
+
+def preprocess(image: Image.Image, image_shape: int | tuple[int, int]) -> Tensor:
+    """Resize a picture and make of it what a network trained on ImageNet expects.
+
+    Pixels are scaled to 0..1, then each channel is normalised: (pixel - IMAGE_MEAN) / IMAGE_STD.
+
+    Args:
+        image: a PIL image.
+        image_shape: (H, W) in pixels, which may change the aspect ratio, or one number: the length of the shorter
+            side, the aspect ratio kept.
+
+    Returns:
+        A float32 tensor of shape (1, 3, H, W), normalised.
+
+    Raises:
+        InputError: `image_shape` is neither a positive whole number nor two of them.
+
+    Source: the recipe of Zhang et al., Dive into Deep Learning, section "Neural Style Transfer".
+    """
+    height, width = _target_shape(image, image_shape)
+    resized = load_image(image).resize((width, height), Image.Resampling.BILINEAR)
+    pixels = torch.from_numpy(np.array(resized)).float() / 255  # (H, W, 3)
+    return ((pixels - IMAGE_MEAN) / IMAGE_STD).permute(2, 0, 1)[None].contiguous()  # (1, 3, H, W)
+
+
+def _target_shape(image: Image.Image, image_shape: int | tuple[int, int]) -> tuple[int, int]:
+    sides = (image_shape,) if isinstance(image_shape, int) else tuple(image_shape)
+    if len(sides) not in (1, 2) or not all(type(side) is int and side > 0 for side in sides):
+        raise InputError(f"image_shape is (height, width) in pixels, or the shorter side alone; got {image_shape!r}")
+    if len(sides) == 2:
+        height, width = sides
+    else:
+        scale = sides[0] / min(image.size)
+        height, width = max(1, round(image.height * scale)), max(1, round(image.width * scale))
+    if height * width > MAX_PIXELS:
+        raise InputError(f"image_shape {image_shape!r} asks for {height} x {width}, over {MAX_PIXELS:,} pixels")
+    return height, width
+
+
+def postprocess(X: Tensor) -> Image.Image:
+    """Make a PIL image of a normalised tensor: the inverse of `preprocess`, its resizing apart.
+
+    Values outside the visible range are clamped. Grey levels are rounded to the nearest (the recipe truncates them, and
+    so loses up to one level), which makes the round trip exact.
+
+    Args:
+        X: a normalised tensor of shape (1, 3, H, W) or (3, H, W).
+
+    Raises:
+        InputError: another shape, or values that are not finite.
+    """
+    picture = X.detach()[0] if X.ndim == 4 and X.shape[0] == 1 else X.detach()
+    if picture.ndim != 3 or picture.shape[0] != 3 or 0 in picture.shape:
+        raise InputError(f"a picture has the shape (1, 3, H, W) or (3, H, W), not {tuple(X.shape)}")
+    if not bool(torch.isfinite(picture).all()):
+        raise InputError("the picture has values that are not finite (nan or inf)")
+    pixels = picture.float().cpu().permute(1, 2, 0) * IMAGE_STD + IMAGE_MEAN  # (H, W, 3)
+    return Image.fromarray((pixels.clamp(0, 1) * 255).round().to(torch.uint8).numpy())

@@ -1,0 +1,167 @@
+"""The three losses of style transfer: content, style and total variation (chapters 4, 5 and 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from stylelib.errors import InputError
+
+__all__ = ["LossWeights", "Losses", "compute_loss", "content_loss", "gram", "style_loss", "tv_loss"]
+
+
+class LossWeights(NamedTuple):
+    """What each loss is multiplied by. The defaults are those in force in the recipe.
+
+    The recipe writes a style weight of 10 * 1e3, and its `10 * styles_l` repeats the list of losses ten times; the sum is
+    that of a weight of 1e4 on each layer's loss.
+    """
+
+    content: float = 1.0
+    style: float = 1e4
+    tv: float = 10.0
+
+
+class Losses(NamedTuple):
+    """The weighted losses of one picture, each a tensor with no axes."""
+
+    contents_l: list[Tensor]
+    styles_l: list[Tensor]
+    tv_l: Tensor
+    l: Tensor  # noqa: E741  the recipe's name for the total
+
+
+def content_loss(Y_hat: Tensor, Y: Tensor) -> Tensor:
+    """Mean squared difference of features: mean((Y_hat - Y)^2).
+
+    Args:
+        Y_hat: features of the picture that is being made, (N, C, H, W).
+        Y: the features it should have, of the same shape; no gradient flows into them.
+
+    Source: Gatys et al. (2016), equation 1, which has half the sum in place of the mean.
+
+    Example:
+        >>> import torch
+        >>> content_loss(torch.ones(1, 2, 3, 4), torch.zeros(1, 2, 3, 4))
+        tensor(1.)
+    """
+    _check_features(Y_hat)
+    if Y_hat.shape != Y.shape:
+        raise InputError(f"Y_hat has the shape {tuple(Y_hat.shape)} and Y has {tuple(Y.shape)}; they must be the same")
+    return ((Y_hat - Y.detach()) ** 2).mean()
+
+
+def gram(X: Tensor) -> Tensor:
+    """Gram matrix of the channels, one for each picture of a batch: F F^T / (C M), F the C x M matrix of features.
+
+    Args:
+        X: features of shape (N, C, H, W); M = H * W.
+
+    Returns:
+        (N, C, C), symmetric.
+
+    Source: Gatys et al. (2016), equation 3, where F F^T is not divided by anything. The division makes matrices of
+    layers and pictures of different sizes comparable.
+
+    Example:
+        >>> import torch
+        >>> gram(torch.ones(1, 2, 3, 4))
+        tensor([[[0.5000, 0.5000],
+                 [0.5000, 0.5000]]])
+    """
+    _check_features(X)
+    F = X.flatten(2)  # (N, C, M)
+    product: Tensor = _GramProduct.apply(F)  # F F^T, (N, C, C)
+    return product / (F.shape[1] * F.shape[2])
+
+
+class _GramProduct(torch.autograd.Function):
+    """F F^T, whose gradient (D + D^T) F takes one matrix product where automatic differentiation makes two."""
+
+    @staticmethod
+    def forward(ctx: Any, F: Tensor) -> Tensor:
+        ctx.save_for_backward(F)
+        return F @ F.mT
+
+    @staticmethod
+    def backward(ctx: Any, D: Tensor) -> Tensor:
+        F: Tensor = ctx.saved_tensors[0]
+        return (D + D.mT) @ F
+
+
+def style_loss(Y_hat: Tensor, gram_Y: Tensor) -> Tensor:
+    """Mean squared difference of Gram matrices: mean((gram(Y_hat) - gram_Y)^2).
+
+    Args:
+        Y_hat: features of the picture that is being made, (N, C, H, W).
+        gram_Y: the Gram matrix to reach, (N, C, C) or (1, C, C); no gradient flows into it.
+
+    Source: Gatys et al. (2016), equation 4, which has the factor 1 / (4 C^2 M^2) on matrices that are not normalised.
+    """
+    _check_features(Y_hat)
+    N, C = Y_hat.shape[:2]
+    if gram_Y.shape not in ((N, C, C), (1, C, C)):
+        raise InputError(f"gram_Y has the shape {tuple(gram_Y.shape)}; these features need ({N}, {C}, {C})")
+    return ((gram(Y_hat) - gram_Y.detach()) ** 2).mean()
+
+
+def tv_loss(Y_hat: Tensor) -> Tensor:
+    """Total variation: half the mean absolute difference of vertical, plus half that of horizontal, neighbours.
+
+    Args:
+        Y_hat: pictures of shape (N, C, H, W), at least 2 x 2 pixels.
+
+    Source: Rudin, Osher and Fatemi (1992), in the anisotropic form of the recipe: absolute differences along each axis,
+    each averaged over its own number of pairs.
+
+    Example:
+        >>> import torch
+        >>> tv_loss(torch.tensor([[[[0., 1.], [0., 1.]]]]))
+        tensor(0.5000)
+    """
+    if Y_hat.ndim != 4 or min(Y_hat.shape[2:]) < 2:
+        raise InputError(f"total variation needs pictures (N, C, H, W) of 2 x 2 or more, not {tuple(Y_hat.shape)}")
+    vertical = (Y_hat[:, :, 1:, :] - Y_hat[:, :, :-1, :]).abs().mean()
+    horizontal = (Y_hat[:, :, :, 1:] - Y_hat[:, :, :, :-1]).abs().mean()
+    return 0.5 * (vertical + horizontal)
+
+
+def compute_loss(
+    X: Tensor,
+    contents_Y_hat: Sequence[Tensor],
+    styles_Y_hat: Sequence[Tensor],
+    contents_Y: Sequence[Tensor],
+    styles_Y_gram: Sequence[Tensor],
+    *,
+    weights: LossWeights = LossWeights(),
+) -> Losses:
+    """All the losses of a picture, weighted, and their sum.
+
+    Args:
+        X: the picture, (N, 3, H, W), normalised.
+        contents_Y_hat: its content features, one tensor a layer.
+        styles_Y_hat: its style features.
+        contents_Y: the content features it should have.
+        styles_Y_gram: the Gram matrices it should have.
+        weights: a factor for each kind of loss.
+
+    Returns:
+        (contents_l, styles_l, tv_l, l): a weighted loss for each layer, for each layer, for the picture, and the total.
+    """
+    if len(contents_Y_hat) != len(contents_Y) or len(styles_Y_hat) != len(styles_Y_gram):
+        raise InputError(
+            f"{len(contents_Y_hat)} content and {len(styles_Y_hat)} style layers are to be compared with "
+            f"{len(contents_Y)} and {len(styles_Y_gram)}; the numbers must agree"
+        )
+    contents_l = [weights.content * content_loss(Y_hat, Y) for Y_hat, Y in zip(contents_Y_hat, contents_Y, strict=True)]
+    styles_l = [weights.style * style_loss(Y_hat, G) for Y_hat, G in zip(styles_Y_hat, styles_Y_gram, strict=True)]
+    tv_l = weights.tv * tv_loss(X)
+    return Losses(contents_l, styles_l, tv_l, torch.stack([*contents_l, *styles_l, tv_l]).sum())
+
+
+def _check_features(Y: Tensor) -> None:
+    if Y.ndim != 4 or 0 in Y.shape:
+        raise InputError(f"features have the shape (N, C, H, W), none of them 0, not {tuple(Y.shape)}")

@@ -1,0 +1,110 @@
+"""Pictures that ship with the library: four photographs and four style pictures, free to use (chapter 1).
+
+Example:
+    >>> from stylelib import samples
+    >>> samples.names()
+    ['astronaut', 'brushstrokes', 'chelsea', 'coffee', 'hatching', 'mosaic', 'rocket', 'roundels']
+    >>> samples.load("mosaic").size
+    (600, 400)
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from PIL import Image
+
+from stylelib.errors import FileError, InputError
+from stylelib.images import load_image, write_whole
+
+__all__ = ["SAMPLES", "Sample", "load", "names", "path", "write"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture and where it comes from."""
+
+    name: str
+    title: str
+    author: str
+    licence: str
+    source: str
+
+    @property
+    def filename(self) -> str:
+        """The file in the package, chelsea.jpg for example."""
+        return f"{self.name}.jpg"
+
+
+_DRAWN = ("the Painting with Gradients authors", "CC0 1.0", "drawn by tools/draw_samples.py")
+_SKIMAGE = "scikit-image sample data"
+
+SAMPLES: dict[str, Sample] = {
+    sample.name: sample
+    for sample in (
+        Sample("astronaut", "Eileen Collins, official portrait", "NASA", "public domain", _SKIMAGE),
+        Sample("brushstrokes", "Strokes along a field of whirls", *_DRAWN),
+        Sample("chelsea", "Chelsea the cat", "Stéfan van der Walt", "CC0 1.0", _SKIMAGE),
+        Sample("coffee", "A cup of espresso", "Rachel Michetti", "CC0 1.0", _SKIMAGE),
+        Sample("hatching", "Layers of ink lines on cream paper", *_DRAWN),
+        Sample("mosaic", "Tiles with dark joints", *_DRAWN),
+        Sample("rocket", "Falcon 9 with the satellite DSCOVR", "SpaceX", "public domain", _SKIMAGE),
+        Sample("roundels", "Rings of flat colour cut by lines", *_DRAWN),
+    )
+}
+"""The samples by name, with their authors and licences."""
+
+
+def names() -> list[str]:
+    """The names of the sample pictures, in alphabetical order."""
+    return sorted(SAMPLES)
+
+
+def path(name: str) -> Path:
+    """The file of a sample picture.
+
+    Raises:
+        InputError: there is no sample of this name.
+    """
+    if name not in SAMPLES:
+        close = difflib.get_close_matches(name, SAMPLES, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"the samples are {', '.join(names())}"
+        raise InputError(f"there is no sample '{name}'; {hint}")
+    return Path(str(resources.files(__name__).joinpath(SAMPLES[name].filename)))
+
+
+def load(name: str) -> Image.Image:
+    """A sample picture as an RGB image."""
+    return load_image(path(name))
+
+
+def write(folder: str | os.PathLike[str]) -> list[Path]:
+    """Write all sample pictures, and CREDITS.txt beside them, into a folder, which is made where it is missing.
+
+    A file of the same name is left alone where its content is the same, and refused where it is not.
+
+    Returns:
+        The files, pictures first.
+
+    Raises:
+        FileError: the folder cannot be written to, or holds another file of one of these names.
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot make the folder '{target}': {error.strerror}") from error
+    credits_text = "".join(
+        f"{s.filename}: {s.title}. {s.author}; {s.licence}; {s.source}.\n" for s in map(SAMPLES.__getitem__, names())
+    )
+    contents = {SAMPLES[name].filename: path(name).read_bytes() for name in names()}
+    contents["CREDITS.txt"] = credits_text.encode()
+    for filename, data in contents.items():
+        file = target / filename
+        if file.exists() and not (file.is_file() and file.read_bytes() == data):
+            raise FileError(f"'{file}' exists and is another file; nothing was written")
+    return [write_whole(target / filename, data) for filename, data in contents.items()]

@@ -1,0 +1,136 @@
+"""The synthesized image and its training, as in the recipe (chapter 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import StepLR
+
+from stylelib.errors import InputError
+from stylelib.features import FeatureExtractor, Precision
+from stylelib.images import IMAGE_MEAN, IMAGE_STD
+from stylelib.losses import LossWeights, compute_loss, gram
+from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer
+from stylelib.optimization import Callback, Objective, optimize
+
+__all__ = ["SynthesizedImage", "get_inits", "style_objective", "train", "visible_range"]
+
+
+class SynthesizedImage(nn.Module):
+    """A module whose only parameter is a picture.
+
+    Args:
+        img_shape: (1, 3, H, W).
+    """
+
+    def __init__(self, img_shape: Sequence[int]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(*img_shape))
+
+    def forward(self) -> Tensor:
+        """The picture itself, (1, 3, H, W), normalised."""
+        return self.weight
+
+
+def get_inits(
+    X: Tensor, device: torch.device | str | None, lr: float, styles_Y: Sequence[Tensor]
+) -> tuple[Tensor, list[Tensor], torch.optim.Adam]:
+    """The picture to start from, the Gram matrices to reach, and an Adam that holds the picture.
+
+    Args:
+        X: what the picture starts as, (1, 3, H, W), normalised; it is copied.
+        device: where to train; None is where X is.
+        lr: Adam's learning rate, in normalised units a step.
+        styles_Y: the style picture's features, one tensor a layer.
+    """
+    gen_img = SynthesizedImage(X.shape).to(X.device if device is None else device)
+    gen_img.weight.data.copy_(X.data)
+    trainer = torch.optim.Adam(gen_img.parameters(), lr=lr)
+    styles_Y_gram = [gram(Y) for Y in styles_Y]
+    return gen_img(), styles_Y_gram, trainer
+
+
+def style_objective(
+    extractor: FeatureExtractor,
+    contents_Y: Sequence[Tensor],
+    styles_Y_gram: Sequence[Tensor],
+    weights: LossWeights = LossWeights(),
+) -> Objective:
+    """The losses "content", "style" and "tv" as a function of the picture alone, each summed over its layers."""
+
+    def objective(X: Tensor) -> dict[str, Tensor]:
+        contents_Y_hat, styles_Y_hat = extractor(X)
+        contents_l, styles_l, tv_l, _ = compute_loss(
+            X, contents_Y_hat, styles_Y_hat, contents_Y, styles_Y_gram, weights=weights
+        )
+        zero = 0 * tv_l  # the sum over no layers, still a tensor
+        return {"content": sum(contents_l, zero), "style": sum(styles_l, zero), "tv": tv_l}
+
+    return objective
+
+
+def train(
+    X: Tensor,
+    contents_Y: Sequence[Tensor],
+    styles_Y: Sequence[Tensor],
+    device: torch.device | str | None = None,
+    lr: float = 0.3,
+    num_epochs: int = 500,
+    lr_decay_epoch: int = 50,
+    *,
+    net: nn.Sequential,
+    weights: LossWeights = LossWeights(),
+    content_layers: Sequence[Layer] = CONTENT_LAYERS,
+    style_layers: Sequence[Layer] = STYLE_LAYERS,
+    precision: Precision = "auto",
+    clamp: bool = False,
+    callback: Callback | None = None,
+) -> Tensor:
+    """Train a picture to have the contents of one picture and the style of another.
+
+    Args:
+        X: the picture to start from, (1, 3, H, W), normalised; it is not changed.
+        contents_Y: content features to reach, one tensor a layer (`get_contents`).
+        styles_Y: style features to reach, one tensor a layer (`get_styles`).
+        device: where to train; None is where X is. `net` is moved there.
+        lr: Adam's learning rate at the start.
+        num_epochs: how many steps; in the recipe's words, epochs.
+        lr_decay_epoch: the learning rate is multiplied by 0.8 each time so many steps have passed.
+        net: the network, as `vgg19` returns it.
+        weights: a factor for each kind of loss.
+        content_layers: the layers that `contents_Y` come from.
+        style_layers: the layers that `styles_Y` come from.
+        precision: the arithmetic of the network, see `FeatureExtractor`.
+        clamp: keep every pixel within the visible range after each step. The recipe does not.
+        callback: called with a `Step` after each step: plots, progress bars and savers go here.
+
+    Returns:
+        The trained picture, (1, 3, H, W), normalised, detached.
+
+    Raises:
+        DivergenceError: the loss is no longer finite; the exception carries the last good picture.
+        InputError: the arguments do not fit together.
+
+    Source: Zhang et al., Dive into Deep Learning, "Neural Style Transfer": Adam and StepLR with these defaults.
+    """
+    if not lr > 0:
+        raise InputError(f"lr must be greater than 0, not {lr}")
+    if type(lr_decay_epoch) is not int or lr_decay_epoch < 1:
+        raise InputError(f"lr_decay_epoch is a whole number of steps, 1 or more, not {lr_decay_epoch!r}")
+    device = X.device if device is None else torch.device(device)
+    extractor = FeatureExtractor(net.to(device), content_layers, style_layers, precision=precision)
+    X, styles_Y_gram, trainer = get_inits(X, device, lr, [Y.to(device) for Y in styles_Y])
+    scheduler = StepLR(trainer, lr_decay_epoch, gamma=0.8)
+    objective = style_objective(extractor, [Y.to(device) for Y in contents_Y], styles_Y_gram, weights)
+    bounds = visible_range(device) if clamp else None
+    return optimize(
+        X, objective, trainer, num_steps=num_epochs, scheduler=scheduler, clamp=bounds, callback=callback
+    ).picture
+
+
+def visible_range(device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
+    """The normalised values of black and of white, each of shape (3, 1, 1)."""
+    black, white = -IMAGE_MEAN / IMAGE_STD, (1 - IMAGE_MEAN) / IMAGE_STD
+    return black.view(3, 1, 1).to(device), white.view(3, 1, 1).to(device)
