@@ -18,7 +18,8 @@ def all_of(*callbacks: Callback) -> Callback:
     """One callback that calls each of `callbacks` in turn, and asks to stop as soon as all are called if any did."""
 
     def callback(step: Step) -> bool:
-        return any([bool(each(step)) for each in callbacks])  # a list: every callback runs
+        answers = [each(step) for each in callbacks]
+        return any(answers)
 
     return callback
 

@@ -16,8 +16,8 @@ __all__ = ["LossWeights", "Losses", "compute_loss", "content_loss", "gram", "sty
 class LossWeights(NamedTuple):
     """What each loss is multiplied by. The defaults are those in force in the recipe.
 
-    The recipe writes a style weight of 10 * 1e3, and its `10 * styles_l` repeats the list of losses ten times; the sum is
-    that of a weight of 1e4 on each layer's loss.
+    The recipe writes a style weight of 1e3, and its `10 * styles_l` repeats the list of losses ten times, so that their
+    sum is that of a weight of 1e4.
     """
 
     content: float = 1.0
