@@ -12,7 +12,7 @@ from stylelib._version import __version__
 from stylelib.errors import DivergenceError, FileError, InputError, StylelibError
 from stylelib.features import FeatureExtractor, extract_features, get_contents, get_styles
 from stylelib.images import IMAGE_MEAN, IMAGE_STD, load_image, postprocess, preprocess, save_image
-from stylelib.losses import Losses, LossWeights, compute_loss, content_loss, gram, style_loss, tv_loss
+from stylelib.losses import EMBEDDED_WEIGHTS, Losses, LossWeights, compute_loss, content_loss, gram, style_loss, tv_loss
 from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, VGG19_LAYERS, layer_index, layer_name, vgg19
 from stylelib.optimization import Optimized, Record, Step, gradient_shares, optimize
 from stylelib.recipes import FULL, QUICK, Profile, TransferResult, profile, transfer
@@ -20,6 +20,7 @@ from stylelib.synthesis import SynthesizedImage, get_inits, style_objective, tra
 
 __all__ = [
     "CONTENT_LAYERS",
+    "EMBEDDED_WEIGHTS",
     "FULL",
     "IMAGE_MEAN",
     "IMAGE_STD",

@@ -50,14 +50,17 @@ def _parser() -> argparse.ArgumentParser:
     paint.add_argument("style", type=Path, help="the picture whose colours and strokes are to be taken")
     paint.add_argument("-o", "--output", type=Path, required=True, help="the picture to write (.png, .jpg, ...)")
     paint.add_argument("--size", type=_size, default=defaults["image_shape"], help="shorter side, or HEIGHTxWIDTH")
+    paint.add_argument("--style-size", type=_size, default=defaults["style_shape"], help="the same for the style")
     paint.add_argument("--steps", type=int, default=defaults["num_epochs"], help="number of steps")
     paint.add_argument("--lr", type=float, default=defaults["lr"], help="Adam's learning rate at the start")
-    for name, value in LossWeights()._asdict().items():
+    for name, value in defaults["weights"]._asdict().items():
         paint.add_argument(f"--{name}-weight", type=float, default=value, help=f"factor of the {name} loss")
     paint.add_argument("--init", default=defaults["init"], help="start from content, style, noise or a picture's path")
     paint.add_argument("--seed", type=int, default=defaults["seed"], help="of the noise, with --init noise")
     paint.add_argument("--scales", type=int, default=defaults["scales"], help="sizes to work through, small to large")
-    paint.add_argument("--clamp", action="store_true", help="keep pixels within the visible range")
+    paint.add_argument(
+        "--clamp", action=argparse.BooleanOptionalAction, default=defaults["clamp"], help="keep pixels visible"
+    )
     paint.add_argument(
         "--precision", choices=["auto", "float32", "bfloat16"], default=defaults["precision"], help="of the network"
     )
@@ -98,6 +101,7 @@ def _transfer(options: argparse.Namespace) -> None:
         options.content,
         options.style,
         image_shape=options.size,
+        style_shape=options.style_size,
         num_epochs=options.steps,
         lr=options.lr,
         weights=LossWeights(options.content_weight, options.style_weight, options.tv_weight),

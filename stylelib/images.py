@@ -213,13 +213,14 @@ def preprocess(image: Image.Image, image_shape: int | tuple[int, int]) -> Tensor
 
     Source: the recipe of Zhang et al., Dive into Deep Learning, section "Neural Style Transfer".
     """
-    height, width = _target_shape(image, image_shape)
+    height, width = target_shape(image, image_shape)
     resized = load_image(image).resize((width, height), Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.array(resized)).float() / 255  # (H, W, 3)
     return ((pixels - IMAGE_MEAN) / IMAGE_STD).permute(2, 0, 1)[None].contiguous()  # (1, 3, H, W)
 
 
-def _target_shape(image: Image.Image, image_shape: int | tuple[int, int]) -> tuple[int, int]:
+def target_shape(image: Image.Image, image_shape: int | tuple[int, int]) -> tuple[int, int]:
+    """The (height, width) that `image_shape` means for a picture: itself, or the shorter side with the ratio kept."""
     sides = (image_shape,) if isinstance(image_shape, int) else tuple(image_shape)
     if len(sides) not in (1, 2) or not all(type(side) is int and side > 0 for side in sides):
         raise InputError(f"image_shape is (height, width) in pixels, or the shorter side alone; got {image_shape!r}")

@@ -26,9 +26,10 @@ from stylelib.images import (
     postprocess,
     preprocess,
     save_image,
+    target_shape,
     write_whole,
 )
-from stylelib.losses import LossWeights, gram
+from stylelib.losses import EMBEDDED_WEIGHTS, LossWeights, gram
 from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer, layer_index, vgg19
 from stylelib.optimization import Callback, Record, Step, gradient_shares
 from stylelib.synthesis import style_objective, train
@@ -64,7 +65,7 @@ FULL = Profile(image_shape=(300, 450), num_epochs=500, lr_decay_epoch=50)
 """The recipe's own numbers."""
 QUICK = Profile(image_shape=(200, 300), num_epochs=200, lr_decay_epoch=20)
 """What the book uses by default: the same schedule, shorter and smaller."""
-TINY = Profile(image_shape=(32, 48), num_epochs=3, lr_decay_epoch=2)
+TINY = Profile(image_shape=(64, 96), num_epochs=8, lr_decay_epoch=2)
 """No picture one would look at: for tests that run every chapter."""
 
 
@@ -126,16 +127,17 @@ def transfer(
     style: ImageSource,
     *,
     image_shape: int | tuple[int, int] = 300,
+    style_shape: int | tuple[int, int] | None = None,
     num_epochs: int = 200,
     lr: float = 0.3,
     lr_decay_epoch: int | None = None,
-    weights: LossWeights = LossWeights(),
+    weights: LossWeights = EMBEDDED_WEIGHTS,
     content_layers: Sequence[Layer] = CONTENT_LAYERS,
     style_layers: Sequence[Layer] = STYLE_LAYERS,
     init: Init | ImageSource = "content",
     seed: int = 0,
     scales: int = 1,
-    clamp: bool = False,
+    clamp: bool = True,
     precision: Precision = "auto",
     device: torch.device | str | None = None,
     net: nn.Sequential | None = None,
@@ -149,17 +151,18 @@ def transfer(
         content: the picture whose things are to be recognised: a path, bytes, a binary file or a PIL image.
         style: the picture whose colours, strokes and textures are to be taken.
         image_shape: (H, W) for both, or the shorter side, each keeping its own aspect ratio.
+        style_shape: likewise for the style picture alone, where it is to differ: the larger, the broader the strokes.
         num_epochs: how many steps.
         lr: Adam's learning rate at the start.
         lr_decay_epoch: the learning rate is multiplied by 0.8 each time so many steps have passed. None: ten times over
             the training, as in the recipe.
-        weights: a factor for each kind of loss.
+        weights: a factor for each kind of loss. The defaults are for the embedded network.
         content_layers: where content is compared.
         style_layers: where style is compared.
         init: what to start from: "content", "style", "noise", or a picture.
         seed: of the noise, where `init` is "noise".
         scales: the number of sizes to work through, each twice the one before, the steps shared out evenly.
-        clamp: keep every pixel within the visible range after each step.
+        clamp: keep every pixel within the visible range after each step. The recipe does not.
         precision: "float32", "bfloat16" or "auto", see `FeatureExtractor`.
         device: where to compute; None is a GPU that CUDA knows, where there is one, else the processor.
         net: the network; None is `vgg19()`.
@@ -188,7 +191,8 @@ def transfer(
     if net is None:
         net = vgg19(layers=[*content_layers, *style_layers])
     net = net.to(device)
-    height, width = preprocess(content_image, image_shape).shape[2:]
+    height, width = target_shape(content_image, image_shape)
+    full_style = target_shape(style_image, image_shape if style_shape is None else style_shape)
     X = _start(init, content_image, style_image, (height, width), seed)
 
     history: list[Record] = []
@@ -207,9 +211,9 @@ def transfer(
         steps = num_epochs * (scale + 1) // scales - scale_begins
         shrink = 2 ** (scales - 1 - scale)
         shape = (max(1, height // shrink), max(1, width // shrink))
-        style_shape = shape if isinstance(image_shape, tuple) else max(1, image_shape // shrink)
+        smaller_style = (max(1, full_style[0] // shrink), max(1, full_style[1] // shrink))
         _, contents_Y = get_contents(content_image, shape, net, device, content_layers=content_layers)
-        _, styles_Y = get_styles(style_image, style_shape, net, device, style_layers=style_layers)
+        _, styles_Y = get_styles(style_image, smaller_style, net, device, style_layers=style_layers)
         X = interpolate(X, shape, mode="bicubic", antialias=True) if X.shape[2:] != shape else X
         try:
             X = train(
@@ -244,6 +248,7 @@ def transfer(
         "content": _describe(content),
         "style": _describe(style),
         "image_shape": image_shape,
+        "style_shape": style_shape,
         "num_epochs": num_epochs,
         "lr": lr,
         "lr_decay_epoch": lr_decay_epoch,
