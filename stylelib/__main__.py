@@ -77,46 +77,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, or 2 for bad input, or 1 where the loss diverged."""
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "samples":
-            files = write(options.folder)
-            print(f"{len(files)} files in {options.folder}")  # noqa: T201
-        else:
-            _transfer(options)
-    except DivergenceError as error:
-        save_image(error.picture, options.output)
-        print(f"stylelib: {error}; saved as {options.output}", file=sys.stderr)  # noqa: T201
-        return 1
+        return _samples(options) if options.command == "samples" else _transfer(options)
     except StylelibError as error:
         print(f"stylelib: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
         return 2
+
+
+def _samples(options: argparse.Namespace) -> int:
+    files = write(options.folder)
+    print(f"{len(files)} files in {options.folder}")  # noqa: T201
     return 0
 
 
-def _transfer(options: argparse.Namespace) -> None:
+def _transfer(options: argparse.Namespace) -> int:
     check_output(options.output)  # before the work, not after it
-    callback: Callback = ProgressBar(options.steps)
+    bar = ProgressBar(options.steps)
+    callback: Callback = bar
     if options.save_every is not None:
-        callback = all_of(callback, IntermediateSaver(options.output.parent, options.save_every))
-    result = transfer(
-        options.content,
-        options.style,
-        image_shape=options.size,
-        style_shape=options.style_size,
-        num_epochs=options.steps,
-        lr=options.lr,
-        weights=LossWeights(options.content_weight, options.style_weight, options.tv_weight),
-        init=options.init,
-        seed=options.seed,
-        scales=options.scales,
-        clamp=options.clamp,
-        precision=options.precision,
-        device=options.device,
-        net=vgg19(options.weights),
-        callback=callback,
-    )
+        callback = all_of(bar, IntermediateSaver(options.output.parent, options.save_every))
+    try:
+        result = transfer(
+            options.content,
+            options.style,
+            image_shape=options.size,
+            style_shape=options.style_size,
+            num_epochs=options.steps,
+            lr=options.lr,
+            weights=LossWeights(options.content_weight, options.style_weight, options.tv_weight),
+            init=options.init,
+            seed=options.seed,
+            scales=options.scales,
+            clamp=options.clamp,
+            precision=options.precision,
+            device=options.device,
+            net=vgg19(options.weights),
+            callback=callback,
+        )
+    except DivergenceError as error:
+        bar.close()
+        save_image(error.picture, options.output)
+        print(f"stylelib: {error}; saved as {options.output}", file=sys.stderr)  # noqa: T201
+        return 1
+    finally:
+        bar.close()
     result.save(options.output)
     shares = ", ".join(f"{name} {share:.0%}" for name, share in result.gradient_shares.items())
     print(f"{options.output}: {len(result.history)} steps; share of the gradient: {shares}")  # noqa: T201
+    return 0
 
 
 if __name__ == "__main__":

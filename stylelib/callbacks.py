@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NoReturn
 
 from tqdm.auto import tqdm
 
@@ -39,13 +40,21 @@ class ProgressBar:
     """
 
     def __init__(self, num_epochs: int) -> None:
-        self.bar = tqdm(total=num_epochs, unit="step")
+        self.num_epochs = num_epochs
+        self.bar: tqdm[NoReturn] | None = None  # appears with the first step, not before an error
 
     def __call__(self, step: Step) -> None:
         """Move the bar on."""
+        if self.bar is None:
+            self.bar = tqdm(total=self.num_epochs, unit="step")
         self.bar.set_postfix({name: f"{loss:.3g}" for name, loss in step.losses.items()}, refresh=False)
         self.bar.update(step.step - self.bar.n)
-        if step.step == self.bar.total:
+        if step.step == self.num_epochs:
+            self.close()
+
+    def close(self) -> None:
+        """End the bar where it is; after the last step it ends by itself."""
+        if self.bar is not None:
             self.bar.close()
 
 

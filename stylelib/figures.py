@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from stylelib.errors import InputError
-from stylelib.images import postprocess
+from stylelib.images import load_image, postprocess
 
 __all__ = ["show_images"]
 
@@ -65,4 +65,4 @@ def _to_array(image: Image.Image | Tensor) -> np.ndarray:
         if image.ndim == 2:
             return image.detach().float().cpu().numpy()
         image = postprocess(image)
-    return np.asarray(image)
+    return np.asarray(load_image(image))

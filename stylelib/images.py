@@ -15,10 +15,10 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
-from stylelib.errors import FileError, InputError
+from stylelib.errors import FileError, InputError, StylelibError
 
 __all__ = ["IMAGE_MEAN", "IMAGE_STD", "ImageSource", "load_image", "postprocess", "preprocess", "save_image"]
 
@@ -30,6 +30,18 @@ IMAGE_STD = torch.tensor([0.229, 0.224, 0.225])
 MAX_PIXELS = 89_478_485
 """Pictures with more pixels are refused: a small file can unpack to gigabytes. Pillow's own limit of caution."""
 
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+    ".gif": "GIF",
+}
+"""The endings of names that can be written, and Pillow's names of their formats."""
+
 ImageSource = str | os.PathLike[str] | bytes | BinaryIO | Image.Image
 
 
@@ -37,7 +49,8 @@ def load_image(source: ImageSource) -> Image.Image:
     """Read a picture as RGB, the way a person would see it.
 
     The camera's orientation (EXIF) is applied; palette, greyscale (8 and 16 bit), CMYK and transparent pictures become
-    RGB, transparency over white. Of an animation the first frame is taken. Colour profiles are not applied.
+    RGB, transparency over white. Of an animation the first frame is taken. Colour profiles are not applied, and nothing
+    but the pixels is kept.
 
     Args:
         source: a path, the bytes of a file, a file opened in binary mode, or a PIL image (which is not changed).
@@ -55,24 +68,26 @@ def load_image(source: ImageSource) -> Image.Image:
         (451, 300)
     """
     if isinstance(source, Image.Image):
-        if 0 in source.size:
-            raise InputError(f"the image has no pixels: its size is {source.size[0]} x {source.size[1]}")
-        return _to_rgb(source)
-    stream, name = _open_source(source)
+        image, name = source, "the image"
+    else:
+        stream, name = _open_source(source)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            image = Image.open(stream)
+            if not isinstance(source, Image.Image):
+                image = Image.open(stream)
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             image.load()
+            return _to_rgb(image)
+        except StylelibError:
+            raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise FileError(f"{name} unpacks to more than {MAX_PIXELS:,} pixels; make it smaller first") from error
         except UnidentifiedImageError as error:
             raise FileError(f"{name} is not a picture of any format Pillow knows") from error
         except Exception as error:  # on a broken file Pillow's decoders raise almost anything
             raise FileError(f"{name} is damaged or cut short: {error}") from error
-    return _to_rgb(image)
 
 
 def _open_source(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[BinaryIO, str]:
@@ -80,18 +95,23 @@ def _open_source(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[Bin
     if isinstance(source, bytes | bytearray | memoryview):
         data, name = bytes(source), "the given data"
     elif isinstance(source, str | os.PathLike):
-        path = Path(source)
-        name = f"'{path}'"
-        if path.is_dir():
-            raise FileError(f"{name} is a directory, not a picture")
+        path, name = Path(source), f"'{os.fspath(source)}'"
         try:
+            if path.is_dir():
+                raise FileError(f"{name} is a directory, not a picture")
             data = path.read_bytes()
         except FileNotFoundError:
             raise FileError(f"there is no file {name}") from None
+        except FileError:
+            raise
         except (OSError, ValueError) as error:
             raise FileError(f"cannot read {name}: {error}") from error
     elif hasattr(source, "read"):
-        data, name = source.read(), f"'{getattr(source, 'name', 'the given file')}'"
+        name = f"'{getattr(source, 'name', 'the given file')}'"
+        try:
+            data = source.read()
+        except (OSError, ValueError) as error:  # a closed file is a ValueError
+            raise FileError(f"cannot read {name}: {error}") from error
         if not isinstance(data, bytes):
             raise InputError(f"{name} was opened as text; open it in binary mode, 'rb'")
     else:
@@ -102,7 +122,9 @@ def _open_source(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[Bin
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    upright = ImageOps.exif_transpose(image)
+    if 0 in image.size:
+        raise InputError(f"the image has no pixels: its size is {image.size[0]} x {image.size[1]}")
+    upright = _turn_upright(image)
     if upright.mode.startswith("I;16") or upright.mode == "I":
         levels = np.asarray(upright).astype(np.int64)
         if levels.min() < 0 or levels.max() > 65535:
@@ -114,7 +136,30 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         opaque = Image.new("RGBA", upright.size, "white")
         opaque.alpha_composite(upright.convert("RGBA"))
         return opaque.convert("RGB")
-    return upright.convert("RGB")  # a copy, also where the mode is RGB already
+    plain = Image.new("RGB", upright.size)  # without the file's other data: the orientation must not be applied twice
+    plain.paste(upright.convert("RGB"))
+    return plain
+
+
+def _turn_upright(image: Image.Image) -> Image.Image:
+    """Apply the orientation in the EXIF data; Pillow's exif_transpose rewrites the data too, and fails on odd ones."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged EXIF data do not make a picture unreadable
+        orientation = 1
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def save_image(image: Image.Image | Tensor, path: str | os.PathLike[str], *, quality: int = 95) -> Path:
@@ -122,17 +167,21 @@ def save_image(image: Image.Image | Tensor, path: str | os.PathLike[str], *, qua
 
     Args:
         image: a PIL image, or a normalised tensor of shape (1, 3, H, W) or (3, H, W).
-        path: the file; its ending (.png, .jpg, .webp, ...) chooses the format. An existing file is replaced.
+        path: the file; its ending, one of `FORMATS`, chooses the format. An existing file is replaced.
         quality: for the formats that lose detail, 1..100.
 
     Returns:
         The path that was written.
 
     Raises:
-        InputError: the ending names no format that Pillow writes, or the tensor is no picture.
+        InputError: an unknown ending, or the image is neither a PIL image nor a tensor that is a picture.
         FileError: the folder is missing or cannot be written to.
     """
     picture_format = check_output(path)
+    if not isinstance(image, Image.Image | Tensor):
+        raise InputError(f"what is saved is a PIL image or a tensor, not {type(image).__name__}")
+    if type(quality) is not int or not 1 <= quality <= 100:
+        raise InputError(f"quality is a whole number from 1 to 100, not {quality!r}")
     picture = postprocess(image) if isinstance(image, Tensor) else image
     if picture_format == "JPEG" and picture.mode != "RGB":
         picture = load_image(picture)
@@ -150,21 +199,24 @@ def check_output(path: str | os.PathLike[str]) -> str:
     """The format that a picture's name asks for; an error now, where writing it later would fail.
 
     Raises:
-        InputError: the ending names no format that Pillow writes.
+        InputError: the ending is not one of `FORMATS`.
         FileError: there is no such folder, it cannot be written to, or the name is that of a folder.
     """
     target = Path(path)
-    Image.init()
-    picture_format = Image.EXTENSION.get(target.suffix.lower(), "")
-    if picture_format not in Image.SAVE:
-        raise InputError(f"cannot write '{target.name}': end the name in .png, .jpg or .webp")
-    if target.is_dir():
-        raise FileError(f"'{target}' is a directory; give the name of a file in it")
-    if not target.parent.is_dir():
-        raise FileError(f"cannot write '{target}': there is no folder '{target.parent}'")
+    if target.suffix.lower() not in FORMATS:
+        raise InputError(f"cannot write '{target.name}': end the name in one of {', '.join(FORMATS)}")
+    try:
+        if target.is_dir():
+            raise FileError(f"'{target}' is a directory; give the name of a file in it")
+        if not target.parent.is_dir():
+            raise FileError(f"cannot write '{target}': there is no folder '{target.parent}'")
+    except FileError:
+        raise
+    except (OSError, ValueError) as error:
+        raise FileError(f"cannot write '{target}': {error}") from error
     if not os.access(target.parent, os.W_OK):
         raise FileError(f"cannot write '{target}': the folder '{target.parent}' is not yours to write to")
-    return picture_format
+    return FORMATS[target.suffix.lower()]
 
 
 def write_whole(path: Path, data: bytes) -> Path:
@@ -174,7 +226,7 @@ def write_whole(path: Path, data: bytes) -> Path:
         raise FileError(f"'{path}' is a directory; give the name of a file in it")
     temporary = ""
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as stream:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".stylelib-", delete=False) as stream:
             temporary = stream.name
             stream.write(data)
             stream.flush()
@@ -221,8 +273,9 @@ def preprocess(image: Image.Image, image_shape: int | tuple[int, int]) -> Tensor
 
 def target_shape(image: Image.Image, image_shape: int | tuple[int, int]) -> tuple[int, int]:
     """The (height, width) that `image_shape` means for a picture: itself, or the shorter side with the ratio kept."""
-    sides = (image_shape,) if isinstance(image_shape, int) else tuple(image_shape)
-    if len(sides) not in (1, 2) or not all(type(side) is int and side > 0 for side in sides):
+    given = tuple(image_shape) if isinstance(image_shape, tuple | list) else (image_shape,)
+    sides = [int(side) for side in given if isinstance(side, int | np.integer) and not isinstance(side, bool)]
+    if len(given) not in (1, 2) or len(sides) != len(given) or min(sides) < 1:
         raise InputError(f"image_shape is (height, width) in pixels, or the shorter side alone; got {image_shape!r}")
     if len(sides) == 2:
         height, width = sides
@@ -246,9 +299,13 @@ def postprocess(X: Tensor) -> Image.Image:
     Raises:
         InputError: another shape, or values that are not finite.
     """
+    if not isinstance(X, Tensor):
+        raise InputError(f"postprocess takes a tensor, not {type(X).__name__}")
     picture = X.detach()[0] if X.ndim == 4 and X.shape[0] == 1 else X.detach()
-    if picture.ndim != 3 or picture.shape[0] != 3 or 0 in picture.shape:
-        raise InputError(f"a picture has the shape (1, 3, H, W) or (3, H, W), not {tuple(X.shape)}")
+    if picture.ndim != 3 or picture.shape[0] != 3 or 0 in picture.shape or not X.is_floating_point():
+        raise InputError(
+            f"a picture has the shape (1, 3, H, W) or (3, H, W) in floating point, not {tuple(X.shape)} {X.dtype}"
+        )
     if not bool(torch.isfinite(picture).all()):
         raise InputError("the picture has values that are not finite (nan or inf)")
     pixels = picture.float().cpu().permute(1, 2, 0) * IMAGE_STD + IMAGE_MEAN  # (H, W, 3)

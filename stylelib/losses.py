@@ -28,8 +28,9 @@ class LossWeights(NamedTuple):
 EMBEDDED_WEIGHTS = LossWeights(content=0.05, style=1e4, tv=20.0)
 """Weights for the embedded VGG-19, whose activations are 1 on average: `transfer` uses them.
 
-Chosen by looking at pictures; a finished picture then has gradient shares of about 0.44, 0.44 and 0.12. With the
-recipe's weights, made for torchvision's network, this network keeps close to the content picture and leaves some grain.
+Chosen by looking at pictures. The shares of a finished picture's gradient are then about 0.45 for content and style and
+0.05 to 0.13 for total variation. With the recipe's weights, made for torchvision's network, this network keeps close to
+the content picture, and total variation has a share of 0.01: grain stays.
 """
 
 

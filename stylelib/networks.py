@@ -138,6 +138,14 @@ def layer_name(layer: Layer) -> str:
     return VGG19_LAYERS[layer_index(VGG19_LAYERS, layer)]
 
 
+def network_digest(net: nn.Module) -> str:
+    """The first 16 digits of the SHA-256 of a network's weights, to tell networks apart."""
+    digest = hashlib.sha256()
+    for name, value in net.state_dict().items():
+        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 def structure(depth: int) -> nn.Sequential:
     """The first `depth` layers of VGG-19, their weights without values (on the device "meta")."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -237,7 +245,7 @@ def _file_state(path: str | os.PathLike[str]) -> Mapping[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling a file that is no state dict can fail in any way
-        raise FileError(f"'{path}' is not a state dict that torch.load(weights_only=True) reads: {error}") from error
+        raise FileError(f"'{path}' is not a state dict that torch.load(weights_only=True) reads") from error
     if not isinstance(state, Mapping):
         raise FileError(f"'{path}' holds a {type(state).__name__}, not a state dict")
     return state

@@ -114,8 +114,10 @@ def optimize(
 
     def closure() -> float:
         optimizer.zero_grad()
-        losses.update(objective(X))
-        total = torch.stack(list(losses.values())).sum()
+        now = objective(X)
+        if not losses:  # L-BFGS evaluates more than once a step; the first is of the picture the step starts from
+            losses.update(now)
+        total = torch.stack(list(now.values())).sum()
         total.backward()  # type: ignore[no-untyped-call]
         return float(total.detach())
 
@@ -127,10 +129,12 @@ def optimize(
         for number in range(1, num_steps + 1):
             begin = time.perf_counter()
             started_from.copy_(X.detach())
+            losses.clear()
             lr = float(optimizer.param_groups[0]["lr"])
             optimizer.step(closure)
             values = {name: float(loss.detach()) for name, loss in losses.items()}
             if not all(math.isfinite(value) for value in values.values()):
+                lr = history[-1].lr if history else lr  # of the step that made this picture
                 raise _diverged(X, good, history, f"the losses of step {number} are {values}", lr)
             good.copy_(started_from)
             if scheduler is not None:
@@ -178,7 +182,7 @@ def gradient_shares(X: Tensor, objective: Objective) -> dict[str, float]:
     losses = objective(X)
     norms: dict[str, float] = {}
     for name, loss in losses.items():
-        (gradient,) = torch.autograd.grad(loss, X, retain_graph=True)
-        norms[name] = float(gradient.abs().sum())
+        gradient = torch.autograd.grad(loss, X, retain_graph=True, allow_unused=True)[0] if loss.requires_grad else None
+        norms[name] = 0.0 if gradient is None else float(gradient.abs().sum())
     whole = math.fsum(norms.values()) or 1.0
     return {name: norm / whole for name, norm in norms.items()}

@@ -30,9 +30,9 @@ from stylelib.images import (
     write_whole,
 )
 from stylelib.losses import EMBEDDED_WEIGHTS, LossWeights, gram
-from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer, layer_index, vgg19
+from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer, layer_index, network_digest, vgg19
 from stylelib.optimization import Callback, Record, Step, gradient_shares
-from stylelib.synthesis import style_objective, train
+from stylelib.synthesis import style_objective, synthesize
 
 __all__ = ["FULL", "QUICK", "TINY", "Init", "Profile", "TransferResult", "profile", "transfer"]
 
@@ -145,7 +145,8 @@ def transfer(
 ) -> TransferResult:
     """Paint the content of one picture in the style of another.
 
-    The same arguments on the same machine give the same bits. Ctrl-C ends it early and returns the picture made so far.
+    The same arguments on the same machine give the same bits. Ctrl-C during the steps ends it early and returns the
+    picture made so far.
 
     Args:
         content: the picture whose things are to be recognised: a path, bytes, a binary file or a PIL image.
@@ -187,6 +188,8 @@ def transfer(
         raise InputError(f"num_epochs is a whole number, 1 or more, not {num_epochs!r}")
     if type(scales) is not int or not 1 <= scales <= num_epochs:
         raise InputError(f"scales is a whole number from 1 to num_epochs ({num_epochs}), not {scales!r}")
+    if type(seed) is not int or not 0 <= seed < 2**63:
+        raise InputError(f"seed is a whole number from 0 to 2**63 - 1, not {seed!r}")
     device = _usable_device(device)
     if net is None:
         net = vgg19(layers=[*content_layers, *style_layers])
@@ -195,20 +198,21 @@ def transfer(
     full_style = target_shape(style_image, image_shape if style_shape is None else style_shape)
     X = _start(init, content_image, style_image, (height, width), seed)
 
+    extractor = FeatureExtractor(net, content_layers, style_layers, precision=precision)
     history: list[Record] = []
-    asked_to_stop = False
+    stopped = False
 
     def follow(step: Step) -> bool:
-        nonlocal asked_to_stop
-        earlier = history[scale_begins - 1].seconds if scale_begins else 0.0
-        step = replace(step, step=scale_begins + step.step, seconds=earlier + step.seconds)
+        nonlocal stopped
+        seconds = step.seconds + (history[begins - 1].seconds if begins else 0.0)
+        step = replace(step, step=begins + step.step, seconds=seconds)
         history.append(Record(step.step, step.losses, step.lr, step.seconds))
-        asked_to_stop = bool(callback and callback(step))
-        return asked_to_stop
+        stopped = bool(callback and callback(step))
+        return stopped
 
     for scale in range(scales):
-        scale_begins = len(history)
-        steps = num_epochs * (scale + 1) // scales - scale_begins
+        begins = len(history)
+        steps = num_epochs * (scale + 1) // scales - begins
         shrink = 2 ** (scales - 1 - scale)
         shape = (max(1, height // shrink), max(1, width // shrink))
         smaller_style = (max(1, full_style[0] // shrink), max(1, full_style[1] // shrink))
@@ -216,29 +220,26 @@ def transfer(
         _, styles_Y = get_styles(style_image, smaller_style, net, device, style_layers=style_layers)
         X = interpolate(X, shape, mode="bicubic", antialias=True) if X.shape[2:] != shape else X
         try:
-            X = train(
+            result = synthesize(
                 X,
                 contents_Y,
                 styles_Y,
                 device,
                 lr,
                 steps,
-                lr_decay_epoch or max(1, steps // 10),
-                net=net,
+                max(1, steps // 10) if lr_decay_epoch is None else lr_decay_epoch,
+                extractor=extractor,
                 weights=weights,
-                precision=precision,
                 clamp=clamp,
                 callback=follow,
-                content_layers=content_layers,
-                style_layers=style_layers,
             )
         except DivergenceError as error:
             error.history[:] = history
             raise
-        if asked_to_stop or len(history) < scale_begins + steps:
+        X = result.picture
+        if stopped or result.interrupted:
             break
 
-    extractor = FeatureExtractor(net, content_layers, style_layers, precision=precision)
     objective = style_objective(extractor, contents_Y, [gram(Y) for Y in styles_Y], weights)
     settings = {
         "stylelib": __version__,
@@ -259,6 +260,7 @@ def transfer(
         "seed": seed,
         "scales": scales,
         "clamp": clamp,
+        "network": network_digest(net),
         "precision": str(resolve_precision(precision, device)).removeprefix("torch."),
         "device": str(device),
     }
@@ -270,9 +272,13 @@ def _usable_device(device: torch.device | str | None) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()
         return torch.device(device)
-    except (RuntimeError, AssertionError) as error:  # torch's ways to say that there is no such device
+    except (
+        RuntimeError,
+        AssertionError,
+        NotImplementedError,
+    ) as error:  # torch's ways to say that there is no such device
         raise InputError(f"device '{device}' cannot be used here: {str(error).splitlines()[0]}") from error
 
 

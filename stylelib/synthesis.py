@@ -13,13 +13,13 @@ from stylelib.features import FeatureExtractor, Precision
 from stylelib.images import IMAGE_MEAN, IMAGE_STD
 from stylelib.losses import LossWeights, compute_loss, gram
 from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer
-from stylelib.optimization import Callback, Objective, optimize
+from stylelib.optimization import Callback, Objective, Optimized, optimize
 
-__all__ = ["SynthesizedImage", "get_inits", "style_objective", "train", "visible_range"]
+__all__ = ["SynthesizedImage", "get_inits", "style_objective", "synthesize", "train", "visible_range"]
 
 
 class SynthesizedImage(nn.Module):
-    """A module whose only parameter is a picture.
+    """A module whose only parameter is a picture, at first all 0: the mean colour of ImageNet.
 
     Args:
         img_shape: (1, 3, H, W).
@@ -27,7 +27,7 @@ class SynthesizedImage(nn.Module):
 
     def __init__(self, img_shape: Sequence[int]) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.rand(*img_shape))
+        self.weight = nn.Parameter(torch.zeros(*img_shape))
 
     def forward(self) -> Tensor:
         """The picture itself, (1, 3, H, W), normalised."""
@@ -45,7 +45,7 @@ def get_inits(
         lr: Adam's learning rate, in normalised units a step.
         styles_Y: the style picture's features, one tensor a layer.
     """
-    gen_img = SynthesizedImage(X.shape).to(X.device if device is None else device)
+    gen_img = SynthesizedImage(X.shape).to(X.device if device is None else device, X.dtype)
     gen_img.weight.data.copy_(X.data)
     trainer = torch.optim.Adam(gen_img.parameters(), lr=lr)
     styles_Y_gram = [gram(Y) for Y in styles_Y]
@@ -115,19 +115,53 @@ def train(
 
     Source: Zhang et al., Dive into Deep Learning, "Neural Style Transfer": Adam and StepLR with these defaults.
     """
-    if not lr > 0:
-        raise InputError(f"lr must be greater than 0, not {lr}")
+    return synthesize(
+        X,
+        contents_Y,
+        styles_Y,
+        device,
+        lr,
+        num_epochs,
+        lr_decay_epoch,
+        extractor=FeatureExtractor(net, content_layers, style_layers, precision=precision),
+        weights=weights,
+        clamp=clamp,
+        callback=callback,
+    ).picture
+
+
+def synthesize(
+    X: Tensor,
+    contents_Y: Sequence[Tensor],
+    styles_Y: Sequence[Tensor],
+    device: torch.device | str | None,
+    lr: float,
+    num_epochs: int,
+    lr_decay_epoch: int,
+    *,
+    extractor: FeatureExtractor,
+    weights: LossWeights,
+    clamp: bool,
+    callback: Callback | None,
+) -> Optimized:
+    """What `train` does, with all that `optimize` has to say of it."""
+    if not 0 < lr < 1e38:
+        raise InputError(f"lr must be greater than 0 and below 1e38, not {lr}")
     if type(lr_decay_epoch) is not int or lr_decay_epoch < 1:
         raise InputError(f"lr_decay_epoch is a whole number of steps, 1 or more, not {lr_decay_epoch!r}")
     device = X.device if device is None else torch.device(device)
-    extractor = FeatureExtractor(net.to(device), content_layers, style_layers, precision=precision)
     X, styles_Y_gram, trainer = get_inits(X, device, lr, [Y.to(device) for Y in styles_Y])
-    scheduler = StepLR(trainer, lr_decay_epoch, gamma=0.8)
-    objective = style_objective(extractor, [Y.to(device) for Y in contents_Y], styles_Y_gram, weights)
-    bounds = visible_range(device) if clamp else None
+    contents_Y = [Y.to(device) for Y in contents_Y]
+    objective = style_objective(extractor.to(device), contents_Y, styles_Y_gram, weights)
     return optimize(
-        X, objective, trainer, num_steps=num_epochs, scheduler=scheduler, clamp=bounds, callback=callback
-    ).picture
+        X,
+        objective,
+        trainer,
+        num_steps=num_epochs,
+        scheduler=StepLR(trainer, lr_decay_epoch, gamma=0.8),
+        clamp=visible_range(device) if clamp else None,
+        callback=callback,
+    )
 
 
 def visible_range(device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:

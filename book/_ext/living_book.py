@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
 import platform
 import re
@@ -22,8 +21,7 @@ from docutils import nodes
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 from sphinx.config import Config
-
-import stylelib
+from sphinx.directives.code import LiteralIncludeReader
 
 CACHES_KEPT = 4  # a cache for each state of the library; older ones are removed
 
@@ -77,24 +75,19 @@ def say_run_time(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     section.insert(at, line)
 
 
-def plain_markdown(text: str) -> str:
-    """MyST as Markdown that any notebook shows: directives become text, pictures or code."""
+def plain_markdown(text: str, page: Path, config: Config) -> str:
+    """The MyST of a page as Markdown that any notebook shows: directives become text, pictures or code."""
 
     def directive(match: re.Match[str]) -> str:
         name, argument, body = match["name"], match["argument"].strip(), match["body"]
         options = dict(re.findall(r"^:([\w-]+):[ ]*(.*)$", body, flags=re.MULTILINE))
         content = re.sub(r"\A(?::[\w-]+:.*\n)+", "", body).strip()
         if name == "literalinclude":
-            target: Any = stylelib
-            module = Path(argument).stem
-            target = __import__(f"stylelib.{module}", fromlist=[module])
-            for part in options["pyobject"].split("."):
-                target = getattr(target, part)
-            return f"```python\n{inspect.getsource(target)}```\n"
+            wanted = {key: value.strip('"') for key, value in options.items()}
+            source, _ = LiteralIncludeReader(str(page.parent / argument), wanted, config).read()
+            return f"```python\n{source}```\n"
         if name in ("figure", "image"):
             return f"![{options.get('alt', '')}]({argument})\n\n{content}\n"
-        if name == "math":
-            return f"$$\n{content}\n$$\n"
         heading = {"exercise": "Exercise", "solution": "Solution"}.get(name, argument or name.capitalize())
         return f"**{heading}**\n\n{content}\n"
 
@@ -115,7 +108,7 @@ def offer_notebook(app: Sphinx, pagename: str, _template: str, context: dict[str
     notebook = nbformat.read(executed, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = plain_markdown(cell.source)
+            cell.source = plain_markdown(cell.source, Path(app.srcdir) / f"{pagename}.md", app.config)
     target = Path(app.outdir) / "_sources" / f"{pagename}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)

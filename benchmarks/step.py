@@ -1,0 +1,208 @@
+"""Time and memory of one step of style transfer: the recipe as its author wrote it, against stylelib.
+
+    python benchmarks/step.py [--shape 300 450] [--steps 100]
+
+All variants run in this process, with the same weights, pictures, size, losses and Adam. The recipe is written out
+below from torchvision's network: in-place ReLUs, and weights that require gradients. Since in-place ReLUs change what
+is compared, stylelib is asked for the features after those ReLUs: the losses are then the same numbers.
+"""
+
+import argparse
+import ctypes
+import gc
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from stylelib import CONTENT_LAYERS, STYLE_LAYERS, Step, extract_features, preprocess, samples, train, vgg19
+from stylelib.features import Precision, resolve_precision
+
+
+@dataclass
+class Run:
+    """One training: seconds of each step, and the total loss each step started from."""
+
+    seconds: list[float]
+    losses: list[float]
+
+
+Variant = Callable[[Tensor, Tensor, int], Run]
+"""From a content picture, a style picture and a number of steps to a training."""
+
+
+def recipe(content_X: Tensor, style_X: Tensor, steps: int) -> Run:
+    """The recipe as its author wrote it, with the embedded weights in torchvision's network."""
+    features = torchvision.models.vgg19(weights=None).features
+    net = nn.Sequential(*[features[i] for i in range(29)])
+    for layer, with_weights in zip(net, vgg19(), strict=True):
+        layer.load_state_dict(with_weights.state_dict())
+
+    def extract(X: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        contents, styles = [], []
+        for i in range(len(net)):
+            X = net[i](X)
+            if i in STYLE_LAYERS:
+                styles.append(X)
+            if i in CONTENT_LAYERS:
+                contents.append(X)
+        return contents, styles
+
+    def gram(X: Tensor) -> Tensor:
+        num_channels, n = X.shape[1], X.numel() // X.shape[1]
+        X = X.reshape((num_channels, n))
+        return torch.matmul(X, X.T) / (num_channels * n)
+
+    contents_Y = [Y.detach() for Y in extract(content_X)[0]]
+    styles_Y_gram = [gram(Y).detach() for Y in extract(style_X)[1]]
+    X = nn.Parameter(content_X.clone())
+    trainer = torch.optim.Adam([X], lr=0.3)
+    scheduler = torch.optim.lr_scheduler.StepLR(trainer, 50, 0.8)
+    run = Run([], [])
+    for _ in range(steps):
+        begin = time.perf_counter()
+        trainer.zero_grad()
+        contents_Y_hat, styles_Y_hat = extract(X)
+        contents_l = [torch.square(a - b).mean() * 1 for a, b in zip(contents_Y_hat, contents_Y, strict=True)]
+        styles_l = [torch.square(gram(a) - b).mean() * 1e3 for a, b in zip(styles_Y_hat, styles_Y_gram, strict=True)]
+        tv_l = 0.5 * ((X[:, :, 1:] - X[:, :, :-1]).abs().mean() + (X[..., 1:] - X[..., :-1]).abs().mean()) * 10
+        loss = sum(10 * styles_l + contents_l + [tv_l])
+        assert isinstance(loss, Tensor)
+        loss.backward()  # type: ignore[no-untyped-call]
+        trainer.step()
+        scheduler.step()
+        run.losses.append(loss.item())
+        run.seconds.append(time.perf_counter() - begin)
+    return run
+
+
+def ours(precision: Precision) -> Variant:
+    """The library's `train`, on the features that the recipe's in-place ReLUs leave in its lists."""
+    style_layers, content_layers = [1, 6, 11, 20, 28], [26]
+
+    def variant(content_X: Tensor, style_X: Tensor, steps: int) -> Run:
+        net = vgg19()
+        with torch.no_grad():
+            contents_Y, _ = extract_features(content_X, net, content_layers, [])
+            _, styles_Y = extract_features(style_X, net, [], style_layers)
+        clock, losses = [0.0], []
+
+        def record(step: Step) -> None:
+            clock.append(step.seconds)
+            losses.append(step.loss)
+
+        train(
+            content_X,
+            contents_Y,
+            styles_Y,
+            num_epochs=steps,
+            net=net,
+            style_layers=style_layers,
+            content_layers=content_layers,
+            precision=precision,
+            callback=record,
+        )
+        return Run([b - a for a, b in pairwise(clock)], losses)
+
+    return variant
+
+
+def peak_memory(variant: Variant, content_X: Tensor, style_X: Tensor) -> float | None:
+    """What a training adds to the memory of this process at its peak, in MB; None where Linux does not tell."""
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    if not reset.exists():
+        return None
+
+    def read(key: str) -> float:
+        return next(float(line.split()[1]) / 1e3 for line in status.read_text().splitlines() if line.startswith(key))
+
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    reset.write_text("5")  # sets the peak, VmHWM, to what is used now
+    before = read("VmRSS")
+    variant(content_X, style_X, 4)
+    return read("VmHWM") - before
+
+
+def convolution_seconds(height: int, width: int, dtype: torch.dtype) -> tuple[float, float]:
+    """Seconds that this machine needs for a step's convolutions alone, and their GFLOP.
+
+    Each of the 13 convolutions and its gradient with respect to the input is timed by itself, in both memory orders,
+    and the best time is taken: what a step would take if nothing but convolutions cost anything.
+    """
+    seconds = flops = 0.0
+    for layer in vgg19():
+        if isinstance(layer, nn.MaxPool2d):
+            height, width = height // 2, width // 2
+        if not isinstance(layer, nn.Conv2d):
+            continue
+        best = [float("inf"), float("inf")]
+        for order in (torch.contiguous_format, torch.channels_last):
+            X = torch.randn(1, layer.in_channels, height, width).to(dtype).to(memory_format=order)
+            D = torch.randn(1, layer.out_channels, height, width).to(dtype).to(memory_format=order)
+            weight = layer.weight.to(dtype).to(memory_format=order)
+            for _ in range(6):
+                begin = time.perf_counter()
+                conv2d(X, weight, padding=1)
+                middle = time.perf_counter()
+                torch.ops.aten.convolution_backward(
+                    D, X, weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, [True, False, False]
+                )
+                end = time.perf_counter()
+                best = [min(best[0], middle - begin), min(best[1], end - middle)]
+        seconds += sum(best)
+        flops += 2 * (2 * 9 * layer.in_channels * layer.out_channels * height * width)
+    return seconds, flops / 1e9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Time and memory of one step of style transfer.")
+    parser.add_argument("--shape", type=int, nargs=2, default=[300, 450], metavar=("H", "W"))
+    parser.add_argument("--steps", type=int, default=100)
+    options = parser.parse_args()
+    height, width = options.shape
+    content_X = preprocess(samples.load("chelsea"), (height, width))
+    style_X = preprocess(samples.load("brushstrokes"), (height, width))
+    auto = str(resolve_precision("auto", torch.device("cpu"))).removeprefix("torch.")
+    variants = {"recipe": recipe, "stylelib float32": ours("float32"), f"stylelib auto ({auto})": ours("auto")}
+
+    print(f"{height} x {width}, {options.steps} steps, {torch.get_num_threads()} threads, {platform.machine()}")
+    print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}\n")
+    memory = {name: peak_memory(variant, content_X, style_X) for name, variant in variants.items()}
+    runs = {name: Run([], []) for name in variants}
+    for name, variant in variants.items():
+        runs[name] = variant(content_X, style_X, options.steps)
+    # A second, short round in the other order, so that a machine that slows down is seen to
+    again = {name: variant(content_X, style_X, 12) for name, variant in reversed(variants.items())}
+
+    base = statistics.median(runs["recipe"].seconds)
+    last = slice(-10, None)
+    base_loss = statistics.mean(runs["recipe"].losses[last])
+    print(f"{'':26}{'s/step':>8}{'again':>8}{'faster':>8}{'MB':>8}{'of recipe':>11}{'last 10 losses':>16}{'off by':>8}")
+    for name, run in runs.items():
+        seconds, second = statistics.median(run.seconds), statistics.median(again[name].seconds)
+        loss = statistics.mean(run.losses[last])
+        used, recipe_used = memory[name], memory["recipe"]
+        megabytes = f"{used:8.0f}{used / recipe_used:11.2f}" if used and recipe_used else f"{'?':>8}{'?':>11}"
+        print(
+            f"{name:26}{seconds:8.3f}{second:8.3f}{base / seconds:7.2f}x{megabytes}{loss:16.4f}"
+            f"{abs(loss / base_loss - 1):8.1%}"
+        )
+
+    print("\nShare of this machine's convolution rate that a step reaches:")
+    for name, dtype in {"stylelib float32": torch.float32, f"stylelib auto ({auto})": getattr(torch, auto)}.items():
+        seconds, gflop = convolution_seconds(height, width, dtype)
+        step = statistics.median(runs[name].seconds)
+        print(f"{name:26}{gflop / seconds:6.0f} GFLOP/s alone, {gflop / step:6.0f} in a step: {seconds / step:4.0%}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Fixtures that several test files share."""
+
+import socket
+
+import pytest
+from PIL import Image
+from torch import nn
+
+import stylelib
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network():
+    def refuse(*args, **kwargs):
+        raise OSError("tests make no network connections")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, refuse)
+        for name in ("create_connection", "getaddrinfo"):
+            patch.setattr(socket, name, refuse)
+        yield
+
+
+@pytest.fixture(scope="session")
+def net() -> nn.Sequential:
+    return stylelib.vgg19()
+
+
+@pytest.fixture
+def photo() -> Image.Image:
+    return stylelib.samples.load("chelsea")

@@ -1,0 +1,337 @@
+import inspect
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import stylelib
+from stylelib import samples
+from stylelib.__main__ import main
+
+TINY = ["--size", "16", "--steps", "2", "--precision", "float32"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a content picture, a style picture and a text file."""
+    for name, source in (("content.png", "chelsea"), ("style.png", "mosaic")):
+        samples.load(source).resize((60, 40)).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture\n")
+    return tmp_path
+
+
+def run(folder, *arguments):
+    """The command line as a person would run it, in `folder`."""
+    command = [sys.executable, "-m", "stylelib", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
+
+
+def call(monkeypatch, folder, *arguments):
+    """The same in this process, which is quicker: the exit code."""
+    monkeypatch.chdir(folder)
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        return stop.code
+
+
+# --- transfer
+
+
+def test_transfer_writes_the_picture_and_its_settings(folder):
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    done = run(folder, "transfer", "content.png", "style.png", "-o", "out.png", *TINY, "--seed", "7")
+    assert done.returncode == 0, done.stderr
+    with Image.open(folder / "out.png") as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "RGB", (24, 16))
+    settings = json.loads((folder / "out.png.json").read_text())
+    assert (settings["num_epochs"], settings["steps"], settings["seed"]) == (2, 2, 7)
+    assert (settings["content"], settings["style"], settings["image_shape"]) == ("content.png", "style.png", 16)
+    assert settings["stylelib"] == stylelib.__version__
+    assert "2/2" in done.stderr  # the progress bar, which is no part of the output
+    assert done.stdout.startswith("out.png: 2 steps")
+    assert done.stdout.count("\n") == 1
+    after = {path: path.read_bytes() for path in folder.iterdir()}
+    assert {path: after[path] for path in before} == before
+    assert {path.name for path in after.keys() - before.keys()} == {"out.png", "out.png.json"}
+
+
+def test_the_command_line_gives_the_picture_that_transfer_gives(monkeypatch, folder, capsys):
+    options = ["--size", "16x24", "--steps", "3", "--lr", "0.1", "--precision", "float32", "--device", "cpu"]
+    options += ["--content-weight", "2", "--style-weight", "500", "--tv-weight", "3", "--init", "noise", "--seed", "5"]
+    assert call(monkeypatch, folder, "transfer", "content.png", "style.png", "-o", "out.png", *options) == 0
+    expected = stylelib.transfer(
+        folder / "content.png",
+        folder / "style.png",
+        image_shape=(16, 24),
+        num_epochs=3,
+        lr=0.1,
+        weights=stylelib.LossWeights(2, 500, 3),
+        init="noise",
+        seed=5,
+        precision="float32",
+        device="cpu",
+    )
+    with Image.open(folder / "out.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(expected.image))
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [("32", (48, 32)), ("32x48", (48, 32)), ("20x33", (33, 20)), ("20X33", (33, 20))]
+)
+def test_size_is_the_shorter_side_or_height_x_width(monkeypatch, folder, capsys, size, expected):
+    arguments = ["transfer", "content.png", "style.png", "-o", "out.jpg", *TINY, "--size", size]
+    assert call(monkeypatch, folder, *arguments) == 0
+    with Image.open(folder / "out.jpg") as image:
+        assert (image.format, image.size) == ("JPEG", expected)
+
+
+@pytest.mark.parametrize("init", ["content", "style", "noise", "style.png"])
+def test_every_start_works(monkeypatch, folder, capsys, init):
+    arguments = ["transfer", "content.png", "style.png", "-o", "out.png", *TINY, "--init", init]
+    assert call(monkeypatch, folder, *arguments) == 0
+    assert json.loads((folder / "out.png.json").read_text())["init"] == init
+
+
+def test_scales_clamp_style_size_and_save_every(monkeypatch, folder, capsys):
+    options = ["--size", "32", "--style-size", "40", "--steps", "4", "--scales", "2", "--no-clamp", "--save-every", "2"]
+    assert call(monkeypatch, folder, "transfer", "content.png", "style.png", "-o", "out.png", *options) == 0
+    assert {path.name for path in folder.glob("step-*")} == {"step-0002.png", "step-0004.png"}
+    settings = json.loads((folder / "out.png.json").read_text())
+    assert (settings["scales"], settings["clamp"], settings["style_shape"], settings["steps"]) == (2, False, 40, 4)
+
+
+def test_an_existing_picture_is_replaced(monkeypatch, folder, capsys):
+    (folder / "out.png").write_bytes(b"old")
+    assert call(monkeypatch, folder, "transfer", "content.png", "style.png", "-o", "out.png", *TINY) == 0
+    with Image.open(folder / "out.png") as image:
+        assert image.size == (24, 16)
+
+
+# --- bad input
+
+COMPLETE = {"content": "content.png", "style": "style.png", "-o": "out.png"}
+BAD = {
+    "missing content": ({"content": "gone.png"}, "gone.png"),
+    "missing style": ({"style": "gone.png"}, "gone.png"),
+    "content no picture": ({"content": "notes.txt"}, "notes.txt"),
+    "content a directory": ({"content": "."}, "directory"),
+    "unknown ending": ({"-o": "out.xyz"}, "out.xyz"),
+    "no ending": ({"-o": "out"}, "'out'"),
+    "output a directory": ({"-o": "dir.png"}, "dir.png"),
+    "missing output folder": ({"-o": "absent/out.png"}, "absent"),
+    "size a word": ({"--size": "big"}, "big"),
+    "size of three": ({"--size": "3x4x5"}, "3x4x5"),
+    "size empty": ({"--size": ""}, "--size"),
+    "size 0": ({"--size": "0"}, "0"),
+    "size negative": ({"--size": "-5"}, "-5"),
+    "size half missing": ({"--size": "32x"}, "32x"),
+    "size a fraction": ({"--size": "32.5"}, "32.5"),
+    "size too small for the network": ({"--size": "8"}, "8 x 12"),
+    "size too large": ({"--size": "1000000"}, "1000000"),
+    "style size 0": ({"--style-size": "0"}, "0"),
+    "steps a word": ({"--steps": "many"}, "many"),
+    "steps 0": ({"--steps": "0"}, "0"),
+    "steps negative": ({"--steps": "-3"}, "-3"),
+    "lr 0": ({"--lr": "0"}, "lr"),
+    "lr negative": ({"--lr": "-1"}, "-1"),
+    "lr nan": ({"--lr": "nan"}, "nan"),
+    "lr infinite": ({"--lr": "inf"}, "inf"),
+    "lr beyond float32": ({"--lr": "1e39"}, "1e+39"),
+    "scales 0": ({"--scales": "0"}, "scales"),
+    "more scales than steps": ({"--scales": "9"}, "9"),
+    "scales too many for the picture": ({"--scales": "2"}, "too small"),
+    "save every 0": ({"--save-every": "0"}, "0"),
+    "unknown device": ({"--device": "toaster"}, "toaster"),
+    "a device that is not there": ({"--device": "cuda:99"}, "cuda:99"),
+    "a device without arithmetic": ({"--device": "meta"}, "meta"),
+    "unknown precision": ({"--precision": "float8"}, "float8"),
+    "unknown init": ({"--init": "chaos"}, "chaos"),
+    "init no picture": ({"--init": "notes.txt"}, "notes.txt"),
+    "seed too large": ({"--init": "noise", "--seed": "9" * 30}, "9" * 30),
+    "unknown weights": ({"--weights": "embeded"}, "embeded"),
+    "weights no weights": ({"--weights": "notes.txt"}, "notes.txt"),
+    "unknown option": ({"--colour": "red"}, "--colour"),
+    "style weight a word": ({"--style-weight": "much"}, "much"),
+}
+
+
+def transfer_arguments(changes):
+    given = COMPLETE | {"--size": "16", "--steps": "2"} | changes
+    arguments = ["transfer", given.pop("content"), given.pop("style")]
+    for option, value in given.items():
+        arguments.append(f"{option}={value}" if option.startswith("--") else option)
+        arguments += [] if option.startswith("--") else [value]
+    return arguments
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_exit_code_2_and_no_output(monkeypatch, folder, capfd, case):
+    changes, named = BAD[case]
+    (folder / "dir.png").mkdir()
+    (folder / "out.png").write_bytes(b"an older picture")
+    before = sorted(folder.rglob("*"))
+    assert call(monkeypatch, folder, *transfer_arguments(changes)) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    # A carriage return starts a line too: a progress bar before the message is not one line.
+    assert re.fullmatch(r"stylelib[^\n\r]*: [^\n\r]+\n", err), repr(err)
+    assert named in err
+    assert (folder / "out.png").read_bytes() == b"an older picture"
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "command"),
+        (["paint"], "paint"),
+        (["transfer"], "content"),
+        (["transfer", "content.png"], "style"),
+        (["transfer", "content.png", "style.png"], "--output"),
+        (["transfer", "content.png", "style.png", "more.png", "-o", "out.png"], "more.png"),
+        (["samples"], "folder"),
+        (["samples", "a", "b"], "b"),
+        (["samples", "notes.txt"], "notes.txt"),
+        (["samples", "notes.txt/inside"], "notes.txt"),
+    ],
+)
+def test_incomplete_commands_are_one_line_and_exit_code_2(monkeypatch, folder, capfd, arguments, named):
+    assert call(monkeypatch, folder, *arguments) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"stylelib[^\n\r]*: [^\n\r]+\n", err), repr(err)
+    assert named in err
+
+
+# The same as a process of its own, where nothing catches what the interpreter prints at its end.
+@pytest.mark.parametrize("case", ["missing content", "unknown ending", "size a word", "unknown device"])
+def test_bad_input_to_the_process_is_one_line_and_exit_code_2(folder, case):
+    changes, named = BAD[case]
+    done = run(folder, *transfer_arguments(changes))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert named in done.stderr
+    assert re.fullmatch(r"stylelib[^\n\r]*: [^\n\r]+\n", done.stderr), repr(done.stderr)
+    assert not (folder / "out.png").exists()
+
+
+def test_divergence_saves_the_last_good_picture_and_is_exit_code_1(monkeypatch, folder, capfd):
+    arguments = [*transfer_arguments({"--lr": "1e30", "--steps": "5"}), "--no-clamp", "--precision", "float32"]
+    assert call(monkeypatch, folder, *arguments) == 1
+    assert re.search(r"stylelib: [^\n]*(nan|inf)[^\n]*learning rate[^\n]*saved as out\.png\n", capfd.readouterr().err)
+    with Image.open(folder / "out.png") as image:
+        assert image.size == (24, 16)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["transfer", "--help"], ["samples", "--help"], ["--version"]])
+def test_help_and_version_are_no_errors(monkeypatch, folder, capsys, arguments):
+    assert call(monkeypatch, folder, *arguments) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert stylelib.__version__ in out if arguments == ["--version"] else "usage: stylelib" in out
+
+
+def test_help_tells_the_defaults_of_transfer(monkeypatch, folder, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    call(monkeypatch, folder, "transfer", "--help")
+    out = capsys.readouterr().out
+    parameters = inspect.signature(stylelib.transfer).parameters
+    for option, parameter in (("--steps", "num_epochs"), ("--lr", "lr"), ("--size", "image_shape"), ("--init", "init")):
+        assert re.search(rf"  {option} [^\n]*\(default: {parameters[parameter].default}\)", out), option
+    for name, weight in parameters["weights"].default._asdict().items():
+        assert re.search(rf"  --{name}-weight \S+\s+factor[^\n]*\(default: {weight}\)", out), name
+
+
+# --- samples
+
+
+def test_samples_writes_every_picture_and_the_credits(folder):
+    done = run(folder, "samples", "new/pictures")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    target = folder / "new" / "pictures"
+    assert {path.name for path in target.iterdir()} == {f"{name}.jpg" for name in samples.names()} | {"CREDITS.txt"}
+    for name in samples.names():
+        assert (target / f"{name}.jpg").read_bytes() == samples.path(name).read_bytes()
+    credit_lines = (target / "CREDITS.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.split(":")[0] for line in credit_lines] == [f"{name}.jpg" for name in samples.names()]
+
+
+def test_samples_may_be_written_twice_but_replace_no_other_file(monkeypatch, folder, capfd):
+    assert call(monkeypatch, folder, "samples", "pictures") == 0
+    assert call(monkeypatch, folder, "samples", "pictures") == 0
+    (folder / "pictures" / "mosaic.jpg").write_bytes(b"my own mosaic")
+    (folder / "pictures" / "chelsea.jpg").unlink()
+    capfd.readouterr()
+    assert call(monkeypatch, folder, "samples", "pictures") == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "mosaic.jpg" in err
+    assert (folder / "pictures" / "mosaic.jpg").read_bytes() == b"my own mosaic"
+    assert not (folder / "pictures" / "chelsea.jpg").exists()  # nothing was written
+
+
+# --- Ctrl-C
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to one process")
+def test_ctrl_c_saves_the_picture_made_so_far(folder):
+    command = [sys.executable, "-m", "stylelib", "transfer", "content.png", "style.png", "-o", "out.png"]
+    command += ["--size", "16", "--steps", "100000", "--precision", "float32"]
+    # A group of its own, and SIGINT as in a terminal also where the tests run in the background and ignore it.
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    give_up = threading.Timer(150, process.kill)
+    give_up.start()
+    try:
+        seen = b""
+        while not re.search(rb" [1-9]\d*/100000", seen):
+            piece = process.stderr.read1(4096)
+            assert piece, f"ended before the first step: {seen!r}"
+            seen += piece
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    finally:
+        give_up.cancel()
+        process.kill()
+    assert process.returncode == 0, err
+    assert b"Traceback" not in err
+    steps = int(re.match(rb"out\.png: (\d+) steps", out)[1])
+    assert 1 <= steps < 100000
+    settings = json.loads((folder / "out.png.json").read_text())
+    assert settings["steps"] == steps
+    with Image.open(folder / "out.png") as image, Image.open(folder / "content.png") as content:
+        assert image.size == (24, 16)
+        start = np.asarray(content.convert("RGB").resize((24, 16), Image.Resampling.BILINEAR)).astype(int)
+        assert np.abs(np.asarray(image) - start).max() > 5  # it has moved
+    assert {path.name for path in Path(folder).iterdir()} == {
+        "content.png",
+        "style.png",
+        "notes.txt",
+        "out.png",
+        "out.png.json",
+    }
+
+
+def test_the_bar_counts_every_step(monkeypatch, folder, capfd):
+    assert call(monkeypatch, folder, *transfer_arguments({"--steps": "4"})) == 0
+    counts = [int(count) for count in re.findall(r" (\d+)/4", capfd.readouterr().err)]
+    assert counts[-1] == 4
+    assert all(earlier <= later for earlier, later in pairwise(counts))

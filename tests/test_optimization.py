@@ -1,0 +1,413 @@
+import itertools
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.optim.lr_scheduler import StepLR
+
+import stylelib.optimization
+from stylelib import DivergenceError, InputError, Record, Step, gradient_shares, optimize
+
+SHAPE = (1, 3, 2, 4)
+
+
+def picture(seed=0, requires_grad=True):
+    values = np.random.default_rng(seed).normal(size=SHAPE)
+    return torch.tensor(values, requires_grad=requires_grad)
+
+
+def towards(target, stiffness=1.0):
+    return lambda X: {"quadratic": 0.5 * stiffness * ((X - target) ** 2).sum()}
+
+
+def two_pulls(P, Q):
+    """Least at (P + 3 Q) / 4."""
+    return lambda X: {"near": ((X - P) ** 2).sum(), "far": 3 * ((X - Q) ** 2).sum()}
+
+
+def failing_at(step, error):
+    """A quadratic that raises at its step-th evaluation."""
+    count = 0
+
+    def objective(X):
+        nonlocal count
+        count += 1
+        if count == step:
+            raise error
+        return towards(0.0)(X)
+
+    return objective
+
+
+def test_adam_reaches_the_known_minimum():
+    X, P, Q = picture(0), picture(1, False), picture(2, False)
+    adam = torch.optim.Adam([X], lr=0.1)
+    result = optimize(X, two_pulls(P, Q), adam, num_steps=1500, scheduler=StepLR(adam, 300, gamma=0.1))
+    torch.testing.assert_close(result.picture, (P + 3 * Q) / 4, rtol=0, atol=1e-8)
+
+
+def test_path_is_that_of_adam_with_bias_correction():
+    X, P, Q = picture(0), picture(1, False), picture(2, False)
+    x, m, v = X.detach().numpy().copy(), np.zeros(SHAPE), np.zeros(SHAPE)
+    path, losses = [], []
+    for t in range(1, 51):
+        path.append(x.copy())
+        losses.append((((x - P.numpy()) ** 2).sum(), 3 * ((x - Q.numpy()) ** 2).sum()))
+        g = 2 * (x - P.numpy()) + 6 * (x - Q.numpy())
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        x = x - 0.3 * 0.8 ** ((t - 1) // 10) * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    steps = []
+    adam = torch.optim.Adam([X], lr=0.3)
+    scheduler = StepLR(adam, 10, gamma=0.8)
+    result = optimize(X, two_pulls(P, Q), adam, num_steps=50, scheduler=scheduler, callback=steps.append)
+    np.testing.assert_allclose(np.stack([step.picture.numpy() for step in steps]), np.stack(path), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(result.picture.numpy(), x, rtol=0, atol=1e-10)
+    recorded = [(record.losses["near"], record.losses["far"]) for record in result.history]
+    np.testing.assert_allclose(recorded, losses, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("lr", "stiffness"), [(0.1, 1.0), (0.5, 0.4), (0.3, 5.0)])
+def test_gradient_descent_follows_its_closed_form(lr, stiffness):
+    X, target = picture(0), picture(1, False)
+    start = X.detach().clone()
+    result = optimize(X, towards(target, stiffness), torch.optim.SGD([X], lr=lr), num_steps=17)
+    expected = target + (1 - lr * stiffness) ** 17 * (start - target)
+    torch.testing.assert_close(result.picture, expected, rtol=0, atol=1e-12)
+
+
+def test_lbfgs_reaches_the_known_minimum():
+    X, P, Q = picture(0), picture(1, False), picture(2, False)
+    result = optimize(X, two_pulls(P, Q), torch.optim.LBFGS([X]), num_steps=3)
+    torch.testing.assert_close(result.picture, (P + 3 * Q) / 4, rtol=0, atol=1e-8)
+
+
+def test_history_has_the_learning_rate_of_each_step():
+    X = picture()
+    adam = torch.optim.Adam([X], lr=0.3)
+    result = optimize(X, towards(0.0), adam, num_steps=10, scheduler=StepLR(adam, 3, gamma=0.8))
+    expected = [0.3 * 0.8**k for k in (0, 0, 0, 1, 1, 1, 2, 2, 2, 3)]
+    assert [record.lr for record in result.history] == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_learning_rate_stays_without_a_scheduler():
+    X = picture()
+    result = optimize(X, towards(0.0), torch.optim.Adam([X], lr=0.25), num_steps=4)
+    assert [record.lr for record in result.history] == [0.25] * 4
+
+
+# LBFGS evaluates the objective many times a step, at other pictures than the one the step started from
+@pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.SGD, torch.optim.LBFGS])
+def test_losses_are_of_the_picture_the_step_started_from(optimizer):
+    X, P, Q = picture(0), picture(1, False), picture(2, False)
+    objective = two_pulls(P, Q)
+    steps = []
+    starts = [X.detach().clone()]
+
+    def note(step):
+        steps.append(step)
+        starts.append(X.detach().clone())
+
+    optimize(X, objective, optimizer([X], lr=0.05), num_steps=4, callback=note)
+    assert len(steps) == 4
+    for step, start in zip(steps, starts[:4], strict=True):
+        assert torch.equal(step.picture, start)
+        again = {name: loss.item() for name, loss in objective(step.picture).items()}
+        assert step.losses == pytest.approx(again, rel=1e-12)
+
+
+def test_total_is_the_sum_of_the_losses():
+    assert Record(step=1, losses={"a": 1.5, "b": 2.0, "c": -0.25}, lr=0.3, seconds=0.0).loss == 3.25
+
+
+def test_a_callback_gets_what_history_holds():
+    X, steps = picture(), []
+    result = optimize(X, towards(0.0), torch.optim.Adam([X], lr=0.3), num_steps=5, callback=steps.append)
+    assert [record.step for record in result.history] == [1, 2, 3, 4, 5]
+    assert all(type(record) is Record for record in result.history)
+    assert all(type(step) is Step for step in steps)
+    seen = [Record(step.step, step.losses, step.lr, step.seconds) for step in steps]
+    assert seen == result.history
+    assert not result.interrupted
+
+
+def test_seconds_count_the_steps_but_not_the_callbacks(monkeypatch):
+    now = 1000.0
+
+    def objective(X):
+        nonlocal now
+        now += 2.0
+        return towards(0.0)(X)
+
+    def slow(step):
+        nonlocal now
+        now += 100.0
+
+    monkeypatch.setattr(stylelib.optimization, "time", SimpleNamespace(perf_counter=lambda: now))
+    X = picture()
+    result = optimize(X, objective, torch.optim.Adam([X], lr=0.3), num_steps=4, callback=slow)
+    assert [record.seconds for record in result.history] == [2.0, 4.0, 6.0, 8.0]
+
+
+def test_seconds_increase():
+    X = picture()
+    history = optimize(X, towards(0.0), torch.optim.Adam([X], lr=0.3), num_steps=5).history
+    seconds = [0.0, *(record.seconds for record in history)]
+    assert all(a < b for a, b in itertools.pairwise(seconds))
+
+
+@pytest.mark.parametrize(("answer", "made"), [(True, 3), (False, 7), (None, 7)])
+def test_a_callback_that_returns_true_ends_it(answer, made):
+    X, target = picture(0), picture(1, False)
+    start = X.detach().clone()
+    result = optimize(
+        X,
+        towards(target),
+        torch.optim.SGD([X], lr=0.1),
+        num_steps=7,
+        callback=lambda step: answer if step.step >= 3 else None,
+    )
+    assert len(result.history) == made
+    torch.testing.assert_close(result.picture, target + 0.9**made * (start - target), rtol=0, atol=1e-12)
+    assert not result.interrupted
+
+
+def test_no_steps_leave_the_picture_alone():
+    X = picture()
+    start = X.detach().clone()
+    result = optimize(X, failing_at(1, AssertionError()), torch.optim.Adam([X], lr=0.3), num_steps=0)
+    assert torch.equal(result.picture, start)
+    assert torch.equal(X, start)
+    assert result.history == []
+    assert not result.interrupted
+
+
+def test_the_picture_is_changed_in_place_and_the_result_is_its_copy():
+    X = picture()
+    start, address = X.detach().clone(), X.data_ptr()
+    result = optimize(X, towards(0.0), torch.optim.Adam([X], lr=0.3), num_steps=3)
+    assert X.data_ptr() == address
+    assert not torch.equal(X, start)
+    assert torch.equal(result.picture, X)
+    assert not result.picture.requires_grad
+    assert result.picture.grad_fn is None
+    result.picture.zero_()
+    assert X.abs().max() > 0
+
+
+def test_what_a_callback_does_to_its_picture_changes_nothing():
+    X, Y = picture(), picture()
+    plain = optimize(X, towards(0.0), torch.optim.Adam([X], lr=0.3), num_steps=4)
+    held = []
+
+    def spoil(step):
+        assert not step.picture.requires_grad
+        held.append(step.picture.clone())
+        step.picture.fill_(math.nan)
+
+    spoiled = optimize(Y, towards(0.0), torch.optim.Adam([Y], lr=0.3), num_steps=4, callback=spoil)
+    assert torch.equal(plain.picture, spoiled.picture)
+    assert not torch.equal(held[0], held[1])
+
+
+def test_clamp_keeps_every_pixel_within_its_channels_bounds():
+    lowest = torch.tensor([-1.0, -0.5, 0.0]).double().view(3, 1, 1)
+    highest = torch.tensor([0.5, 0.75, 1.0]).double().view(3, 1, 1)
+    pictures = []
+    X, target = picture(0), 10 * picture(1, False)
+    assert (X > 1.0).any()
+    result = optimize(
+        X,
+        towards(target),
+        torch.optim.Adam([X], lr=0.3),
+        num_steps=60,
+        clamp=(lowest, highest),
+        callback=lambda step: pictures.append(step.picture),
+    )
+    for inside in (*pictures[1:], result.picture, X):
+        assert (inside >= lowest).all()
+        assert (inside <= highest).all()
+    outside = (target < lowest) | (target > highest)
+    assert outside.sum() > 10
+    assert torch.equal(result.picture[outside], target.clamp(lowest, highest)[outside])
+
+
+def test_without_clamp_pixels_are_free():
+    X = picture()
+    result = optimize(X, towards(50.0), torch.optim.SGD([X], lr=0.5), num_steps=30)
+    torch.testing.assert_close(result.picture, torch.full(SHAPE, 50.0).double(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_a_loss_that_is_not_finite_is_reported_with_the_last_good_picture(step, bad):
+    count = 0
+
+    def objective(X):
+        nonlocal count
+        count += 1
+        return towards(0.0)(X) | {"other": 0 * X.sum() + (bad if count == step else 0.0)}
+
+    X = picture()
+    start = X.detach().clone()
+    with pytest.raises(DivergenceError, match=r"at learning rate 0\.125: try a smaller one") as caught:
+        optimize(X, objective, torch.optim.SGD([X], lr=0.125), num_steps=9)
+    error = caught.value
+    assert f"step {step}" in str(error)
+    assert [record.step for record in error.history] == list(range(1, step))
+    # the picture that step - 1 started from: the one that step started from has no finite loss
+    torch.testing.assert_close(error.picture, 0.875 ** max(0, step - 2) * start, rtol=0, atol=1e-12)
+    assert torch.isfinite(error.picture).all()
+    assert not error.picture.requires_grad
+    assert torch.equal(X, error.picture)
+    assert error.picture.data_ptr() != X.data_ptr()
+
+
+def infinite_slope(X):
+    """Finite at 0, its gradient there not."""
+    return {"root": X.abs().sqrt().sum()}
+
+
+@pytest.mark.parametrize("num_steps", [1, 2])
+def test_a_picture_that_is_not_finite_is_noticed_also_after_the_last_step(num_steps):
+    X = torch.zeros(SHAPE, requires_grad=True)
+    with pytest.raises(DivergenceError, match=r"learning rate 0\.3") as caught:
+        optimize(X, infinite_slope, torch.optim.Adam([X], lr=0.3), num_steps=num_steps)
+    assert torch.equal(caught.value.picture, torch.zeros(SHAPE))
+    assert torch.equal(X, torch.zeros(SHAPE))
+    assert len(caught.value.history) == 1
+
+
+def test_a_picture_that_is_not_finite_is_noticed_where_the_callback_stops():
+    X = torch.zeros(SHAPE, requires_grad=True)
+    with pytest.raises(DivergenceError, match="the picture is no longer finite"):
+        optimize(X, infinite_slope, torch.optim.Adam([X], lr=0.3), num_steps=9, callback=lambda step: True)
+
+
+def test_gradient_descent_that_overshoots_diverges_with_a_finite_picture():
+    X = picture()
+    with pytest.raises(DivergenceError, match="learning rate 1e") as caught:
+        optimize(X, towards(0.0), torch.optim.SGD([X], lr=1e30), num_steps=30)
+    assert math.isfinite(towards(0.0)(caught.value.picture)["quadratic"])
+    assert caught.value.history[-1].loss == pytest.approx(towards(0.0)(caught.value.picture)["quadratic"].item())
+
+
+def interrupt(step):
+    if step.step == 4:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_in_a_callback_gives_back_the_picture_so_far():
+    X = picture()
+    start = X.detach().clone()
+    result = optimize(X, towards(0.0), torch.optim.SGD([X], lr=0.1), num_steps=9, callback=interrupt)
+    assert result.interrupted
+    assert [record.step for record in result.history] == [1, 2, 3, 4]
+    torch.testing.assert_close(result.picture, 0.9**4 * start, rtol=0, atol=1e-12)
+    assert torch.equal(X, result.picture)
+
+
+def test_an_interrupt_within_a_step_gives_back_the_picture_so_far():
+    X = picture()
+    start = X.detach().clone()
+    objective = failing_at(4, KeyboardInterrupt())
+    result = optimize(X, objective, torch.optim.SGD([X], lr=0.1), num_steps=9)
+    assert result.interrupted
+    assert [record.step for record in result.history] == [1, 2, 3]
+    torch.testing.assert_close(result.picture, 0.9**3 * start, rtol=0, atol=1e-12)
+
+
+def test_an_interrupt_after_a_step_that_spoilt_the_picture_gives_back_the_last_good_one():
+    def now(step):
+        raise KeyboardInterrupt
+
+    X = torch.zeros(SHAPE, requires_grad=True)
+    result = optimize(X, infinite_slope, torch.optim.Adam([X], lr=0.3), num_steps=9, callback=now)
+    assert result.interrupted
+    assert torch.equal(result.picture, torch.zeros(SHAPE))
+
+
+def test_other_exceptions_pass_through():
+    def fail(step):
+        raise ZeroDivisionError("mine")
+
+    X = picture()
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        optimize(X, towards(0.0), torch.optim.SGD([X], lr=0.1), num_steps=9, callback=fail)
+    with pytest.raises(ZeroDivisionError, match="within"):
+        optimize(X, failing_at(2, ZeroDivisionError("within")), torch.optim.SGD([X], lr=0.1), num_steps=9)
+
+
+def test_the_picture_must_be_a_leaf_that_requires_a_gradient():
+    leaf = picture()
+    frozen = picture(requires_grad=False)
+    for X in (leaf * 1, frozen):
+        with pytest.raises(InputError, match="leaf tensor that requires a gradient"):
+            optimize(X, towards(0.0), torch.optim.SGD([leaf], lr=0.1), num_steps=1)
+
+
+def test_the_optimizer_must_hold_the_picture():
+    X, equal = picture(), picture()
+    with pytest.raises(InputError, match="does not hold X"):
+        optimize(X, towards(0.0), torch.optim.SGD([equal], lr=0.1), num_steps=1)
+
+
+def test_the_picture_may_be_in_any_group_of_the_optimizer():
+    X, other = picture(), picture(1)
+    optimizer = torch.optim.SGD([{"params": [other]}, {"params": [X]}], lr=0.1)
+    result = optimize(X, towards(0.0), optimizer, num_steps=2)
+    torch.testing.assert_close(result.picture, 0.81 * picture().detach(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("num_steps", [-1, 2.0, "3", None, True, math.nan])
+def test_the_number_of_steps_is_a_whole_number(num_steps):
+    X = picture()
+    with pytest.raises(InputError, match="num_steps is a whole number, 0 or more") as caught:
+        optimize(X, towards(0.0), torch.optim.SGD([X], lr=0.1), num_steps=num_steps)
+    assert repr(num_steps) in str(caught.value)
+
+
+def test_gradient_shares_of_known_gradients():
+    slope = torch.tensor(np.random.default_rng(0).normal(size=SHAPE))
+
+    def objective(X):
+        return {"three": (3 * slope * X).sum(), "against": -(slope * X).sum(), "bend": 0.5 * (X**2).sum()}
+
+    X = picture()
+    s, b = slope.abs().sum().item(), X.detach().abs().sum().item()
+    expected = {"three": 3 * s / (4 * s + b), "against": s / (4 * s + b), "bend": b / (4 * s + b)}
+    assert gradient_shares(X, objective) == pytest.approx(expected, rel=1e-12)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(-1000, 1000), min_size=1, max_size=5), st.integers(0, 1000))
+def test_gradient_shares_add_to_one(factors, seed):
+    objective = lambda X: {str(k): factor * (X**2).sum() for k, factor in enumerate(factors)}  # noqa: E731
+    shares = gradient_shares(picture(seed), objective)
+    assert all(0 <= share <= 1 for share in shares.values())
+    assert sum(shares.values()) == pytest.approx(1.0 if any(factors) else 0.0, rel=1e-12)
+
+
+def test_gradient_shares_leave_the_picture_alone():
+    X = picture()
+    X.grad = torch.full(SHAPE, 7.0).double()
+    before = X.detach().clone()
+    gradient_shares(X, two_pulls(0.0, 1.0))
+    assert torch.equal(X, before)
+    assert torch.equal(X.grad, torch.full(SHAPE, 7.0).double())
+    assert X.requires_grad
+
+
+def test_gradient_shares_of_losses_with_a_common_part():
+    def objective(X):
+        common = (X**2).sum()
+        return {"one": common, "four": 4 * common}
+
+    assert gradient_shares(picture(), objective) == pytest.approx({"one": 0.2, "four": 0.8}, rel=1e-12)
+
+
+def test_gradient_shares_where_nothing_pushes_are_zeros():
+    assert gradient_shares(picture(), lambda X: {"a": 0 * X.sum(), "b": (0 * X**2).sum()}) == {"a": 0.0, "b": 0.0}

