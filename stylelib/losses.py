@@ -98,7 +98,7 @@ class _GramProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, D: Tensor) -> Tensor:
         F: Tensor = ctx.saved_tensors[0]
-        return (D + D.mT) @ F
+        return (F.mT @ (D + D.mT)).mT  # turned round twice: the result has the memory order of channels-last features
 
 
 def style_loss(Y_hat: Tensor, gram_Y: Tensor) -> Tensor:

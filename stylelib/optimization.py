@@ -5,9 +5,12 @@ Chapter 7. Everything in this library that makes a picture makes it here.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import math
+import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -74,6 +77,30 @@ class Optimized:
     interrupted: bool
 
 
+@contextlib.contextmanager
+def _freed_memory_kept() -> Iterator[None]:
+    """Have the C library keep the memory of one step's features for the next step; on Linux with glibc, else nothing.
+
+    By default it gives every block over 32 MB back to the system at once and gets it again, page by page, each page
+    filled with zeros: 8 to 18 % of a step's time on the processors measured.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    trim_threshold, mmap_threshold, mmap_max = -1, -3, -4  # malloc.h
+    libc.mallopt(mmap_max, 0)
+    libc.mallopt(trim_threshold, 2**31 - 1)
+    try:
+        yield
+    finally:  # as glibc itself has it after the first block of 32 MB was freed
+        libc.mallopt(mmap_max, 65536)
+        libc.mallopt(mmap_threshold, 32 * 2**20)
+        libc.mallopt(trim_threshold, 64 * 2**20)
+        libc.malloc_trim(0)
+
+
+@_freed_memory_kept()
 def optimize(
     X: Tensor,
     objective: Objective,
