@@ -1,10 +1,12 @@
-"""Time and memory of one step of style transfer: the recipe as its author wrote it, against stylelib.
+"""Time and memory of one step of style transfer: the recipe as its author wrote it, against
+stylelib.
 
     python benchmarks/step.py [--shape 300 450] [--steps 100]
 
-All variants run in this process, with the same weights, pictures, size, losses and Adam. The recipe is written out
-below from torchvision's network: in-place ReLUs, and weights that require gradients. Since in-place ReLUs change what
-is compared, stylelib is asked for the features after those ReLUs: the losses are then the same numbers.
+All variants run in this process, with the same weights, pictures, size, losses and Adam. The
+recipe is written out below from torchvision's network: in-place ReLUs, and weights that require
+gradients. Since in-place ReLUs change what is compared, stylelib is asked for the features
+after those ReLUs: the losses are then the same numbers.
 """
 
 import argparse
@@ -23,7 +25,16 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from stylelib import CONTENT_LAYERS, STYLE_LAYERS, Step, extract_features, preprocess, samples, train, vgg19
+from stylelib import (
+    CONTENT_LAYERS,
+    STYLE_LAYERS,
+    Step,
+    extract_features,
+    preprocess,
+    samples,
+    train,
+    vgg19,
+)
 from stylelib.features import Precision, resolve_precision
 
 
@@ -71,9 +82,22 @@ def recipe(content_X: Tensor, style_X: Tensor, steps: int) -> Run:
         begin = time.perf_counter()
         trainer.zero_grad()
         contents_Y_hat, styles_Y_hat = extract(X)
-        contents_l = [torch.square(a - b).mean() * 1 for a, b in zip(contents_Y_hat, contents_Y, strict=True)]
-        styles_l = [torch.square(gram(a) - b).mean() * 1e3 for a, b in zip(styles_Y_hat, styles_Y_gram, strict=True)]
-        tv_l = 0.5 * ((X[:, :, 1:] - X[:, :, :-1]).abs().mean() + (X[..., 1:] - X[..., :-1]).abs().mean()) * 10
+        contents_l = [
+            torch.square(a - b).mean() * 1
+            for a, b in zip(contents_Y_hat, contents_Y, strict=True)
+        ]
+        styles_l = [
+            torch.square(gram(a) - b).mean() * 1e3
+            for a, b in zip(styles_Y_hat, styles_Y_gram, strict=True)
+        ]
+        tv_l = (
+            0.5
+            * (
+                (X[:, :, 1:] - X[:, :, :-1]).abs().mean()
+                + (X[..., 1:] - X[..., :-1]).abs().mean()
+            )
+            * 10
+        )
         loss = sum(10 * styles_l + contents_l + [tv_l])
         assert isinstance(loss, Tensor)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -85,7 +109,9 @@ def recipe(content_X: Tensor, style_X: Tensor, steps: int) -> Run:
 
 
 def ours(precision: Precision) -> Variant:
-    """The library's `train`, on the features that the recipe's in-place ReLUs leave in its lists."""
+    """The library's `train`, on the features that the recipe's in-place ReLUs leave in its
+    lists.
+    """
     style_layers, content_layers = [1, 6, 11, 20, 28], [26]
 
     def variant(content_X: Tensor, style_X: Tensor, steps: int) -> Run:
@@ -116,13 +142,19 @@ def ours(precision: Precision) -> Variant:
 
 
 def peak_memory(variant: Variant, content_X: Tensor, style_X: Tensor) -> float | None:
-    """What a training adds to the memory of this process at its peak, in MB; None where Linux does not tell."""
+    """What a training adds to the memory of this process at its peak, in MB; None where Linux
+    does not tell.
+    """
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
     if not reset.exists():
         return None
 
     def read(key: str) -> float:
-        return next(float(line.split()[1]) / 1e3 for line in status.read_text().splitlines() if line.startswith(key))
+        return next(
+            float(line.split()[1]) / 1e3
+            for line in status.read_text().splitlines()
+            if line.startswith(key)
+        )
 
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -135,8 +167,9 @@ def peak_memory(variant: Variant, content_X: Tensor, style_X: Tensor) -> float |
 def convolution_seconds(height: int, width: int, dtype: torch.dtype) -> tuple[float, float]:
     """Seconds that this machine needs for a step's convolutions alone, and their GFLOP.
 
-    Each of the 13 convolutions and its gradient with respect to the input is timed by itself, in both memory orders,
-    and the best time is taken: what a step would take if nothing but convolutions cost anything.
+    Each of the 13 convolutions and its gradient with respect to the input is timed by itself,
+    in both memory orders, and the best time is taken: what a step would take if nothing but
+    convolutions cost anything.
     """
     seconds = flops = 0.0
     for layer in vgg19():
@@ -146,15 +179,33 @@ def convolution_seconds(height: int, width: int, dtype: torch.dtype) -> tuple[fl
             continue
         best = [float("inf"), float("inf")]
         for order in (torch.contiguous_format, torch.channels_last):
-            X = torch.randn(1, layer.in_channels, height, width).to(dtype).to(memory_format=order)
-            D = torch.randn(1, layer.out_channels, height, width).to(dtype).to(memory_format=order)
+            X = (
+                torch.randn(1, layer.in_channels, height, width)
+                .to(dtype)
+                .to(memory_format=order)
+            )
+            D = (
+                torch.randn(1, layer.out_channels, height, width)
+                .to(dtype)
+                .to(memory_format=order)
+            )
             weight = layer.weight.to(dtype).to(memory_format=order)
             for _ in range(6):
                 begin = time.perf_counter()
                 conv2d(X, weight, padding=1)
                 middle = time.perf_counter()
                 torch.ops.aten.convolution_backward(
-                    D, X, weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, [True, False, False]
+                    D,
+                    X,
+                    weight,
+                    None,
+                    [1, 1],
+                    [1, 1],
+                    [1, 1],
+                    False,
+                    [0, 0],
+                    1,
+                    [True, False, False],
                 )
                 end = time.perf_counter()
                 best = [min(best[0], middle - begin), min(best[1], end - middle)]
@@ -164,7 +215,9 @@ def convolution_seconds(height: int, width: int, dtype: torch.dtype) -> tuple[fl
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Time and memory of one step of style transfer.")
+    parser = argparse.ArgumentParser(
+        description="Time and memory of one step of style transfer."
+    )
     parser.add_argument("--shape", type=int, nargs=2, default=[300, 450], metavar=("H", "W"))
     parser.add_argument("--steps", type=int, default=100)
     options = parser.parse_args()
@@ -172,36 +225,60 @@ def main() -> None:
     content_X = preprocess(samples.load("chelsea"), (height, width))
     style_X = preprocess(samples.load("brushstrokes"), (height, width))
     auto = str(resolve_precision("auto", torch.device("cpu"))).removeprefix("torch.")
-    variants = {"recipe": recipe, "stylelib float32": ours("float32"), f"stylelib auto ({auto})": ours("auto")}
+    variants = {
+        "recipe": recipe,
+        "stylelib float32": ours("float32"),
+        f"stylelib auto ({auto})": ours("auto"),
+    }
 
-    print(f"{height} x {width}, {options.steps} steps, {torch.get_num_threads()} threads, {platform.machine()}")
+    print(
+        f"{height} x {width}, {options.steps} steps, {torch.get_num_threads()} threads, "
+        f"{platform.machine()}"
+    )
     print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}\n")
-    memory = {name: peak_memory(variant, content_X, style_X) for name, variant in variants.items()}
+    memory = {
+        name: peak_memory(variant, content_X, style_X) for name, variant in variants.items()
+    }
     runs = {name: Run([], []) for name in variants}
     for name, variant in variants.items():
         runs[name] = variant(content_X, style_X, options.steps)
     # A second, short round in the other order, so that a machine that slows down is seen to
-    again = {name: variant(content_X, style_X, 12) for name, variant in reversed(variants.items())}
+    again = {
+        name: variant(content_X, style_X, 12) for name, variant in reversed(variants.items())
+    }
 
     base = statistics.median(runs["recipe"].seconds)
     last = slice(-10, None)
     base_loss = statistics.mean(runs["recipe"].losses[last])
-    print(f"{'':26}{'s/step':>8}{'again':>8}{'faster':>8}{'MB':>8}{'of recipe':>11}{'last 10 losses':>16}{'off by':>8}")
+    print(
+        f"{'':26}{'s/step':>8}{'again':>8}{'faster':>8}{'MB':>8}"
+        f"{'of recipe':>11}{'last 10 losses':>16}{'off by':>8}"
+    )
     for name, run in runs.items():
         seconds, second = statistics.median(run.seconds), statistics.median(again[name].seconds)
         loss = statistics.mean(run.losses[last])
         used, recipe_used = memory[name], memory["recipe"]
-        megabytes = f"{used:8.0f}{used / recipe_used:11.2f}" if used and recipe_used else f"{'?':>8}{'?':>11}"
+        megabytes = (
+            f"{used:8.0f}{used / recipe_used:11.2f}"
+            if used and recipe_used
+            else f"{'?':>8}{'?':>11}"
+        )
         print(
             f"{name:26}{seconds:8.3f}{second:8.3f}{base / seconds:7.2f}x{megabytes}{loss:16.4f}"
             f"{abs(loss / base_loss - 1):8.1%}"
         )
 
     print("\nShare of this machine's convolution rate that a step reaches:")
-    for name, dtype in {"stylelib float32": torch.float32, f"stylelib auto ({auto})": getattr(torch, auto)}.items():
+    for name, dtype in {
+        "stylelib float32": torch.float32,
+        f"stylelib auto ({auto})": getattr(torch, auto),
+    }.items():
         seconds, gflop = convolution_seconds(height, width, dtype)
         step = statistics.median(runs[name].seconds)
-        print(f"{name:26}{gflop / seconds:6.0f} GFLOP/s alone, {gflop / step:6.0f} in a step: {seconds / step:4.0%}")
+        print(
+            f"{name:26}{gflop / seconds:6.0f} GFLOP/s alone, {gflop / step:6.0f} in a step: "
+            f"{seconds / step:4.0%}"
+        )
 
 
 if __name__ == "__main__":

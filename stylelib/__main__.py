@@ -1,4 +1,4 @@
-"""The command line: `python -m stylelib transfer CONTENT STYLE -o OUT` and `python -m stylelib samples DIR`."""
+"""The command line: `python -m stylelib transfer` and `python -m stylelib samples`."""
 
 from __future__ import annotations
 
@@ -34,39 +34,98 @@ def _size(text: str) -> int | tuple[int, int]:
 
 def _parser() -> argparse.ArgumentParser:
     defaults: dict[str, Any] = {
-        name: parameter.default for name, parameter in inspect.signature(transfer).parameters.items()
+        name: parameter.default
+        for name, parameter in inspect.signature(transfer).parameters.items()
     }
-    parser = _Parser(prog="stylelib", description="Neural style transfer, from the book Painting with Gradients.")
+    parser = _Parser(
+        prog="stylelib",
+        description="Neural style transfer, from the book Painting with Gradients.",
+    )
     parser.add_argument("--version", action="version", version=f"stylelib {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
 
     paint = commands.add_parser(
         "transfer",
         help="paint one picture in the style of another",
-        description="Paint the content of one picture in the style of another. Ctrl-C saves what there is.",
+        description="Paint the content of one picture in the style of another. "
+        "Ctrl-C saves what there is.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    paint.add_argument("content", type=Path, help="the picture whose things are to be recognised")
-    paint.add_argument("style", type=Path, help="the picture whose colours and strokes are to be taken")
-    paint.add_argument("-o", "--output", type=Path, required=True, help="the picture to write (.png, .jpg, ...)")
-    paint.add_argument("--size", type=_size, default=defaults["image_shape"], help="shorter side, or HEIGHTxWIDTH")
-    paint.add_argument("--style-size", type=_size, default=defaults["style_shape"], help="the same for the style")
-    paint.add_argument("--steps", type=int, default=defaults["num_epochs"], help="number of steps")
-    paint.add_argument("--lr", type=float, default=defaults["lr"], help="Adam's learning rate at the start")
+    paint.add_argument(
+        "content", type=Path, help="the picture whose things are to be recognised"
+    )
+    paint.add_argument(
+        "style", type=Path, help="the picture whose colours and strokes are to be taken"
+    )
+    paint.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="the picture to write (.png, .jpg, ...)",
+    )
+    paint.add_argument(
+        "--size",
+        type=_size,
+        default=defaults["image_shape"],
+        help="shorter side, or HEIGHTxWIDTH",
+    )
+    paint.add_argument(
+        "--style-size",
+        type=_size,
+        default=defaults["style_shape"],
+        help="the same for the style",
+    )
+    paint.add_argument(
+        "--steps", type=int, default=defaults["num_epochs"], help="number of steps"
+    )
+    paint.add_argument(
+        "--lr", type=float, default=defaults["lr"], help="Adam's learning rate at the start"
+    )
     for name, value in defaults["weights"]._asdict().items():
-        paint.add_argument(f"--{name}-weight", type=float, default=value, help=f"factor of the {name} loss")
-    paint.add_argument("--init", default=defaults["init"], help="start from content, style, noise or a picture's path")
-    paint.add_argument("--seed", type=int, default=defaults["seed"], help="of the noise, with --init noise")
-    paint.add_argument("--scales", type=int, default=defaults["scales"], help="sizes to work through, small to large")
+        paint.add_argument(
+            f"--{name}-weight", type=float, default=value, help=f"factor of the {name} loss"
+        )
     paint.add_argument(
-        "--clamp", action=argparse.BooleanOptionalAction, default=defaults["clamp"], help="keep pixels visible"
+        "--init",
+        default=defaults["init"],
+        help="start from content, style, noise or a picture's path",
     )
     paint.add_argument(
-        "--precision", choices=["auto", "float32", "bfloat16"], default=defaults["precision"], help="of the network"
+        "--seed", type=int, default=defaults["seed"], help="of the noise, with --init noise"
     )
-    paint.add_argument("--device", default=None, help="cpu or cuda; by default a GPU where there is one")
-    paint.add_argument("--weights", default="embedded", help="embedded, torchvision or a file of VGG-19 weights")
-    paint.add_argument("--save-every", type=int, metavar="N", help="also save every Nth step, in OUTPUT's folder")
+    paint.add_argument(
+        "--scales",
+        type=int,
+        default=defaults["scales"],
+        help="sizes to work through, small to large",
+    )
+    paint.add_argument(
+        "--clamp",
+        action=argparse.BooleanOptionalAction,
+        default=defaults["clamp"],
+        help="keep pixels visible",
+    )
+    paint.add_argument(
+        "--precision",
+        choices=["auto", "float32", "bfloat16"],
+        default=defaults["precision"],
+        help="of the network",
+    )
+    paint.add_argument(
+        "--device", default=None, help="cpu or cuda; by default a GPU where there is one"
+    )
+    paint.add_argument(
+        "--weights",
+        default="embedded",
+        help="embedded, torchvision or a file of VGG-19 weights",
+    )
+    paint.add_argument(
+        "--save-every",
+        type=int,
+        metavar="N",
+        help="also save every Nth step, in OUTPUT's folder",
+    )
 
     copy = commands.add_parser("samples", help="write the sample pictures into a folder")
     copy.add_argument("folder", type=Path)
@@ -74,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, or 2 for bad input, or 1 where the loss diverged."""
+    """Run the command line; the exit code is 0, 2 for bad input, 1 where the loss diverged."""
     options = _parser().parse_args(arguments)
     try:
         return _samples(options) if options.command == "samples" else _transfer(options)
@@ -103,7 +162,9 @@ def _transfer(options: argparse.Namespace) -> int:
             style_shape=options.style_size,
             num_epochs=options.steps,
             lr=options.lr,
-            weights=LossWeights(options.content_weight, options.style_weight, options.tv_weight),
+            weights=LossWeights(
+                options.content_weight, options.style_weight, options.tv_weight
+            ),
             init=options.init,
             seed=options.seed,
             scales=options.scales,

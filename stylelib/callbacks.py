@@ -1,4 +1,4 @@
-"""Ready-made callbacks for `optimize`, `train` and `transfer`: a progress bar, a saver of intermediates (chapter 7)."""
+"""Ready-made callbacks: a progress bar, a saver of intermediates (chapter 7)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["IntermediateSaver", "ProgressBar", "all_of"]
 
 
 def all_of(*callbacks: Callback) -> Callback:
-    """One callback that calls each of `callbacks` in turn, and asks to stop as soon as all are called if any did."""
+    """One callback that calls each of `callbacks`, and asks to stop if any of them did."""
 
     def callback(step: Step) -> bool:
         answers = [each(step) for each in callbacks]
@@ -33,21 +33,22 @@ class ProgressBar:
 
     Example:
         >>> from stylelib import samples, transfer
+        >>> photo, style = samples.load("coffee"), samples.load("mosaic")
         >>> bar = ProgressBar(5)
-        >>> result = transfer(
-        ...     samples.load("coffee"), samples.load("mosaic"), image_shape=32, num_epochs=5, callback=bar
-        ... )
+        >>> result = transfer(photo, style, image_shape=32, num_epochs=5, callback=bar)
     """
 
     def __init__(self, num_epochs: int) -> None:
         self.num_epochs = num_epochs
-        self.bar: tqdm[NoReturn] | None = None  # appears with the first step, not before an error
+        self.bar: tqdm[NoReturn] | None = None  # it appears with the first step
 
     def __call__(self, step: Step) -> None:
         """Move the bar on."""
         if self.bar is None:
             self.bar = tqdm(total=self.num_epochs, unit="step")
-        self.bar.set_postfix({name: f"{loss:.3g}" for name, loss in step.losses.items()}, refresh=False)
+        self.bar.set_postfix(
+            {name: f"{loss:.3g}" for name, loss in step.losses.items()}, refresh=False
+        )
         self.bar.update(step.step - self.bar.n)
         if step.step == self.num_epochs:
             self.close()

@@ -28,7 +28,8 @@ class DivergenceError(StylelibError, ArithmeticError):
     """The loss or the picture is no longer finite.
 
     Attributes:
-        picture: the last picture whose loss was finite (or the first of all), of the shape that was optimised.
+        picture: the last picture whose loss was finite (or the first of all), of the shape that
+            was optimised.
         history: one `Record` for each step before the one that failed.
     """
 

@@ -13,23 +13,32 @@ from stylelib.errors import InputError
 from stylelib.images import preprocess
 from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer, layer_index
 
-__all__ = ["FeatureExtractor", "Precision", "extract_features", "get_contents", "get_styles", "resolve_precision"]
+__all__ = [
+    "FeatureExtractor",
+    "Precision",
+    "extract_features",
+    "get_contents",
+    "get_styles",
+    "resolve_precision",
+]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class FeatureExtractor(nn.Module):
-    """Runs a picture through a network once, no deeper than needed, and keeps what the chosen layers gave.
+    """Runs pictures through a network once, no deeper than needed, keeping chosen features.
 
     Args:
         net: a network as `vgg19` returns it.
         content_layers: the layers to return as contents, by number or name, in this order.
         style_layers: the layers to return as styles, likewise.
-        precision: the arithmetic of the network: "float32", "bfloat16" (by `torch.autocast`), or "auto": bfloat16
-            where the processor or GPU has it in hardware. Features are always returned in the picture's own dtype.
-        after_inplace_relu: return what the original recipe got from torchvision's network, whose in-place ReLUs
-            overwrite the output of the convolution before them: the features after the ReLU, except at the deepest
-            layer, which no ReLU follows. It is there to show the trap; leave it off.
+        precision: the arithmetic of the network: "float32", "bfloat16" (by `torch.autocast`),
+            or "auto": bfloat16 where the processor or GPU has it in hardware. Features are
+            always returned in the picture's own dtype.
+        after_inplace_relu: return what the original recipe got from torchvision's network,
+            whose in-place ReLUs overwrite the output of the convolution before them: the
+            features after the ReLU, except at the deepest layer, which no ReLU follows. It is
+            there to show the trap; leave it off.
 
     Raises:
         InputError: the network has no such layer.
@@ -47,14 +56,19 @@ class FeatureExtractor(nn.Module):
         super().__init__()
         self.net = net
         self.precision = precision
-        resolve_precision(precision, torch.device("cpu"))  # an unknown name fails here, not at the first picture
+        # An unknown precision fails here, not at the first picture
+        resolve_precision(precision, torch.device("cpu"))
         self.content_taps = [layer_index(net, layer) for layer in content_layers]
         self.style_taps = [layer_index(net, layer) for layer in style_layers]
         self.deepest = max(self.content_taps + self.style_taps, default=-1)
         if after_inplace_relu:
             self.content_taps = [self._overwritten_by(tap) for tap in self.content_taps]
             self.style_taps = [self._overwritten_by(tap) for tap in self.style_taps]
-        pools = [layer for layer in list(net)[: self.deepest + 1] if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d)]
+        pools = [
+            layer
+            for layer in list(net)[: self.deepest + 1]
+            if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d)
+        ]
         self.smallest_side = 2 ** len(pools)
 
     def _overwritten_by(self, tap: int) -> int:
@@ -67,17 +81,22 @@ class FeatureExtractor(nn.Module):
             X: normalised pictures of shape (N, 3, H, W).
 
         Returns:
-            (contents, styles): a list of (N, C, H', W') tensors for each of the two lists of layers.
+            (contents, styles): a list of (N, C, H', W') tensors for each of the two lists of
+            layers.
 
         Raises:
             InputError: another shape, or pictures too small for the deepest layer.
         """
         if X.ndim != 4 or X.shape[1] != 3 or not X.is_floating_point():
-            raise InputError(f"X has the shape (N, 3, H, W) in floating point, not {tuple(X.shape)} {X.dtype}")
+            raise InputError(
+                f"X has the shape (N, 3, H, W) in floating point, not {tuple(X.shape)} "
+                f"{X.dtype}"
+            )
         if min(X.shape[2:]) < self.smallest_side:
             height, width = X.shape[2:]
             raise InputError(
-                f"a picture of {height} x {width} pixels is too small for layer {self.deepest}: "
+                f"a picture of {height} x {width} pixels is too small for layer "
+                f"{self.deepest}: "
                 f"each side needs {self.smallest_side} or more"
             )
         wanted = {*self.content_taps, *self.style_taps}
@@ -89,7 +108,9 @@ class FeatureExtractor(nn.Module):
                 Y = self.net[index](Y)
                 if index in wanted:
                     features[index] = Y.to(X.dtype)
-        return [features[tap] for tap in self.content_taps], [features[tap] for tap in self.style_taps]
+        contents = [features[tap] for tap in self.content_taps]
+        styles = [features[tap] for tap in self.style_taps]
+        return contents, styles
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
@@ -108,7 +129,9 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
         in_hardware = torch.cuda.is_bf16_supported(including_emulation=False)
     elif device.type == "cpu":
         capabilities = torch.cpu.get_capabilities()
-        in_hardware = any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+        in_hardware = any(
+            capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16")
+        )
     else:
         in_hardware = False
     return torch.bfloat16 if in_hardware else torch.float32
@@ -141,7 +164,9 @@ def extract_features(
         >>> [tuple(Y.shape) for Y in styles][:2]
         [(1, 64, 64, 96), (1, 128, 32, 48)]
     """
-    extractor = FeatureExtractor(net, content_layers, style_layers, after_inplace_relu=after_inplace_relu)
+    extractor = FeatureExtractor(
+        net, content_layers, style_layers, after_inplace_relu=after_inplace_relu
+    )
     contents, styles = extractor(X)
     return contents, styles
 
@@ -154,7 +179,7 @@ def get_contents(
     *,
     content_layers: Sequence[Layer] = CONTENT_LAYERS,
 ) -> tuple[Tensor, list[Tensor]]:
-    """The preprocessed content picture and its content features, to be matched; no gradient flows through them.
+    """The preprocessed content picture and its content features; no gradient flows there.
 
     Args:
         image: a PIL image.

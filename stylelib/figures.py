@@ -27,8 +27,8 @@ def show_images(
     """Show pictures in a grid, each with its title above it.
 
     Args:
-        images: PIL images; normalised tensors (1, 3, H, W) or (3, H, W); or maps of numbers (H, W), drawn in colours
-            from the least to the greatest value of each.
+        images: PIL images; normalised tensors (1, 3, H, W) or (3, H, W); or maps of numbers (H,
+            W), drawn in colours from the least to the greatest value of each.
         titles: one for each picture, may have several lines.
         columns: pictures in a row; None puts all in one row.
         width: of the whole figure, in inches.
@@ -50,7 +50,9 @@ def show_images(
     tallest = max(array.shape[0] / array.shape[1] for array in arrays)
     lines = max((title.count("\n") + 1 for title in titles or [""] if title), default=0)
     height = rows * (width / columns * tallest + 0.2 * lines + 0.05)
-    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width, height), squeeze=False, layout="constrained"
+    )
     for index, ax in enumerate(axes.flat):
         ax.axis("off")
         if index < len(arrays):

@@ -1,7 +1,8 @@
-"""Pictures in, pictures out: files, PIL images and the normalised tensors a network reads (chapter 2).
+"""Pictures in, pictures out: files, PIL images, normalised tensors (chapter 2).
 
-Two units are used in this library, and never mixed: a *PIL image* has grey levels 0..255, and a *normalised tensor*
-has the shape (1, 3, H, W) with values about -2.1..2.6, what `preprocess` makes of it.
+Two units are used in this library, and never mixed: a *PIL image* has grey levels 0..255, and a
+*normalised tensor* has the shape (1, 3, H, W) with values about -2.1..2.6, what `preprocess`
+makes of it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ from torch import Tensor
 
 from stylelib.errors import FileError, InputError, StylelibError
 
-__all__ = ["IMAGE_MEAN", "IMAGE_STD", "ImageSource", "load_image", "postprocess", "preprocess", "save_image"]
+__all__ = [
+    "IMAGE_MEAN",
+    "IMAGE_STD",
+    "ImageSource",
+    "load_image",
+    "postprocess",
+    "preprocess",
+    "save_image",
+]
 
 IMAGE_MEAN = torch.tensor([0.485, 0.456, 0.406])
 """Mean of each channel (R, G, B) over ImageNet, pixels in 0..1."""
@@ -28,7 +37,8 @@ IMAGE_STD = torch.tensor([0.229, 0.224, 0.225])
 """Standard deviation of each channel (R, G, B) over ImageNet, pixels in 0..1."""
 
 MAX_PIXELS = 89_478_485
-"""Pictures with more pixels are refused: a small file can unpack to gigabytes. Pillow's own limit of caution."""
+"""Pictures with more pixels are refused: a small file can unpack to gigabytes. Pillow's own
+limit of caution."""
 
 FORMATS = {
     ".png": "PNG",
@@ -48,19 +58,22 @@ ImageSource = str | os.PathLike[str] | bytes | BinaryIO | Image.Image
 def load_image(source: ImageSource) -> Image.Image:
     """Read a picture as RGB, the way a person would see it.
 
-    The camera's orientation (EXIF) is applied; palette, greyscale (8 and 16 bit), CMYK and transparent pictures become
-    RGB, transparency over white. Of an animation the first frame is taken. Colour profiles are not applied, and nothing
-    but the pixels is kept.
+    The camera's orientation (EXIF) is applied; palette, greyscale (8 and 16 bit), CMYK and
+    transparent pictures become RGB, transparency over white. Of an animation the first frame is
+    taken. Colour profiles are not applied, and nothing but the pixels is kept.
 
     Args:
-        source: a path, the bytes of a file, a file opened in binary mode, or a PIL image (which is not changed).
+        source: a path, the bytes of a file, a file opened in binary mode, or a PIL image (which
+            is not changed).
 
     Returns:
         A new RGB image of 8 bits a channel.
 
     Raises:
-        FileError: the file is missing, empty, truncated, no picture, a directory, or unpacks to over `MAX_PIXELS`.
-        InputError: the source is of no known kind, or its pixels have no range one could guess (32-bit modes).
+        FileError: the file is missing, empty, truncated, no picture, a directory, or unpacks to
+            over `MAX_PIXELS`.
+        InputError: the source is of no known kind, or its pixels have no range one could guess
+            (32-bit modes).
 
     Example:
         >>> from stylelib import load_image, samples
@@ -83,7 +96,9 @@ def load_image(source: ImageSource) -> Image.Image:
         except StylelibError:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise FileError(f"{name} unpacks to more than {MAX_PIXELS:,} pixels; make it smaller first") from error
+            raise FileError(
+                f"{name} unpacks to more than {MAX_PIXELS:,} pixels; make it smaller first"
+            ) from error
         except UnidentifiedImageError as error:
             raise FileError(f"{name} is not a picture of any format Pillow knows") from error
         except Exception as error:  # on a broken file Pillow's decoders raise almost anything
@@ -115,7 +130,10 @@ def _open_source(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[Bin
         if not isinstance(data, bytes):
             raise InputError(f"{name} was opened as text; open it in binary mode, 'rb'")
     else:
-        raise InputError(f"a picture is a path, bytes, a binary file or a PIL image, not {type(source).__name__}")
+        raise InputError(
+            "a picture is a path, bytes, a binary file or a PIL image, not "
+            f"{type(source).__name__}"
+        )
     if not data:
         raise FileError(f"{name} is empty (0 bytes)")
     return io.BytesIO(data), name
@@ -123,26 +141,34 @@ def _open_source(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[Bin
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if 0 in image.size:
-        raise InputError(f"the image has no pixels: its size is {image.size[0]} x {image.size[1]}")
+        raise InputError(
+            f"the image has no pixels: its size is {image.size[0]} x {image.size[1]}"
+        )
     upright = _turn_upright(image)
     if upright.mode.startswith("I;16") or upright.mode == "I":
         levels = np.asarray(upright).astype(np.int64)
         if levels.min() < 0 or levels.max() > 65535:
-            raise InputError(f"grey levels {levels.min()}..{levels.max()} are outside 0..65535; scale them first")
+            raise InputError(
+                f"grey levels {levels.min()}..{levels.max()} are outside 0..65535; scale "
+                "them first"
+            )
         return Image.fromarray(((levels + 128) // 257).astype(np.uint8)).convert("RGB")
     if upright.mode == "F":
-        raise InputError("a 32-bit float image (mode 'F') has no agreed range; convert it to 8 bits first")
+        raise InputError(
+            "a 32-bit float image (mode 'F') has no agreed range; convert it to 8 bits first"
+        )
     if upright.has_transparency_data:
         opaque = Image.new("RGBA", upright.size, "white")
         opaque.alpha_composite(upright.convert("RGBA"))
         return opaque.convert("RGB")
-    plain = Image.new("RGB", upright.size)  # without the file's other data: the orientation must not be applied twice
+    # Without the file's other data: the orientation must not be applied twice
+    plain = Image.new("RGB", upright.size)
     plain.paste(upright.convert("RGB"))
     return plain
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
-    """Apply the orientation in the EXIF data; Pillow's exif_transpose rewrites the data too, and fails on odd ones."""
+    """Apply the EXIF orientation; Pillow's own exif_transpose fails on odd EXIF data."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # damaged EXIF data do not make a picture unreadable
@@ -162,24 +188,30 @@ _TURNS = {
 }
 
 
-def save_image(image: Image.Image | Tensor, path: str | os.PathLike[str], *, quality: int = 95) -> Path:
+def save_image(
+    image: Image.Image | Tensor, path: str | os.PathLike[str], *, quality: int = 95
+) -> Path:
     """Write a picture to a file, whole or not at all.
 
     Args:
         image: a PIL image, or a normalised tensor of shape (1, 3, H, W) or (3, H, W).
-        path: the file; its ending, one of `FORMATS`, chooses the format. An existing file is replaced.
+        path: the file; its ending, one of `FORMATS`, chooses the format. An existing file is
+            replaced.
         quality: for the formats that lose detail, 1..100.
 
     Returns:
         The path that was written.
 
     Raises:
-        InputError: an unknown ending, or the image is neither a PIL image nor a tensor that is a picture.
+        InputError: an unknown ending, or the image is neither a PIL image nor a tensor that is
+            a picture.
         FileError: the folder is missing or cannot be written to.
     """
     picture_format = check_output(path)
     if not isinstance(image, Image.Image | Tensor):
-        raise InputError(f"what is saved is a PIL image or a tensor, not {type(image).__name__}")
+        raise InputError(
+            f"what is saved is a PIL image or a tensor, not {type(image).__name__}"
+        )
     if type(quality) is not int or not 1 <= quality <= 100:
         raise InputError(f"quality is a whole number from 1 to 100, not {quality!r}")
     picture = postprocess(image) if isinstance(image, Tensor) else image
@@ -190,21 +222,25 @@ def save_image(image: Image.Image | Tensor, path: str | os.PathLike[str], *, qua
         picture.save(buffer, picture_format, quality=quality)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
-            f"cannot write a {picture.mode} image of {picture.size} as {picture_format}: {error}"
+            f"cannot write a {picture.mode} image of {picture.size} as {picture_format}: "
+            f"{error}"
         ) from error
     return write_whole(Path(path), buffer.getvalue())
 
 
 def check_output(path: str | os.PathLike[str]) -> str:
-    """The format that a picture's name asks for; an error now, where writing it later would fail.
+    """The format that a picture's name asks for; an error now if writing it would fail later.
 
     Raises:
         InputError: the ending is not one of `FORMATS`.
-        FileError: there is no such folder, it cannot be written to, or the name is that of a folder.
+        FileError: there is no such folder, it cannot be written to, or the name is that of a
+            folder.
     """
     target = Path(path)
     if target.suffix.lower() not in FORMATS:
-        raise InputError(f"cannot write '{target.name}': end the name in one of {', '.join(FORMATS)}")
+        raise InputError(
+            f"cannot write '{target.name}': end the name in one of {', '.join(FORMATS)}"
+        )
     try:
         if target.is_dir():
             raise FileError(f"'{target}' is a directory; give the name of a file in it")
@@ -215,23 +251,29 @@ def check_output(path: str | os.PathLike[str]) -> str:
     except (OSError, ValueError) as error:
         raise FileError(f"cannot write '{target}': {error}") from error
     if not os.access(target.parent, os.W_OK):
-        raise FileError(f"cannot write '{target}': the folder '{target.parent}' is not yours to write to")
+        raise FileError(
+            f"cannot write '{target}': the folder '{target.parent}' is not yours to write to"
+        )
     return FORMATS[target.suffix.lower()]
 
 
 def write_whole(path: Path, data: bytes) -> Path:
-    """Write `data` to `path` so that at no time a part of it, or nothing, stands there in place of an older file."""
+    """Write `data` to `path` whole or not at all: until it is written, the older file stays."""
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise FileError(f"'{path}' is a directory; give the name of a file in it")
     temporary = ""
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".stylelib-", delete=False) as stream:
+        with tempfile.NamedTemporaryFile(
+            dir=target.parent, prefix=".stylelib-", delete=False
+        ) as stream:
             temporary = stream.name
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
+        os.chmod(
+            temporary, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+        )
         os.replace(temporary, target)
     except OSError as error:
         raise FileError(f"cannot write '{path}': {error.strerror or error}") from error
@@ -250,12 +292,13 @@ def _umask() -> int:
 def preprocess(image: Image.Image, image_shape: int | tuple[int, int]) -> Tensor:
     """Resize a picture and make of it what a network trained on ImageNet expects.
 
-    Pixels are scaled to 0..1, then each channel is normalised: (pixel - IMAGE_MEAN) / IMAGE_STD.
+    Pixels are scaled to 0..1, then each channel is normalised:
+    (pixel - IMAGE_MEAN) / IMAGE_STD.
 
     Args:
         image: a PIL image.
-        image_shape: (H, W) in pixels, which may change the aspect ratio, or one number: the length of the shorter
-            side, the aspect ratio kept.
+        image_shape: (H, W) in pixels, which may change the aspect ratio, or one number: the
+            length of the shorter side, the aspect ratio kept.
 
     Returns:
         A float32 tensor of shape (1, 3, H, W), normalised.
@@ -263,35 +306,47 @@ def preprocess(image: Image.Image, image_shape: int | tuple[int, int]) -> Tensor
     Raises:
         InputError: `image_shape` is neither a positive whole number nor two of them.
 
-    Source: the recipe of Zhang et al., Dive into Deep Learning, section "Neural Style Transfer".
+    Source: the recipe of Zhang et al., Dive into Deep Learning, section "Neural Style
+    Transfer".
     """
     height, width = target_shape(image, image_shape)
     resized = load_image(image).resize((width, height), Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.array(resized)).float() / 255  # (H, W, 3)
-    return ((pixels - IMAGE_MEAN) / IMAGE_STD).permute(2, 0, 1)[None].contiguous()  # (1, 3, H, W)
+    X = (pixels - IMAGE_MEAN) / IMAGE_STD  # (H, W, 3)
+    return X.permute(2, 0, 1)[None].contiguous()  # (1, 3, H, W)
 
 
 def target_shape(image: Image.Image, image_shape: int | tuple[int, int]) -> tuple[int, int]:
-    """The (height, width) that `image_shape` means for a picture: itself, or the shorter side with the ratio kept."""
+    """The (height, width) that `image_shape` means for a picture."""
     given = tuple(image_shape) if isinstance(image_shape, tuple | list) else (image_shape,)
-    sides = [int(side) for side in given if isinstance(side, int | np.integer) and not isinstance(side, bool)]
+    sides = [
+        int(side)
+        for side in given
+        if isinstance(side, int | np.integer) and not isinstance(side, bool)
+    ]
     if len(given) not in (1, 2) or len(sides) != len(given) or min(sides) < 1:
-        raise InputError(f"image_shape is (height, width) in pixels, or the shorter side alone; got {image_shape!r}")
+        raise InputError(
+            "image_shape is (height, width) in pixels, or the shorter side alone; got "
+            f"{image_shape!r}"
+        )
     if len(sides) == 2:
         height, width = sides
     else:
         scale = sides[0] / min(image.size)
         height, width = max(1, round(image.height * scale)), max(1, round(image.width * scale))
     if height * width > MAX_PIXELS:
-        raise InputError(f"image_shape {image_shape!r} asks for {height} x {width}, over {MAX_PIXELS:,} pixels")
+        raise InputError(
+            f"image_shape {image_shape!r} asks for {height} x {width}, over {MAX_PIXELS:,} "
+            "pixels"
+        )
     return height, width
 
 
 def postprocess(X: Tensor) -> Image.Image:
     """Make a PIL image of a normalised tensor: the inverse of `preprocess`, its resizing apart.
 
-    Values outside the visible range are clamped. Grey levels are rounded to the nearest (the recipe truncates them, and
-    so loses up to one level), which makes the round trip exact.
+    Values outside the visible range are clamped. Grey levels are rounded to the nearest (the
+    recipe truncates them, and so loses up to one level), which makes the round trip exact.
 
     Args:
         X: a normalised tensor of shape (1, 3, H, W) or (3, H, W).
@@ -302,9 +357,15 @@ def postprocess(X: Tensor) -> Image.Image:
     if not isinstance(X, Tensor):
         raise InputError(f"postprocess takes a tensor, not {type(X).__name__}")
     picture = X.detach()[0] if X.ndim == 4 and X.shape[0] == 1 else X.detach()
-    if picture.ndim != 3 or picture.shape[0] != 3 or 0 in picture.shape or not X.is_floating_point():
+    if (
+        picture.ndim != 3
+        or picture.shape[0] != 3
+        or 0 in picture.shape
+        or not X.is_floating_point()
+    ):
         raise InputError(
-            f"a picture has the shape (1, 3, H, W) or (3, H, W) in floating point, not {tuple(X.shape)} {X.dtype}"
+            "a picture has the shape (1, 3, H, W) or (3, H, W) in floating point, not "
+            f"{tuple(X.shape)} {X.dtype}"
         )
     if not bool(torch.isfinite(picture).all()):
         raise InputError("the picture has values that are not finite (nan or inf)")

@@ -1,4 +1,4 @@
-"""The three losses of style transfer: content, style and total variation (chapters 4, 5 and 6)."""
+"""The three losses of style transfer: content, style, total variation (chapters 4 to 6)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ from torch import Tensor
 
 from stylelib.errors import InputError
 
-__all__ = ["EMBEDDED_WEIGHTS", "LossWeights", "Losses", "compute_loss", "content_loss", "gram", "style_loss", "tv_loss"]
+__all__ = [
+    "EMBEDDED_WEIGHTS",
+    "LossWeights",
+    "Losses",
+    "compute_loss",
+    "content_loss",
+    "gram",
+    "style_loss",
+    "tv_loss",
+]
 
 
 class LossWeights(NamedTuple):
     """What each loss is multiplied by. The defaults are those in force in the recipe.
 
-    The recipe writes a style weight of 1e3, and its `10 * styles_l` repeats the list of losses ten times, so that their
-    sum is that of a weight of 1e4.
+    The recipe writes a style weight of 1e3, and its `10 * styles_l` repeats the list of losses
+    ten times, so that their sum is that of a weight of 1e4.
     """
 
     content: float = 1.0
@@ -28,9 +37,10 @@ class LossWeights(NamedTuple):
 EMBEDDED_WEIGHTS = LossWeights(content=0.05, style=1e4, tv=20.0)
 """Weights for the embedded VGG-19, whose activations are 1 on average: `transfer` uses them.
 
-Chosen by looking at pictures. The shares of a finished picture's gradient are then about 0.45 for content and style and
-0.05 to 0.13 for total variation. With the recipe's weights, made for torchvision's network, this network keeps close to
-the content picture, and total variation has a share of 0.01: grain stays.
+Chosen by looking at pictures. The shares of a finished picture's gradient are then about 0.45
+for content and style and 0.05 to 0.13 for total variation. With the recipe's weights, made for
+torchvision's network, this network keeps close to the content picture, and total variation has
+a share of 0.01: grain stays.
 """
 
 
@@ -59,12 +69,15 @@ def content_loss(Y_hat: Tensor, Y: Tensor) -> Tensor:
     """
     _check_features(Y_hat)
     if Y_hat.shape != Y.shape:
-        raise InputError(f"Y_hat has the shape {tuple(Y_hat.shape)} and Y has {tuple(Y.shape)}; they must be the same")
+        raise InputError(
+            f"Y_hat has the shape {tuple(Y_hat.shape)} and Y has {tuple(Y.shape)}; they "
+            "must be the same"
+        )
     return ((Y_hat - Y.detach()) ** 2).mean()
 
 
 def gram(X: Tensor) -> Tensor:
-    """Gram matrix of the channels, one for each picture of a batch: F F^T / (C M), F the C x M matrix of features.
+    """Gram matrix of each picture of a batch: F F^T / (C M), F the C x M matrix of features.
 
     Args:
         X: features of shape (N, C, H, W); M = H * W.
@@ -72,8 +85,8 @@ def gram(X: Tensor) -> Tensor:
     Returns:
         (N, C, C), symmetric.
 
-    Source: Gatys et al. (2016), equation 3, where F F^T is not divided by anything. The division makes matrices of
-    layers and pictures of different sizes comparable.
+    Source: Gatys et al. (2016), equation 3, where F F^T is not divided by anything. The
+    division makes matrices of layers and pictures of different sizes comparable.
 
     Example:
         >>> import torch
@@ -88,7 +101,7 @@ def gram(X: Tensor) -> Tensor:
 
 
 class _GramProduct(torch.autograd.Function):
-    """F F^T, whose gradient (D + D^T) F takes one matrix product where automatic differentiation makes two."""
+    """F F^T with the gradient (D + D^T) F: one matrix product, where autograd makes two."""
 
     @staticmethod
     def forward(ctx: Any, F: Tensor) -> Tensor:
@@ -98,7 +111,8 @@ class _GramProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, D: Tensor) -> Tensor:
         F: Tensor = ctx.saved_tensors[0]
-        return (F.mT @ (D + D.mT)).mT  # turned round twice: the result has the memory order of channels-last features
+        # Turned round, and back: the result has the memory order of channels-last features
+        return (F.mT @ (D + D.mT)).mT
 
 
 def style_loss(Y_hat: Tensor, gram_Y: Tensor) -> Tensor:
@@ -108,23 +122,26 @@ def style_loss(Y_hat: Tensor, gram_Y: Tensor) -> Tensor:
         Y_hat: features of the picture that is being made, (N, C, H, W).
         gram_Y: the Gram matrix to reach, (N, C, C) or (1, C, C); no gradient flows into it.
 
-    Source: Gatys et al. (2016), equation 4, which has the factor 1 / (4 C^2 M^2) on matrices that are not normalised.
+    Source: Gatys et al. (2016), equation 4, which has the factor 1 / (4 C^2 M^2) on matrices
+    that are not normalised.
     """
     _check_features(Y_hat)
     N, C = Y_hat.shape[:2]
     if gram_Y.shape not in ((N, C, C), (1, C, C)):
-        raise InputError(f"gram_Y has the shape {tuple(gram_Y.shape)}; these features need ({N}, {C}, {C})")
+        raise InputError(
+            f"gram_Y has the shape {tuple(gram_Y.shape)}; these features need ({N}, {C}, {C})"
+        )
     return ((gram(Y_hat) - gram_Y.detach()) ** 2).mean()
 
 
 def tv_loss(Y_hat: Tensor) -> Tensor:
-    """Total variation: half the mean absolute difference of vertical, plus half that of horizontal, neighbours.
+    """Total variation: mean absolute differences down and across, half of each added up.
 
     Args:
         Y_hat: pictures of shape (N, C, H, W), at least 2 x 2 pixels.
 
-    Source: Rudin, Osher and Fatemi (1992), in the anisotropic form of the recipe: absolute differences along each axis,
-    each averaged over its own number of pairs.
+    Source: Rudin, Osher and Fatemi (1992), in the anisotropic form of the recipe: absolute
+    differences along each axis, each averaged over its own number of pairs.
 
     Example:
         >>> import torch
@@ -132,7 +149,10 @@ def tv_loss(Y_hat: Tensor) -> Tensor:
         tensor(0.5000)
     """
     if Y_hat.ndim != 4 or min(Y_hat.shape[2:]) < 2:
-        raise InputError(f"total variation needs pictures (N, C, H, W) of 2 x 2 or more, not {tuple(Y_hat.shape)}")
+        raise InputError(
+            "total variation needs pictures (N, C, H, W) of 2 x 2 or more, not "
+            f"{tuple(Y_hat.shape)}"
+        )
     vertical = (Y_hat[:, :, 1:, :] - Y_hat[:, :, :-1, :]).abs().mean()
     horizontal = (Y_hat[:, :, :, 1:] - Y_hat[:, :, :, :-1]).abs().mean()
     return 0.5 * (vertical + horizontal)
@@ -158,19 +178,29 @@ def compute_loss(
         weights: a factor for each kind of loss.
 
     Returns:
-        (contents_l, styles_l, tv_l, l): a weighted loss for each layer, for each layer, for the picture, and the total.
+        (contents_l, styles_l, tv_l, l): a weighted loss for each layer, for each layer, for the
+        picture, and the total.
     """
     if len(contents_Y_hat) != len(contents_Y) or len(styles_Y_hat) != len(styles_Y_gram):
         raise InputError(
-            f"{len(contents_Y_hat)} content and {len(styles_Y_hat)} style layers are to be compared with "
+            f"{len(contents_Y_hat)} content and {len(styles_Y_hat)} style layers are to be "
+            "compared with "
             f"{len(contents_Y)} and {len(styles_Y_gram)}; the numbers must agree"
         )
-    contents_l = [weights.content * content_loss(Y_hat, Y) for Y_hat, Y in zip(contents_Y_hat, contents_Y, strict=True)]
-    styles_l = [weights.style * style_loss(Y_hat, G) for Y_hat, G in zip(styles_Y_hat, styles_Y_gram, strict=True)]
+    contents_l = [
+        weights.content * content_loss(Y_hat, Y)
+        for Y_hat, Y in zip(contents_Y_hat, contents_Y, strict=True)
+    ]
+    styles_l = [
+        weights.style * style_loss(Y_hat, G)
+        for Y_hat, G in zip(styles_Y_hat, styles_Y_gram, strict=True)
+    ]
     tv_l = weights.tv * tv_loss(X)
     return Losses(contents_l, styles_l, tv_l, torch.stack([*contents_l, *styles_l, tv_l]).sum())
 
 
 def _check_features(Y: Tensor) -> None:
     if Y.ndim != 4 or 0 in Y.shape:
-        raise InputError(f"features have the shape (N, C, H, W), none of them 0, not {tuple(Y.shape)}")
+        raise InputError(
+            f"features have the shape (N, C, H, W), none of them 0, not {tuple(Y.shape)}"
+        )

@@ -1,4 +1,6 @@
-"""The one loop that moves pixels: a picture is the parameter, an objective is a number, an optimiser moves the picture.
+"""The one loop that moves pixels.
+
+A picture is the parameter, an objective is a number, an optimiser moves the picture.
 
 Chapter 7. Everything in this library that makes a picture makes it here.
 """
@@ -19,10 +21,19 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from stylelib.errors import DivergenceError, InputError
 
-__all__ = ["Callback", "Objective", "Optimized", "Record", "Step", "gradient_shares", "optimize"]
+__all__ = [
+    "Callback",
+    "Objective",
+    "Optimized",
+    "Record",
+    "Step",
+    "gradient_shares",
+    "optimize",
+]
 
 Objective = Callable[[Tensor], Mapping[str, Tensor]]
-"""From a picture to its losses by name, each weighted and with no axes; their sum is what is made small."""
+"""From a picture to its losses by name, each weighted and with no axes; their sum is what is
+made small."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,8 @@ class Step(Record):
     """What a callback gets: the record of a step and its picture.
 
     Attributes:
-        picture: the picture that `losses` belong to, a detached copy of the shape that is optimised.
+        picture: the picture that `losses` belong to, a detached copy of the shape that is
+            optimised.
     """
 
     picture: Tensor = field(repr=False, compare=False)
@@ -79,10 +91,11 @@ class Optimized:
 
 @contextlib.contextmanager
 def _freed_memory_kept() -> Iterator[None]:
-    """Have the C library keep the memory of one step's features for the next step; on Linux with glibc, else nothing.
+    """Have glibc keep the memory of one step's features for the next (elsewhere: nothing).
 
-    By default it gives every block over 32 MB back to the system at once and gets it again, page by page, each page
-    filled with zeros: 8 to 18 % of a step's time on the processors measured.
+    By default it gives every block over 32 MB back to the system at once and gets it again,
+    page by page, each page filled with zeros: 8 to 18 % of a step's time on the processors
+    measured.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
@@ -111,7 +124,7 @@ def optimize(
     clamp: tuple[Tensor, Tensor] | None = None,
     callback: Callback | None = None,
 ) -> Optimized:
-    """Change a picture, in place, until `num_steps` steps are made or the callback asks to stop.
+    """Change a picture, in place, step by step, until done or until the callback says stop.
 
     Ctrl-C ends it early and is no error: the picture made so far is returned.
 
@@ -121,19 +134,27 @@ def optimize(
         optimizer: moves the picture, Adam for example.
         num_steps: the number of steps, at least 0.
         scheduler: changes the learning rate after each step.
-        clamp: (lowest, highest), tensors that broadcast with X. After each step the picture is clamped to them, outside
-            the optimiser's view. None leaves it free.
+        clamp: (lowest, highest), tensors that broadcast with X. After each step the picture is
+            clamped to them, outside the optimiser's view. None leaves it free.
         callback: called with a `Step` after each step.
 
     Raises:
-        DivergenceError: a loss or the picture is not finite. The exception carries the last good picture, which is also
-            what X then holds, and the steps made.
+        DivergenceError: a loss or the picture is not finite. The exception carries the last
+            good picture, which is also what X then holds, and the steps made.
         InputError: the arguments do not fit together.
     """
     if not (X.is_leaf and X.requires_grad):
-        raise InputError("X must be a leaf tensor that requires a gradient: X.detach().clone().requires_grad_()")
-    if not any(X is parameter for group in optimizer.param_groups for parameter in group["params"]):
-        raise InputError("the optimizer does not hold X: build it with, for example, torch.optim.Adam([X], lr=0.3)")
+        raise InputError(
+            "X must be a leaf tensor that requires a gradient: "
+            "X.detach().clone().requires_grad_()"
+        )
+    if not any(
+        X is parameter for group in optimizer.param_groups for parameter in group["params"]
+    ):
+        raise InputError(
+            "the optimizer does not hold X: build it with, for example, "
+            "torch.optim.Adam([X], lr=0.3)"
+        )
     if type(num_steps) is not int or num_steps < 0:
         raise InputError(f"num_steps is a whole number, 0 or more, not {num_steps!r}")
 
@@ -142,7 +163,7 @@ def optimize(
     def closure() -> float:
         optimizer.zero_grad()
         now = objective(X)
-        if not losses:  # L-BFGS evaluates more than once a step; the first is of the picture the step starts from
+        if not losses:  # L-BFGS asks more than once a step: first for where the step starts
             losses.update(now)
         total = torch.stack(list(now.values())).sum()
         total.backward()  # type: ignore[no-untyped-call]
@@ -162,7 +183,9 @@ def optimize(
             values = {name: float(loss.detach()) for name, loss in losses.items()}
             if not all(math.isfinite(value) for value in values.values()):
                 lr = history[-1].lr if history else lr  # of the step that made this picture
-                raise _diverged(X, good, history, f"the losses of step {number} are {values}", lr)
+                raise _diverged(
+                    X, good, history, f"the losses of step {number} are {values}", lr
+                )
             good.copy_(started_from)
             if scheduler is not None:
                 scheduler.step()
@@ -170,7 +193,9 @@ def optimize(
                 X.data.clamp_(*clamp)
             seconds += time.perf_counter() - begin
             history.append(Record(number, values, lr, seconds))
-            if callback is not None and callback(Step(number, values, lr, seconds, good.clone())):
+            if callback is None:
+                continue
+            if callback(Step(number, values, lr, seconds, good.clone())):
                 break
         if not bool(torch.isfinite(X).all()):
             raise _diverged(X, good, history, "the picture is no longer finite", lr)
@@ -181,7 +206,9 @@ def optimize(
     return Optimized(X.detach().clone(), history, interrupted)
 
 
-def _diverged(X: Tensor, good: Tensor, history: list[Record], what: str, lr: float) -> DivergenceError:
+def _diverged(
+    X: Tensor, good: Tensor, history: list[Record], what: str, lr: float
+) -> DivergenceError:
     X.data.copy_(good)
     return DivergenceError(
         f"{what}, at learning rate {lr:g}: try a smaller one, or smaller loss weights. "
@@ -194,9 +221,10 @@ def _diverged(X: Tensor, good: Tensor, history: list[Record], what: str, lr: flo
 def gradient_shares(X: Tensor, objective: Objective) -> dict[str, float]:
     """How much of the push on the pixels comes from each loss.
 
-    The share of a loss is the L1 norm of its gradient with respect to X, divided by the sum of these norms over all the
-    losses. Shares add up to 1. Gradients of different losses may oppose each other: near the end of an optimisation
-    they nearly cancel, while their shares stay.
+    The share of a loss is the L1 norm of its gradient with respect to X, divided by the sum of
+    these norms over all the losses. Shares add up to 1. Gradients of different losses may
+    oppose each other: near the end of an optimisation they nearly cancel, while their shares
+    stay.
 
     Args:
         X: a picture, (1, 3, H, W), normalised; it is not changed.
@@ -209,7 +237,9 @@ def gradient_shares(X: Tensor, objective: Objective) -> dict[str, float]:
     losses = objective(X)
     norms: dict[str, float] = {}
     for name, loss in losses.items():
-        gradient = torch.autograd.grad(loss, X, retain_graph=True, allow_unused=True)[0] if loss.requires_grad else None
-        norms[name] = 0.0 if gradient is None else float(gradient.abs().sum())
+        norms[name] = 0.0
+        if loss.requires_grad:
+            (gradient,) = torch.autograd.grad(loss, X, retain_graph=True, allow_unused=True)
+            norms[name] = 0.0 if gradient is None else float(gradient.abs().sum())
     whole = math.fsum(norms.values()) or 1.0
     return {name: norm / whole for name, norm in norms.items()}

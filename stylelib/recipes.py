@@ -17,7 +17,13 @@ from torch.nn.functional import interpolate
 
 from stylelib._version import __version__
 from stylelib.errors import DivergenceError, InputError
-from stylelib.features import FeatureExtractor, Precision, get_contents, get_styles, resolve_precision
+from stylelib.features import (
+    FeatureExtractor,
+    Precision,
+    get_contents,
+    get_styles,
+    resolve_precision,
+)
 from stylelib.images import (
     IMAGE_MEAN,
     IMAGE_STD,
@@ -30,7 +36,14 @@ from stylelib.images import (
     write_whole,
 )
 from stylelib.losses import EMBEDDED_WEIGHTS, LossWeights, gram
-from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer, layer_index, network_digest, vgg19
+from stylelib.networks import (
+    CONTENT_LAYERS,
+    STYLE_LAYERS,
+    Layer,
+    layer_index,
+    network_digest,
+    vgg19,
+)
 from stylelib.optimization import Callback, Record, Step, gradient_shares
 from stylelib.synthesis import style_objective, synthesize
 
@@ -41,7 +54,7 @@ Init = Literal["content", "style", "noise"]
 
 @dataclass(frozen=True)
 class Profile:
-    """A size of picture and a length of training that go together: `transfer(..., **profile())`.
+    """A size of picture and a length of training: `transfer(..., **profile())`.
 
     Attributes:
         image_shape: (H, W).
@@ -70,7 +83,7 @@ TINY = Profile(image_shape=(64, 96), num_epochs=8, lr_decay_epoch=2)
 
 
 def profile() -> Profile:
-    """The profile that the environment variable STYLELIB_PROFILE names: quick (the default), full or tiny.
+    """The profile named by STYLELIB_PROFILE in the environment: quick (default), full, tiny.
 
     Raises:
         InputError: the variable holds another word.
@@ -101,7 +114,7 @@ class TransferResult:
     settings: dict[str, Any] = field(repr=False)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the picture, and its settings beside it: starry.png and starry.png.json, each whole or not at all.
+        """Write the picture, and its settings beside it: starry.png, starry.png.json.
 
         Returns:
             The picture's path.
@@ -145,41 +158,48 @@ def transfer(
 ) -> TransferResult:
     """Paint the content of one picture in the style of another.
 
-    The same arguments on the same machine give the same bits. Ctrl-C during the steps ends it early and returns the
-    picture made so far.
+    The same arguments on the same machine give the same bits. Ctrl-C during the steps ends it
+    early and returns the picture made so far.
 
     Args:
-        content: the picture whose things are to be recognised: a path, bytes, a binary file or a PIL image.
+        content: the picture whose things are to be recognised: a path, bytes, a binary file or
+            a PIL image.
         style: the picture whose colours, strokes and textures are to be taken.
         image_shape: (H, W) for both, or the shorter side, each keeping its own aspect ratio.
-        style_shape: likewise for the style picture alone, where it is to differ: the larger, the broader the strokes.
+        style_shape: likewise for the style picture alone, where it is to differ: the larger,
+            the broader the strokes.
         num_epochs: how many steps.
         lr: Adam's learning rate at the start.
-        lr_decay_epoch: the learning rate is multiplied by 0.8 each time so many steps have passed. None: ten times over
-            the training, as in the recipe.
+        lr_decay_epoch: the learning rate is multiplied by 0.8 each time so many steps have
+            passed. None: ten times over the training, as in the recipe.
         weights: a factor for each kind of loss. The defaults are for the embedded network.
         content_layers: where content is compared.
         style_layers: where style is compared.
         init: what to start from: "content", "style", "noise", or a picture.
         seed: of the noise, where `init` is "noise".
-        scales: the number of sizes to work through, each twice the one before, the steps shared out evenly.
+        scales: the number of sizes to work through, each twice the one before, the steps shared
+            out evenly.
         clamp: keep every pixel within the visible range after each step. The recipe does not.
         precision: "float32", "bfloat16" or "auto", see `FeatureExtractor`.
-        device: where to compute; None is a GPU that CUDA knows, where there is one, else the processor.
+        device: where to compute; None is a GPU that CUDA knows, where there is one, else the
+            processor.
         net: the network; None is `vgg19()`.
         callback: called with a `Step` after each step; returning True ends the transfer.
 
     Raises:
         FileError: a picture cannot be read.
         InputError: an argument is out of its range.
-        DivergenceError: the loss is no longer finite; the exception carries the last good picture.
+        DivergenceError: the loss is no longer finite; the exception carries the last good
+            picture.
 
-    Source: Gatys, Ecker and Bethge (2016), in the recipe of Zhang et al., Dive into Deep Learning, "Neural Style
-    Transfer", which by default has an image_shape of (300, 450) and 500 epochs.
+    Source: Gatys, Ecker and Bethge (2016), in the recipe of Zhang et al., Dive into Deep
+    Learning, "Neural Style Transfer", which by default has an image_shape of (300, 450) and 500
+    epochs.
 
     Example:
         >>> from stylelib import samples, transfer
-        >>> result = transfer(samples.load("chelsea"), samples.load("mosaic"), image_shape=64, num_epochs=5)
+        >>> photo, style = samples.load("chelsea"), samples.load("mosaic")
+        >>> result = transfer(photo, style, image_shape=64, num_epochs=5)
         >>> result.image.size, len(result.history)
         ((96, 64), 5)
     """
@@ -187,7 +207,9 @@ def transfer(
     if type(num_epochs) is not int or num_epochs < 1:
         raise InputError(f"num_epochs is a whole number, 1 or more, not {num_epochs!r}")
     if type(scales) is not int or not 1 <= scales <= num_epochs:
-        raise InputError(f"scales is a whole number from 1 to num_epochs ({num_epochs}), not {scales!r}")
+        raise InputError(
+            f"scales is a whole number from 1 to num_epochs ({num_epochs}), not {scales!r}"
+        )
     if type(seed) is not int or not 0 <= seed < 2**63:
         raise InputError(f"seed is a whole number from 0 to 2**63 - 1, not {seed!r}")
     device = _usable_device(device)
@@ -216,8 +238,12 @@ def transfer(
         shrink = 2 ** (scales - 1 - scale)
         shape = (max(1, height // shrink), max(1, width // shrink))
         smaller_style = (max(1, full_style[0] // shrink), max(1, full_style[1] // shrink))
-        _, contents_Y = get_contents(content_image, shape, net, device, content_layers=content_layers)
-        _, styles_Y = get_styles(style_image, smaller_style, net, device, style_layers=style_layers)
+        _, contents_Y = get_contents(
+            content_image, shape, net, device, content_layers=content_layers
+        )
+        _, styles_Y = get_styles(
+            style_image, smaller_style, net, device, style_layers=style_layers
+        )
         X = interpolate(X, shape, mode="bicubic", antialias=True) if X.shape[2:] != shape else X
         try:
             result = synthesize(
@@ -265,7 +291,9 @@ def transfer(
         "device": str(device),
     }
     X = X.cpu()
-    return TransferResult(postprocess(X), X, history, gradient_shares(X.to(device), objective), settings)
+    return TransferResult(
+        postprocess(X), X, history, gradient_shares(X.to(device), objective), settings
+    )
 
 
 def _usable_device(device: torch.device | str | None) -> torch.device:
@@ -279,11 +307,17 @@ def _usable_device(device: torch.device | str | None) -> torch.device:
         AssertionError,
         NotImplementedError,
     ) as error:  # torch's ways to say that there is no such device
-        raise InputError(f"device '{device}' cannot be used here: {str(error).splitlines()[0]}") from error
+        raise InputError(
+            f"device '{device}' cannot be used here: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _start(
-    init: Init | ImageSource, content: Image.Image, style: Image.Image, shape: tuple[int, int], seed: int
+    init: Init | ImageSource,
+    content: Image.Image,
+    style: Image.Image,
+    shape: tuple[int, int],
+    seed: int,
 ) -> Tensor:
     """The picture to start from, (1, 3, H, W), normalised."""
     if init == "noise":
@@ -292,11 +326,17 @@ def _start(
     given = {"content": content, "style": style}.get(init) if isinstance(init, str) else None
     if given is None:
         if isinstance(init, str) and not os.path.exists(init):
-            raise InputError(f"init is 'content', 'style', 'noise' or a picture; there is no file '{init}'")
+            raise InputError(
+                f"init is 'content', 'style', 'noise' or a picture; there is no file '{init}'"
+            )
         given = load_image(init)
     return preprocess(given, shape)
 
 
 def _describe(source: ImageSource) -> str:
     """What to call a picture in the settings: its path, or its kind."""
-    return os.fspath(source) if isinstance(source, str | os.PathLike) else f"<{type(source).__name__}>"
+    return (
+        os.fspath(source)
+        if isinstance(source, str | os.PathLike)
+        else f"<{type(source).__name__}>"
+    )

@@ -15,7 +15,14 @@ from stylelib.losses import LossWeights, compute_loss, gram
 from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer
 from stylelib.optimization import Callback, Objective, Optimized, optimize
 
-__all__ = ["SynthesizedImage", "get_inits", "style_objective", "synthesize", "train", "visible_range"]
+__all__ = [
+    "SynthesizedImage",
+    "get_inits",
+    "style_objective",
+    "synthesize",
+    "train",
+    "visible_range",
+]
 
 
 class SynthesizedImage(nn.Module):
@@ -37,7 +44,7 @@ class SynthesizedImage(nn.Module):
 def get_inits(
     X: Tensor, device: torch.device | str | None, lr: float, styles_Y: Sequence[Tensor]
 ) -> tuple[Tensor, list[Tensor], torch.optim.Adam]:
-    """The picture to start from, the Gram matrices to reach, and an Adam that holds the picture.
+    """The picture to start from, the Gram matrices to reach, an Adam that holds the picture.
 
     Args:
         X: what the picture starts as, (1, 3, H, W), normalised; it is copied.
@@ -58,7 +65,7 @@ def style_objective(
     styles_Y_gram: Sequence[Tensor],
     weights: LossWeights = LossWeights(),
 ) -> Objective:
-    """The losses "content", "style" and "tv" as a function of the picture alone, each summed over its layers."""
+    """The losses "content", "style", "tv" of a picture, each added up over its layers."""
 
     def objective(X: Tensor) -> dict[str, Tensor]:
         contents_Y_hat, styles_Y_hat = extractor(X)
@@ -97,7 +104,8 @@ def train(
         device: where to train; None is where X is. `net` is moved there.
         lr: Adam's learning rate at the start.
         num_epochs: how many steps; in the recipe's words, epochs.
-        lr_decay_epoch: the learning rate is multiplied by 0.8 each time so many steps have passed.
+        lr_decay_epoch: the learning rate is multiplied by 0.8 each time so many steps have
+            passed.
         net: the network, as `vgg19` returns it.
         weights: a factor for each kind of loss.
         content_layers: the layers that `contents_Y` come from.
@@ -110,10 +118,12 @@ def train(
         The trained picture, (1, 3, H, W), normalised, detached.
 
     Raises:
-        DivergenceError: the loss is no longer finite; the exception carries the last good picture.
+        DivergenceError: the loss is no longer finite; the exception carries the last good
+            picture.
         InputError: the arguments do not fit together.
 
-    Source: Zhang et al., Dive into Deep Learning, "Neural Style Transfer": Adam and StepLR with these defaults.
+    Source: Zhang et al., Dive into Deep Learning, "Neural Style Transfer": Adam and StepLR with
+    these defaults.
     """
     return synthesize(
         X,
@@ -148,7 +158,9 @@ def synthesize(
     if not 0 < lr < 1e38:
         raise InputError(f"lr must be greater than 0 and below 1e38, not {lr}")
     if type(lr_decay_epoch) is not int or lr_decay_epoch < 1:
-        raise InputError(f"lr_decay_epoch is a whole number of steps, 1 or more, not {lr_decay_epoch!r}")
+        raise InputError(
+            f"lr_decay_epoch is a whole number of steps, 1 or more, not {lr_decay_epoch!r}"
+        )
     device = X.device if device is None else torch.device(device)
     X, styles_Y_gram, trainer = get_inits(X, device, lr, [Y.to(device) for Y in styles_Y])
     contents_Y = [Y.to(device) for Y in contents_Y]

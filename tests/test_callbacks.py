@@ -9,12 +9,24 @@ from stylelib.callbacks import IntermediateSaver, ProgressBar, all_of
 
 def step(number, level=0.0):
     picture = torch.full((1, 3, 4, 6), level)
-    return Step(step=number, losses={"content": 12.3456, "tv": 0.5}, lr=0.3, seconds=0.1 * number, picture=picture)
+    return Step(
+        step=number,
+        losses={"content": 12.3456, "tv": 0.5},
+        lr=0.3,
+        seconds=0.1 * number,
+        picture=picture,
+    )
 
 
 @pytest.mark.parametrize(
     ("answers", "expected"),
-    [((), False), ((None,), False), ((True,), True), ((True, False, None), True), ((None, False, True), True)],
+    [
+        ((), False),
+        ((None,), False),
+        ((True,), True),
+        ((True, False, None), True),
+        ((None, False, True), True),
+    ],
 )
 def test_all_of_calls_each_in_turn_and_stops_if_any_does(answers, expected):
     calls = []
@@ -27,7 +39,10 @@ def test_all_of_calls_each_in_turn_and_stops_if_any_does(answers, expected):
         return callback
 
     now = step(1)
-    assert all_of(*(make(position, answer) for position, answer in enumerate(answers)))(now) is expected
+    assert (
+        all_of(*(make(position, answer) for position, answer in enumerate(answers)))(now)
+        is expected
+    )
     assert calls == [(position, now) for position in range(len(answers))]
 
 
@@ -51,7 +66,9 @@ def test_the_progress_bar_moves_to_the_steps_number():
     bar.bar.close()
 
 
-@pytest.mark.parametrize(("every", "saved"), [(1, [1, 2, 3, 4, 5, 6, 7]), (3, [3, 6]), (7, [7]), (10, [])])
+@pytest.mark.parametrize(
+    ("every", "saved"), [(1, [1, 2, 3, 4, 5, 6, 7]), (3, [3, 6]), (7, [7]), (10, [])]
+)
 def test_the_saver_writes_every_so_many_steps(tmp_path, every, saved):
     saver = IntermediateSaver(tmp_path / "deep" / "er", every)
     assert [saver(step(number)) for number in range(1, 8)] == [None] * 7
@@ -63,7 +80,11 @@ def test_the_saver_saves_every_tenth_by_default(tmp_path):
     saver = IntermediateSaver(str(tmp_path))
     for number in range(1, 31):
         saver(step(number))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-0010.png", "step-0020.png", "step-0030.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "step-0010.png",
+        "step-0020.png",
+        "step-0030.png",
+    ]
 
 
 def test_the_saved_picture_is_the_steps(tmp_path):
@@ -79,7 +100,9 @@ def test_the_saved_picture_is_the_steps(tmp_path):
 
 @pytest.mark.parametrize("every", [0, -1, 2.0, "3", True, None])
 def test_the_saver_needs_a_whole_number_of_steps(tmp_path, every):
-    with pytest.raises(InputError, match="every is a whole number of steps, 1 or more") as caught:
+    with pytest.raises(
+        InputError, match="every is a whole number of steps, 1 or more"
+    ) as caught:
         IntermediateSaver(tmp_path / "none", every)
     assert repr(every) in str(caught.value)
     assert not (tmp_path / "none").exists()

@@ -32,7 +32,9 @@ def folder(tmp_path):
 def run(folder, *arguments):
     """The command line as a person would run it, in `folder`."""
     command = [sys.executable, "-m", "stylelib", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=200, check=False
+    )
 
 
 def call(monkeypatch, folder, *arguments):
@@ -49,13 +51,19 @@ def call(monkeypatch, folder, *arguments):
 
 def test_transfer_writes_the_picture_and_its_settings(folder):
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    done = run(folder, "transfer", "content.png", "style.png", "-o", "out.png", *TINY, "--seed", "7")
+    done = run(
+        folder, "transfer", "content.png", "style.png", "-o", "out.png", *TINY, "--seed", "7"
+    )
     assert done.returncode == 0, done.stderr
     with Image.open(folder / "out.png") as image:
         assert (image.format, image.mode, image.size) == ("PNG", "RGB", (24, 16))
     settings = json.loads((folder / "out.png.json").read_text())
     assert (settings["num_epochs"], settings["steps"], settings["seed"]) == (2, 2, 7)
-    assert (settings["content"], settings["style"], settings["image_shape"]) == ("content.png", "style.png", 16)
+    assert (settings["content"], settings["style"], settings["image_shape"]) == (
+        "content.png",
+        "style.png",
+        16,
+    )
     assert settings["stylelib"] == stylelib.__version__
     assert "2/2" in done.stderr  # the progress bar, which is no part of the output
     assert done.stdout.startswith("out.png: 2 steps")
@@ -66,9 +74,43 @@ def test_transfer_writes_the_picture_and_its_settings(folder):
 
 
 def test_the_command_line_gives_the_picture_that_transfer_gives(monkeypatch, folder, capsys):
-    options = ["--size", "16x24", "--steps", "3", "--lr", "0.1", "--precision", "float32", "--device", "cpu"]
-    options += ["--content-weight", "2", "--style-weight", "500", "--tv-weight", "3", "--init", "noise", "--seed", "5"]
-    assert call(monkeypatch, folder, "transfer", "content.png", "style.png", "-o", "out.png", *options) == 0
+    options = [
+        "--size",
+        "16x24",
+        "--steps",
+        "3",
+        "--lr",
+        "0.1",
+        "--precision",
+        "float32",
+        "--device",
+        "cpu",
+    ]
+    options += [
+        "--content-weight",
+        "2",
+        "--style-weight",
+        "500",
+        "--tv-weight",
+        "3",
+        "--init",
+        "noise",
+        "--seed",
+        "5",
+    ]
+    assert (
+        call(
+            monkeypatch,
+            folder,
+            "transfer",
+            "content.png",
+            "style.png",
+            "-o",
+            "out.png",
+            *options,
+        )
+        == 0
+    )
     expected = stylelib.transfer(
         folder / "content.png",
         folder / "style.png",
@@ -86,9 +128,12 @@ def test_the_command_line_gives_the_picture_that_transfer_gives(monkeypatch, fol
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [("32", (48, 32)), ("32x48", (48, 32)), ("20x33", (33, 20)), ("20X33", (33, 20))]
+    ("size", "expected"),
+    [("32", (48, 32)), ("32x48", (48, 32)), ("20x33", (33, 20)), ("20X33", (33, 20))],
 )
-def test_size_is_the_shorter_side_or_height_x_width(monkeypatch, folder, capsys, size, expected):
+def test_size_is_the_shorter_side_or_height_x_width(
+    monkeypatch, folder, capsys, size, expected
+):
     arguments = ["transfer", "content.png", "style.png", "-o", "out.jpg", *TINY, "--size", size]
     assert call(monkeypatch, folder, *arguments) == 0
     with Image.open(folder / "out.jpg") as image:
@@ -103,16 +148,50 @@ def test_every_start_works(monkeypatch, folder, capsys, init):
 
 
 def test_scales_clamp_style_size_and_save_every(monkeypatch, folder, capsys):
-    options = ["--size", "32", "--style-size", "40", "--steps", "4", "--scales", "2", "--no-clamp", "--save-every", "2"]
-    assert call(monkeypatch, folder, "transfer", "content.png", "style.png", "-o", "out.png", *options) == 0
+    options = [
+        "--size",
+        "32",
+        "--style-size",
+        "40",
+        "--steps",
+        "4",
+        "--scales",
+        "2",
+        "--no-clamp",
+        "--save-every",
+        "2",
+    ]
+    assert (
+        call(
+            monkeypatch,
+            folder,
+            "transfer",
+            "content.png",
+            "style.png",
+            "-o",
+            "out.png",
+            *options,
+        )
+        == 0
+    )
     assert {path.name for path in folder.glob("step-*")} == {"step-0002.png", "step-0004.png"}
     settings = json.loads((folder / "out.png.json").read_text())
-    assert (settings["scales"], settings["clamp"], settings["style_shape"], settings["steps"]) == (2, False, 40, 4)
+    assert (
+        settings["scales"],
+        settings["clamp"],
+        settings["style_shape"],
+        settings["steps"],
+    ) == (2, False, 40, 4)
 
 
 def test_an_existing_picture_is_replaced(monkeypatch, folder, capsys):
     (folder / "out.png").write_bytes(b"old")
-    assert call(monkeypatch, folder, "transfer", "content.png", "style.png", "-o", "out.png", *TINY) == 0
+    assert (
+        call(
+            monkeypatch, folder, "transfer", "content.png", "style.png", "-o", "out.png", *TINY
+        )
+        == 0
+    )
     with Image.open(folder / "out.png") as image:
         assert image.size == (24, 16)
 
@@ -205,7 +284,9 @@ def test_bad_input_is_one_line_exit_code_2_and_no_output(monkeypatch, folder, ca
         (["samples", "notes.txt/inside"], "notes.txt"),
     ],
 )
-def test_incomplete_commands_are_one_line_and_exit_code_2(monkeypatch, folder, capfd, arguments, named):
+def test_incomplete_commands_are_one_line_and_exit_code_2(
+    monkeypatch, folder, capfd, arguments, named
+):
     assert call(monkeypatch, folder, *arguments) == 2
     out, err = capfd.readouterr()
     assert out == ""
@@ -214,7 +295,9 @@ def test_incomplete_commands_are_one_line_and_exit_code_2(monkeypatch, folder, c
 
 
 # The same as a process of its own, where nothing catches what the interpreter prints at its end.
-@pytest.mark.parametrize("case", ["missing content", "unknown ending", "size a word", "unknown device"])
+@pytest.mark.parametrize(
+    "case", ["missing content", "unknown ending", "size a word", "unknown device"]
+)
 def test_bad_input_to_the_process_is_one_line_and_exit_code_2(folder, case):
     changes, named = BAD[case]
     done = run(folder, *transfer_arguments(changes))
@@ -226,19 +309,31 @@ def test_bad_input_to_the_process_is_one_line_and_exit_code_2(folder, case):
 
 
 def test_divergence_saves_the_last_good_picture_and_is_exit_code_1(monkeypatch, folder, capfd):
-    arguments = [*transfer_arguments({"--lr": "1e30", "--steps": "5"}), "--no-clamp", "--precision", "float32"]
+    arguments = [
+        *transfer_arguments({"--lr": "1e30", "--steps": "5"}),
+        "--no-clamp",
+        "--precision",
+        "float32",
+    ]
     assert call(monkeypatch, folder, *arguments) == 1
-    assert re.search(r"stylelib: [^\n]*(nan|inf)[^\n]*learning rate[^\n]*saved as out\.png\n", capfd.readouterr().err)
+    assert re.search(
+        r"stylelib: [^\n]*(nan|inf)[^\n]*learning rate[^\n]*saved as out\.png\n",
+        capfd.readouterr().err,
+    )
     with Image.open(folder / "out.png") as image:
         assert image.size == (24, 16)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["transfer", "--help"], ["samples", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["transfer", "--help"], ["samples", "--help"], ["--version"]]
+)
 def test_help_and_version_are_no_errors(monkeypatch, folder, capsys, arguments):
     assert call(monkeypatch, folder, *arguments) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert stylelib.__version__ in out if arguments == ["--version"] else "usage: stylelib" in out
+    assert (
+        stylelib.__version__ in out if arguments == ["--version"] else "usage: stylelib" in out
+    )
 
 
 def test_help_tells_the_defaults_of_transfer(monkeypatch, folder, capsys):
@@ -246,10 +341,19 @@ def test_help_tells_the_defaults_of_transfer(monkeypatch, folder, capsys):
     call(monkeypatch, folder, "transfer", "--help")
     out = capsys.readouterr().out
     parameters = inspect.signature(stylelib.transfer).parameters
-    for option, parameter in (("--steps", "num_epochs"), ("--lr", "lr"), ("--size", "image_shape"), ("--init", "init")):
-        assert re.search(rf"  {option} [^\n]*\(default: {parameters[parameter].default}\)", out), option
+    for option, parameter in (
+        ("--steps", "num_epochs"),
+        ("--lr", "lr"),
+        ("--size", "image_shape"),
+        ("--init", "init"),
+    ):
+        assert re.search(
+            rf"  {option} [^\n]*\(default: {parameters[parameter].default}\)", out
+        ), option
     for name, weight in parameters["weights"].default._asdict().items():
-        assert re.search(rf"  --{name}-weight \S+\s+factor[^\n]*\(default: {weight}\)", out), name
+        assert re.search(rf"  --{name}-weight \S+\s+factor[^\n]*\(default: {weight}\)", out), (
+            name
+        )
 
 
 # --- samples
@@ -260,11 +364,15 @@ def test_samples_writes_every_picture_and_the_credits(folder):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     target = folder / "new" / "pictures"
-    assert {path.name for path in target.iterdir()} == {f"{name}.jpg" for name in samples.names()} | {"CREDITS.txt"}
+    assert {path.name for path in target.iterdir()} == {
+        f"{name}.jpg" for name in samples.names()
+    } | {"CREDITS.txt"}
     for name in samples.names():
         assert (target / f"{name}.jpg").read_bytes() == samples.path(name).read_bytes()
     credit_lines = (target / "CREDITS.txt").read_text(encoding="utf-8").splitlines()
-    assert [line.split(":")[0] for line in credit_lines] == [f"{name}.jpg" for name in samples.names()]
+    assert [line.split(":")[0] for line in credit_lines] == [
+        f"{name}.jpg" for name in samples.names()
+    ]
 
 
 def test_samples_may_be_written_twice_but_replace_no_other_file(monkeypatch, folder, capfd):
@@ -287,7 +395,16 @@ def test_samples_may_be_written_twice_but_replace_no_other_file(monkeypatch, fol
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to one process")
 def test_ctrl_c_saves_the_picture_made_so_far(folder):
-    command = [sys.executable, "-m", "stylelib", "transfer", "content.png", "style.png", "-o", "out.png"]
+    command = [
+        sys.executable,
+        "-m",
+        "stylelib",
+        "transfer",
+        "content.png",
+        "style.png",
+        "-o",
+        "out.png",
+    ]
     command += ["--size", "16", "--steps", "100000", "--precision", "float32"]
     # A group of its own, and SIGINT as in a terminal also where the tests run in the background and ignore it.
     process = subprocess.Popen(
@@ -319,7 +436,9 @@ def test_ctrl_c_saves_the_picture_made_so_far(folder):
     assert settings["steps"] == steps
     with Image.open(folder / "out.png") as image, Image.open(folder / "content.png") as content:
         assert image.size == (24, 16)
-        start = np.asarray(content.convert("RGB").resize((24, 16), Image.Resampling.BILINEAR)).astype(int)
+        start = np.asarray(
+            content.convert("RGB").resize((24, 16), Image.Resampling.BILINEAR)
+        ).astype(int)
         assert np.abs(np.asarray(image) - start).max() > 5  # it has moved
     assert {path.name for path in Path(folder).iterdir()} == {
         "content.png",

@@ -96,7 +96,9 @@ def test_each_picture_of_a_batch_is_on_its_own(net):
         alone = extract_features(X[i : i + 1], net)
         for Y, y in zip(together[0] + together[1], alone[0] + alone[1], strict=True):
             # the same sums in another order, float32
-            torch.testing.assert_close(Y[i : i + 1], y, rtol=1e-4, atol=1e-5 * float(y.abs().max()))
+            torch.testing.assert_close(
+                Y[i : i + 1], y, rtol=1e-4, atol=1e-5 * float(y.abs().max())
+            )
 
 
 def test_the_picture_is_not_changed(net):
@@ -110,13 +112,23 @@ def test_the_picture_is_not_changed(net):
 # --- how much is computed
 
 
-@pytest.mark.parametrize(("content", "style"), [((25,), (0, 5)), ((2,), (10, 10, 10)), (("relu1_1",), ()), ((), (36,))])
+@pytest.mark.parametrize(
+    ("content", "style"),
+    [((25,), (0, 5)), ((2,), (10, 10, 10)), (("relu1_1",), ()), ((), (36,))],
+)
 @pytest.mark.parametrize("after_inplace_relu", [True, False])
-def test_every_layer_runs_once_and_none_below_the_deepest(deep, content, style, after_inplace_relu):
+def test_every_layer_runs_once_and_none_below_the_deepest(
+    deep, content, style, after_inplace_relu
+):
     calls = []
-    hooks = [layer.register_forward_hook(lambda *_, i=i: calls.append(i)) for i, layer in enumerate(deep)]
+    hooks = [
+        layer.register_forward_hook(lambda *_, i=i: calls.append(i))
+        for i, layer in enumerate(deep)
+    ]
     try:
-        extract_features(picture(32, 32), deep, content, style, after_inplace_relu=after_inplace_relu)
+        extract_features(
+            picture(32, 32), deep, content, style, after_inplace_relu=after_inplace_relu
+        )
     finally:
         for hook in hooks:
             hook.remove()
@@ -152,7 +164,8 @@ def trapped(exact):
 
 
 def collected(features, X, content_layers, style_layers):
-    """The loop of the recipe: every output goes into a list, where a later ReLU overwrites it."""
+    """The loop of the recipe: every output goes into a list, where a later ReLU overwrites
+    it."""
     contents, styles = {}, {}
     for i in range(len(features)):
         X = features[i](X)
@@ -170,7 +183,9 @@ def test_after_inplace_relu_is_what_the_recipe_collects(exact, trapped):
     for our_list, their_list in zip(ours, theirs, strict=True):
         assert len(our_list) == len(their_list)
         for Y, expected in zip(our_list, their_list, strict=True):
-            torch.testing.assert_close(Y, expected, rtol=1e-9, atol=1e-10 * float(expected.abs().max()))
+            torch.testing.assert_close(
+                Y, expected, rtol=1e-9, atol=1e-10 * float(expected.abs().max())
+            )
     # 28 is the deepest: no ReLU follows it, so it alone keeps its negative values.
     assert [bool((Y < 0).any()) for Y in ours[1]] == [False, False, False, False, True]
     assert [bool((Y < 0).any()) for Y in ours[0]] == [False]
@@ -185,7 +200,9 @@ def test_after_inplace_relu_has_the_recipes_gradient(exact, trapped):
     ):
         X = picture().double().requires_grad_()
         contents, styles = collect(X)
-        loss = sum((Y**2).mean() for Y in styles) + 3 * sum((Y - 1).abs().mean() for Y in contents)
+        loss = sum((Y**2).mean() for Y in styles) + 3 * sum(
+            (Y - 1).abs().mean() for Y in contents
+        )
         loss.backward()
         gradients.append(X.grad)
     ours, theirs = gradients
@@ -225,8 +242,12 @@ def test_the_gradient_reaches_the_picture_and_no_weight(net):
 def test_the_gradient_is_that_of_finite_differences():
     double = vgg19("random", layers=["conv2_1"], seed=5).double()
     X = picture(6, 6, seed=1).double().requires_grad_()
-    assert torch.autograd.gradcheck(lambda X: extract_features(X, double, ["conv1_2"], ["conv2_1"])[0][0].sum(), X)
-    assert torch.autograd.gradcheck(lambda X: extract_features(X, double, ["conv1_2"], ["conv2_1"])[1][0].sum(), X)
+    assert torch.autograd.gradcheck(
+        lambda X: extract_features(X, double, ["conv1_2"], ["conv2_1"])[0][0].sum(), X
+    )
+    assert torch.autograd.gradcheck(
+        lambda X: extract_features(X, double, ["conv1_2"], ["conv2_1"])[1][0].sum(), X
+    )
 
 
 # --- precision
@@ -256,7 +277,9 @@ def test_auto_is_one_of_the_two(net):
     assert chosen in (torch.float32, torch.bfloat16)
     name = str(chosen).removeprefix("torch.")
     for Y, Z in zip(
-        FeatureExtractor(net, precision="auto")(X)[1], FeatureExtractor(net, precision=name)(X)[1], strict=True
+        FeatureExtractor(net, precision="auto")(X)[1],
+        FeatureExtractor(net, precision=name)(X)[1],
+        strict=True,
     ):
         assert torch.equal(Y, Z)
 
@@ -352,7 +375,15 @@ def test_what_is_no_picture_is_refused_by_shape_and_dtype(net, X):
 
 @pytest.mark.parametrize(
     ("layer", "smallest"),
-    [("conv1_2", 1), ("pool1", 2), ("conv2_1", 2), ("conv3_4", 4), ("conv4_4", 8), ("conv5_1", 16), ("pool5", 32)],
+    [
+        ("conv1_2", 1),
+        ("pool1", 2),
+        ("conv2_1", 2),
+        ("conv3_4", 4),
+        ("conv4_4", 8),
+        ("conv5_1", 16),
+        ("pool5", 32),
+    ],
 )
 def test_a_picture_too_small_is_refused_and_the_smallest_named_works(deep, layer, smallest):
     ((Y,), _) = extract_features(picture(smallest, smallest), deep, [layer], ())

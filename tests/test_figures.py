@@ -53,7 +53,10 @@ def test_the_figure_has_the_width_asked_for_and_room_for_its_pictures():
     assert wide.get_figwidth() == tall.get_figwidth() == 6
     assert wide.get_figheight() >= 6 / 2 / 4
     assert tall.get_figheight() >= 6 / 2 * 4
-    assert show_images(pictures(2), ["a\nb\nc", "d"]).get_figheight() > show_images(pictures(2)).get_figheight()
+    assert (
+        show_images(pictures(2), ["a\nb\nc", "d"]).get_figheight()
+        > show_images(pictures(2)).get_figheight()
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 8, 12), (3, 8, 12)])
@@ -85,7 +88,9 @@ def test_a_wrong_number_of_titles_is_refused_with_both_numbers(titles):
         show_images(pictures(2), titles)
 
 
-@pytest.mark.parametrize("tensor", [torch.zeros(2, 3, 4, 4), torch.zeros(7), torch.zeros(1, 4, 4)])
+@pytest.mark.parametrize(
+    "tensor", [torch.zeros(2, 3, 4, 4), torch.zeros(7), torch.zeros(1, 4, 4)]
+)
 def test_a_tensor_that_is_no_picture_is_refused(tensor):
     with pytest.raises(InputError, match="shape"):
         show_images([tensor])
@@ -94,13 +99,17 @@ def test_a_tensor_that_is_no_picture_is_refused(tensor):
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1", "LA", "CMYK", "YCbCr"])
 def test_pictures_of_other_modes_look_as_they_are(mode):
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)).convert(mode)
+    image = Image.fromarray(
+        np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    ).convert(mode)
     (ax,) = show_images([image]).axes
     shown = ax.images[0].make_image(None, unsampled=True)[0]  # RGBA as it is drawn
     np.testing.assert_array_equal(shown[..., :3], np.asarray(image.convert("RGB")))
 
 
 def test_the_figure_can_be_drawn(tmp_path):
-    show_images(pictures(3), ["a", "b", "c"], columns=2).savefig(tmp_path / "figure.png", dpi=40)
+    show_images(pictures(3), ["a", "b", "c"], columns=2).savefig(
+        tmp_path / "figure.png", dpi=40
+    )
     with Image.open(tmp_path / "figure.png") as image:
         assert image.width == 360

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision import transforms
 
-from stylelib import FileError, InputError, StylelibError, load_image, postprocess, preprocess, save_image
+from stylelib import (
+    FileError,
+    InputError,
+    StylelibError,
+    load_image,
+    postprocess,
+    preprocess,
+    save_image,
+)
 from stylelib.images import check_output
 
 MEAN = np.array([0.485, 0.456, 0.406])
@@ -21,7 +29,9 @@ STD = np.array([0.229, 0.224, 0.225])
 
 
 def random_pixels(height=5, width=7, channels=3, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    return np.random.default_rng(seed).integers(
+        0, 256, (height, width, channels), dtype=np.uint8
+    )
 
 
 def encode(image, picture_format, **options):
@@ -31,12 +41,19 @@ def encode(image, picture_format, **options):
 
 
 def png_chunk(kind, body):
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    return (
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    )
 
 
 def png_by_hand(width, height, bits, colour_type, raw, *more):
     header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
-    chunks = [png_chunk(b"IHDR", header), *more, png_chunk(b"IDAT", zlib.compress(raw)), png_chunk(b"IEND", b"")]
+    chunks = [
+        png_chunk(b"IHDR", header),
+        *more,
+        png_chunk(b"IDAT", zlib.compress(raw)),
+        png_chunk(b"IEND", b""),
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
@@ -84,7 +101,9 @@ def test_the_source_image_is_neither_changed_nor_returned(mode):
 
 
 def test_the_first_frame_of_an_animation_is_taken():
-    frames = [Image.new("RGB", (6, 4), colour) for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255))]
+    frames = [
+        Image.new("RGB", (6, 4), colour) for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+    ]
     data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert Image.open(io.BytesIO(data)).n_frames == 3
     assert (np.asarray(load_image(data)) == (255, 0, 0)).all()
@@ -121,8 +140,12 @@ def test_exif_orientation_is_applied(orientation, picture_format):
 def test_exif_orientation_of_an_open_pil_image_is_applied():
     exif = Image.Exif()
     exif[274] = 6
-    opened = Image.open(io.BytesIO(encode(Image.fromarray(random_pixels(4, 9)), "PNG", exif=exif)))
-    np.testing.assert_array_equal(np.asarray(load_image(opened)), np.rot90(random_pixels(4, 9), -1))
+    opened = Image.open(
+        io.BytesIO(encode(Image.fromarray(random_pixels(4, 9)), "PNG", exif=exif))
+    )
+    np.testing.assert_array_equal(
+        np.asarray(load_image(opened)), np.rot90(random_pixels(4, 9), -1)
+    )
     assert opened.size == (9, 4)
 
 
@@ -133,7 +156,9 @@ def test_the_orientation_is_applied_once_only():
     np.testing.assert_array_equal(np.asarray(load_image(once)), np.asarray(once))
 
 
-@pytest.mark.parametrize("body", [b"Exif\0\0", b"Exif\0\0garbage!", b"Exif\0\0II*\0\xff\xff\xff\xff"])
+@pytest.mark.parametrize(
+    "body", [b"Exif\0\0", b"Exif\0\0garbage!", b"Exif\0\0II*\0\xff\xff\xff\xff"]
+)
 def test_broken_exif_does_not_hide_the_picture(body):
     data = encode(Image.new("RGB", (8, 6)), "JPEG")
     broken = data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
@@ -181,7 +206,9 @@ def test_transparency_is_composited_on_white(mode, through_a_file):
     colours = random_pixels(40, 40, channels, seed=1)
     colours[0, :20, -1], colours[1, :20, -1] = 0, 255
     image = Image.fromarray(colours, mode)
-    loaded = np.asarray(load_image(encode(image, "PNG") if through_a_file else image)).astype(float)
+    loaded = np.asarray(load_image(encode(image, "PNG") if through_a_file else image)).astype(
+        float
+    )
     expected = over_white(colours[..., :-1].astype(float), colours[..., -1:].astype(float))
     assert np.abs(loaded - expected).max() <= 1  # Pillow composites in whole numbers
     np.testing.assert_array_equal(loaded[0, :20], 255)  # fully transparent: white
@@ -210,8 +237,12 @@ def test_mode_p_with_partly_transparent_entries_is_composited():
     image = Image.new("P", (3, 1))
     image.putpalette([10, 20, 30, 200, 100, 50, 0, 255, 0])
     image.putdata([0, 1, 2])
-    loaded = np.asarray(load_image(encode(image, "PNG", transparency=bytes([0, 128, 255])))).astype(float)
-    expected = np.array([[255, 255, 255], over_white(np.array([200.0, 100, 50]), 128), [0, 255, 0]])
+    loaded = np.asarray(
+        load_image(encode(image, "PNG", transparency=bytes([0, 128, 255])))
+    ).astype(float)
+    expected = np.array(
+        [[255, 255, 255], over_white(np.array([200.0, 100, 50]), 128), [0, 255, 0]]
+    )
     assert np.abs(loaded[0] - expected).max() <= 1
 
 
@@ -242,29 +273,43 @@ def test_mode_cmyk_follows_the_plain_formula():
 def test_mode_ycbcr_follows_the_jfif_formula():
     # Inside the gamut, where nothing is clipped.
     y, cb, cr = (
-        np.random.default_rng(0).integers(low, high, (9, 9)) for low, high in ((100, 150), (110, 146), (110, 146))
+        np.random.default_rng(0).integers(low, high, (9, 9))
+        for low, high in ((100, 150), (110, 146), (110, 146))
     )
     image = Image.fromarray(np.stack([y, cb, cr], axis=-1).astype(np.uint8), "YCbCr")
     expected = np.stack(
-        [y + 1.402 * (cr - 128), y - 0.344136 * (cb - 128) - 0.714136 * (cr - 128), y + 1.772 * (cb - 128)], axis=-1
+        [
+            y + 1.402 * (cr - 128),
+            y - 0.344136 * (cb - 128) - 0.714136 * (cr - 128),
+            y + 1.772 * (cb - 128),
+        ],
+        axis=-1,
     )
     assert np.abs(np.asarray(load_image(image)) - expected).max() <= 1.01
 
 
-LEVELS = np.array([[0, 65535, 128, 129, 256, 257, 258, 32768, 32767, 65278, 65406, 65407]], np.uint16)
+LEVELS = np.array(
+    [[0, 65535, 128, 129, 256, 257, 258, 32768, 32767, 65278, 65406, 65407]], np.uint16
+)
 
 
-@pytest.mark.parametrize("kind", ["png by hand", "PNG", "TIFF", "PIL", "big-endian TIFF", "mode I"])
+@pytest.mark.parametrize(
+    "kind", ["png by hand", "PNG", "TIFF", "PIL", "big-endian TIFF", "mode I"]
+)
 def test_16_bit_grey_is_scaled_by_257_and_rounded(kind):
     levels = np.concatenate([LEVELS.ravel(), 257 * np.arange(256)]).astype(np.uint16)[None]
     image = Image.fromarray(levels)
     assert image.mode.startswith("I;16")
     source = {
-        "png by hand": lambda: png_by_hand(levels.size, 1, 16, 0, b"\0" + levels.astype(">u2").tobytes()),
+        "png by hand": lambda: png_by_hand(
+            levels.size, 1, 16, 0, b"\0" + levels.astype(">u2").tobytes()
+        ),
         "PNG": lambda: encode(image, "PNG"),
         "TIFF": lambda: encode(image, "TIFF"),
         "PIL": lambda: image,
-        "big-endian TIFF": lambda: encode(Image.frombytes("I;16B", image.size, levels.astype(">u2").tobytes()), "TIFF"),
+        "big-endian TIFF": lambda: encode(
+            Image.frombytes("I;16B", image.size, levels.astype(">u2").tobytes()), "TIFF"
+        ),
         "mode I": lambda: Image.fromarray(levels.astype(np.int32)),
     }[kind]()
     loaded = np.asarray(load_image(source)).astype(float)
@@ -343,7 +388,9 @@ def test_a_file_opened_as_text_is_refused(tmp_path):
         load_image(io.StringIO("hello"))
 
 
-@pytest.mark.parametrize("source", [None, 3, 2.5, [1, 2], np.zeros((4, 4, 3), np.uint8), torch.zeros(3, 4, 4)])
+@pytest.mark.parametrize(
+    "source", [None, 3, 2.5, [1, 2], np.zeros((4, 4, 3), np.uint8), torch.zeros(3, 4, 4)]
+)
 def test_other_types_are_refused_by_their_name(source):
     with pytest.raises(InputError, match=type(source).__name__):
         load_image(source)
@@ -355,7 +402,9 @@ def test_an_image_without_pixels_is_refused_with_its_size(size):
         load_image(Image.new("RGB", size))
 
 
-@pytest.mark.parametrize(("width", "height"), [(50_000, 50_000), (10_000, 9_000), (2**31 - 1, 2**31 - 1)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(50_000, 50_000), (10_000, 9_000), (2**31 - 1, 2**31 - 1)]
+)
 def test_a_decompression_bomb_is_refused_before_it_is_unpacked(tmp_path, width, height):
     path = tmp_path / "bomb.png"
     path.write_bytes(png_by_hand(width, height, 8, 2, bytes(1000)))
@@ -427,7 +476,9 @@ def test_a_file_cut_anywhere_is_a_file_error_or_a_picture_of_its_size(name, data
             assert (image.mode, image.size) == ("RGB", (36, 24))
 
 
-@pytest.mark.parametrize("name", ["PNG", "JPEG", "progressive JPEG", "WebP", "lossless WebP", "TIFF", "LZW TIFF"])
+@pytest.mark.parametrize(
+    "name", ["PNG", "JPEG", "progressive JPEG", "WebP", "lossless WebP", "TIFF", "LZW TIFF"]
+)
 def test_half_a_file_is_a_file_error(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -441,7 +492,9 @@ def test_half_a_file_is_a_file_error(name):
 def test_a_damaged_file_raises_nothing_but_our_errors(name, data):
     damaged = bytearray(FORMATS[name])
     for _ in range(data.draw(st.integers(1, 4))):
-        damaged[data.draw(st.integers(0, min(len(damaged) - 1, 400)))] = data.draw(st.integers(0, 255))
+        damaged[data.draw(st.integers(0, min(len(damaged) - 1, 400)))] = data.draw(
+            st.integers(0, 255)
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -519,7 +572,10 @@ def test_a_tensor_is_written_as_its_picture(tmp_path, batched):
 
 @pytest.mark.parametrize("name", ["a.xyz", "a", "a.txt", ".png", "a.png.", "a.fits", "a.json"])
 def test_an_unknown_ending_is_refused_by_name(tmp_path, name):
-    for write in (lambda: save_image(Image.new("RGB", (3, 3)), tmp_path / name), lambda: check_output(tmp_path / name)):
+    for write in (
+        lambda: save_image(Image.new("RGB", (3, 3)), tmp_path / name),
+        lambda: check_output(tmp_path / name),
+    ):
         with pytest.raises(InputError, match=name.replace(".", r"\.")):
             write()
     assert list(tmp_path.iterdir()) == []
@@ -544,7 +600,9 @@ def test_a_directory_as_target_is_refused_by_name(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "d.png"]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere"
+)
 def test_a_folder_without_write_permission_is_refused(tmp_path):
     tmp_path.chmod(0o555)
     try:
@@ -576,7 +634,9 @@ def test_a_name_as_long_as_the_file_system_allows_is_written(tmp_path):
         (torch.full((1, 3, 4, 4), torch.nan), "a.png"),
     ],
 )
-def test_a_picture_the_format_cannot_hold_is_an_input_error_and_leaves_nothing(tmp_path, image, name):
+def test_a_picture_the_format_cannot_hold_is_an_input_error_and_leaves_nothing(
+    tmp_path, image, name
+):
     with pytest.raises(InputError):
         save_image(image, tmp_path / name)
     assert list(tmp_path.iterdir()) == []
@@ -604,7 +664,9 @@ def test_a_new_file_has_the_mode_that_the_umask_leaves(tmp_path, umask):
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
-    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(
+        (tmp_path / "plain").stat().st_mode
+    )
 
 
 def test_a_symbolic_link_is_followed_and_kept(tmp_path):
@@ -619,7 +681,9 @@ def test_a_symbolic_link_is_followed_and_kept(tmp_path):
 
 @pytest.mark.parametrize("failing", ["fsync", "replace", "chmod"])
 @pytest.mark.parametrize("there_was_a_file", [True, False])
-def test_a_failing_write_leaves_the_old_file_whole_and_nothing_else(tmp_path, monkeypatch, failing, there_was_a_file):
+def test_a_failing_write_leaves_the_old_file_whole_and_nothing_else(
+    tmp_path, monkeypatch, failing, there_was_a_file
+):
     path = tmp_path / "a.png"
     if there_was_a_file:
         path.write_bytes(b"the old file")
@@ -663,7 +727,9 @@ def test_preprocess_without_resizing_is_the_formula():
 
 @pytest.mark.parametrize("shape", [(64, 64), (37, 120), (300, 451), (400, 500), (1, 1)])
 def test_preprocess_is_torchvisions_resize_totensor_normalize(photo, shape):
-    theirs = transforms.Compose([transforms.Resize(shape), transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+    theirs = transforms.Compose(
+        [transforms.Resize(shape), transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
+    )
     ours = preprocess(photo, shape)
     assert ours.shape == (1, 3, *shape)
     torch.testing.assert_close(ours[0], theirs(photo).float(), rtol=0, atol=1e-6)
@@ -739,14 +805,20 @@ def test_shapes_too_large_for_memory_are_refused(photo, shape):
     st.integers(0, 2**32 - 1),
 )
 def test_the_round_trip_returns_every_grey_level(width, height, mode, seed):
-    image = Image.fromarray(random_pixels(height, width, 4, seed), "RGBA").convert("RGB").convert(mode)
+    image = (
+        Image.fromarray(random_pixels(height, width, 4, seed), "RGBA")
+        .convert("RGB")
+        .convert(mode)
+    )
     back = postprocess(preprocess(image, (height, width)))
     np.testing.assert_array_equal(np.asarray(back), np.asarray(load_image(image)))
 
 
 def test_the_round_trip_of_all_256_levels_is_exact():
     grey = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
-    np.testing.assert_array_equal(np.asarray(postprocess(preprocess(Image.fromarray(grey), (16, 16)))), grey)
+    np.testing.assert_array_equal(
+        np.asarray(postprocess(preprocess(Image.fromarray(grey), (16, 16)))), grey
+    )
 
 
 def test_postprocess_is_the_inverse_formula_rounded_and_clamped():
@@ -754,7 +826,9 @@ def test_postprocess_is_the_inverse_formula_rounded_and_clamped():
     pixels = (X[0].double().numpy().transpose(1, 2, 0) * STD + MEAN) * 255
     assert pixels.min() < -50
     assert pixels.max() > 300
-    near_a_tie = np.abs(pixels - np.floor(pixels) - 0.5) < 1e-3  # there float32 may round either way
+    near_a_tie = (
+        np.abs(pixels - np.floor(pixels) - 0.5) < 1e-3
+    )  # there float32 may round either way
     expected = np.clip(np.floor(pixels + 0.5), 0, 255)
     ours = np.asarray(postprocess(X))
     np.testing.assert_array_equal(ours[~near_a_tie], expected[~near_a_tie])
@@ -783,7 +857,16 @@ def test_postprocess_takes_floating_dtypes(dtype):
 
 
 @pytest.mark.parametrize(
-    "shape", [(2, 3, 4, 4), (0, 3, 4, 4), (1, 1, 4, 4), (4, 4), (4, 4, 3), (1, 3, 0, 4), (1, 1, 3, 4, 4)]
+    "shape",
+    [
+        (2, 3, 4, 4),
+        (0, 3, 4, 4),
+        (1, 1, 4, 4),
+        (4, 4),
+        (4, 4, 3),
+        (1, 3, 0, 4),
+        (1, 1, 3, 4, 4),
+    ],
 )
 def test_postprocess_refuses_other_shapes_by_name(shape):
     with pytest.raises(InputError, match=str(shape).replace("(", r"\(").replace(")", r"\)")):

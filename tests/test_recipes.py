@@ -34,14 +34,21 @@ def tiny(net):
     """`transfer` on two files, small and short; arguments replace or add to that."""
 
     def run(content=CONTENT, style=STYLE, **arguments):
-        return transfer(content, style, **{"image_shape": (24, 36), "num_epochs": 3, "net": net} | arguments)
+        return transfer(
+            content, style, **{"image_shape": (24, 36), "num_epochs": 3, "net": net} | arguments
+        )
 
     return run
 
 
 @pytest.mark.parametrize(
     ("image_shape", "size"),
-    [((20, 44), (44, 20)), ((40, 20), (20, 40)), (24, (round(24 * 451 / 300), 24)), (33, (round(33 * 451 / 300), 33))],
+    [
+        ((20, 44), (44, 20)),
+        ((40, 20), (20, 40)),
+        (24, (round(24 * 451 / 300), 24)),
+        (33, (round(33 * 451 / 300), 33)),
+    ],
 )
 def test_the_picture_has_the_size_asked_for(tiny, image_shape, size):
     result = tiny(image_shape=image_shape, num_epochs=1)
@@ -51,7 +58,9 @@ def test_the_picture_has_the_size_asked_for(tiny, image_shape, size):
 
 
 def test_a_number_means_the_shorter_side_of_an_upright_picture_too(tiny):
-    assert tiny(Image.new("RGB", (50, 100), "red"), image_shape=20, num_epochs=1).image.size == (20, 40)
+    assert tiny(
+        Image.new("RGB", (50, 100), "red"), image_shape=20, num_epochs=1
+    ).image.size == (20, 40)
 
 
 def test_the_style_may_have_another_size(tiny, net):
@@ -59,15 +68,22 @@ def test_the_style_may_have_another_size(tiny, net):
     assert other.image.size == same.image.size == (36, 24)
     assert not torch.equal(other.picture, same.picture)
     # what the first step of a style of this size must start from, without transfer's own code
-    X, Y = preprocess(samples.load("chelsea"), (24, 36)), preprocess(samples.load("mosaic"), (60, 40))
+    X, Y = (
+        preprocess(samples.load("chelsea"), (24, 36)),
+        preprocess(samples.load("mosaic"), (60, 40)),
+    )
     style = 0.0
     with torch.no_grad():
         for index in range(29):
             X, Y = net[index](X), net[index](Y)
             if index in (0, 5, 10, 19, 28):
                 A, B = X[0].flatten(1), Y[0].flatten(1)
-                style += 1e4 * float((A @ A.T / A.numel() - B @ B.T / B.numel()).square().mean())
-    assert tiny(style_shape=(60, 40), precision="float32").history[0].losses["style"] == pytest.approx(style, rel=1e-4)
+                style += 1e4 * float(
+                    (A @ A.T / A.numel() - B @ B.T / B.numel()).square().mean()
+                )
+    assert tiny(style_shape=(60, 40), precision="float32").history[0].losses[
+        "style"
+    ] == pytest.approx(style, rel=1e-4)
 
 
 def test_the_picture_is_what_the_image_shows(tiny):
@@ -82,7 +98,9 @@ def test_the_picture_is_what_the_image_shows(tiny):
 def test_the_same_arguments_give_the_same_bits(tiny):
     first, second = tiny(num_epochs=5), tiny(num_epochs=5)
     assert torch.equal(first.picture, second.picture)
-    assert [record.losses for record in first.history] == [record.losses for record in second.history]
+    assert [record.losses for record in first.history] == [
+        record.losses for record in second.history
+    ]
     assert first.gradient_shares == second.gradient_shares
 
 
@@ -117,7 +135,12 @@ def test_noise_is_of_every_visible_level(tiny):
 @pytest.mark.parametrize("init", ["content", "style", "path", "str", "bytes", "image"])
 def test_training_starts_from_what_init_says(tiny, init):
     coffee = samples.path("coffee")
-    given = {"path": coffee, "str": str(coffee), "bytes": coffee.read_bytes(), "image": samples.load("coffee")}
+    given = {
+        "path": coffee,
+        "str": str(coffee),
+        "bytes": coffee.read_bytes(),
+        "image": samples.load("coffee"),
+    }
     expected = {"content": "chelsea", "style": "mosaic"}.get(init, "coffee")
     X = start_of(tiny, init=given.get(init, init))
     assert torch.equal(X, preprocess(samples.load(expected), (24, 36)))
@@ -128,14 +151,19 @@ def test_training_starts_from_the_content_by_default(tiny):
 
 
 def test_a_word_that_is_no_start_and_no_file_is_refused(tiny):
-    with pytest.raises(InputError, match="init is 'content', 'style', 'noise' or a picture; there is no file 'nose'"):
+    with pytest.raises(
+        InputError,
+        match="init is 'content', 'style', 'noise' or a picture; there is no file 'nose'",
+    ):
         tiny(init="nose")
 
 
 @pytest.mark.parametrize(("num_epochs", "scales"), [(4, 1), (5, 2), (7, 3), (2, 2)])
 def test_history_counts_every_step_across_scales(tiny, num_epochs, scales):
     steps = []
-    result = tiny(image_shape=(64, 80), num_epochs=num_epochs, scales=scales, callback=steps.append)
+    result = tiny(
+        image_shape=(64, 80), num_epochs=num_epochs, scales=scales, callback=steps.append
+    )
     assert [record.step for record in result.history] == list(range(1, num_epochs + 1))
     assert [step.step for step in steps] == list(range(1, num_epochs + 1))
     assert [step.seconds for step in steps] == [record.seconds for record in result.history]
@@ -177,7 +205,9 @@ def test_the_learning_rate_falls_when_told(tiny):
     assert lrs == pytest.approx([0.3, 0.3, 0.3, 0.24, 0.24], rel=1e-12)
 
 
-@pytest.mark.parametrize(("arguments", "inside"), [({}, True), ({"clamp": True}, True), ({"clamp": False}, False)])
+@pytest.mark.parametrize(
+    ("arguments", "inside"), [({}, True), ({"clamp": True}, True), ({"clamp": False}, False)]
+)
 def test_pixels_stay_visible_unless_clamp_is_off(tiny, arguments, inside):
     X = tiny(lr=1.0, **arguments).picture
     pixels = X[0].permute(1, 2, 0).numpy() * [0.229, 0.224, 0.225] + [0.485, 0.456, 0.406]
@@ -186,11 +216,18 @@ def test_pixels_stay_visible_unless_clamp_is_off(tiny, arguments, inside):
 
 def test_weights_and_layers_are_passed_on(tiny):
     def first_losses(**arguments):
-        return tiny(num_epochs=1, init="noise", precision="float32", **arguments).history[0].losses
+        return (
+            tiny(num_epochs=1, init="noise", precision="float32", **arguments).history[0].losses
+        )
 
-    plain, heavy = first_losses(weights=LossWeights(1.0, 1e4, 10.0)), first_losses(weights=LossWeights(3.0, 1e5, 20.0))
+    plain, heavy = (
+        first_losses(weights=LossWeights(1.0, 1e4, 10.0)),
+        first_losses(weights=LossWeights(3.0, 1e5, 20.0)),
+    )
     factors = {"content": 3, "style": 10, "tv": 2}
-    assert heavy == pytest.approx({name: factors[name] * loss for name, loss in plain.items()}, rel=1e-5)
+    assert heavy == pytest.approx(
+        {name: factors[name] * loss for name, loss in plain.items()}, rel=1e-5
+    )
     bare = first_losses(content_layers=(), style_layers=["conv1_1"])
     assert bare["content"] == 0
     assert 0 < bare["style"] < plain["style"]
@@ -224,7 +261,10 @@ def test_settings_are_enough_to_make_it_again(tiny):
         clamp=True,
     )
     settings = json.loads(json.dumps(result.settings))
-    about = {name: settings.pop(name) for name in ("stylelib", "torch", "machine", "threads", "network")}
+    about = {
+        name: settings.pop(name)
+        for name in ("stylelib", "torch", "machine", "threads", "network")
+    }
     assert about["torch"] == torch.__version__
     assert about["threads"] == torch.get_num_threads()
     assert len(about["network"]) == 16
@@ -233,7 +273,9 @@ def test_settings_are_enough_to_make_it_again(tiny):
     settings["weights"] = LossWeights(**settings["weights"])
     again = tiny(**settings)
     assert torch.equal(again.picture, result.picture)
-    assert again.settings | {"image_shape": [40, 50]} == result.settings | {"image_shape": [40, 50]}
+    assert again.settings | {"image_shape": [40, 50]} == result.settings | {
+        "image_shape": [40, 50]
+    }
 
 
 def test_settings_hold_every_argument_that_matters(tiny):
@@ -242,9 +284,15 @@ def test_settings_hold_every_argument_that_matters(tiny):
 
 
 def test_settings_name_a_picture_by_its_path_or_kind(tiny):
-    settings = tiny(samples.load("chelsea"), STYLE.read_bytes(), num_epochs=1, init=samples.load("coffee")).settings
+    settings = tiny(
+        samples.load("chelsea"), STYLE.read_bytes(), num_epochs=1, init=samples.load("coffee")
+    ).settings
     assert json.loads(json.dumps(settings)) | {"image_shape": (24, 36)} == settings
-    assert (settings["content"], settings["style"], settings["init"]) == ("<Image>", "<bytes>", "<Image>")
+    assert (settings["content"], settings["style"], settings["init"]) == (
+        "<Image>",
+        "<bytes>",
+        "<Image>",
+    )
     assert tiny(num_epochs=1).settings["content"] == str(CONTENT)
 
 
@@ -276,8 +324,14 @@ def test_save_refuses_an_ending_or_a_folder_it_cannot_write(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        *(({"scales": value}, "scales is a whole number from 1 to num_epochs (3)") for value in (0, -1, 4, 1.0, True)),
-        *(({"num_epochs": value}, "num_epochs is a whole number, 1 or more") for value in (0, -1, 2.5, True, None)),
+        *(
+            ({"scales": value}, "scales is a whole number from 1 to num_epochs (3)")
+            for value in (0, -1, 4, 1.0, True)
+        ),
+        *(
+            ({"num_epochs": value}, "num_epochs is a whole number, 1 or more")
+            for value in (0, -1, 2.5, True, None)
+        ),
         *(({"lr": value}, "lr must be greater than 0") for value in (0, -0.3, math.nan)),
         *(
             ({"lr_decay_epoch": value}, "lr_decay_epoch is a whole number of steps, 1 or more")
@@ -293,7 +347,10 @@ def test_save_refuses_an_ending_or_a_folder_it_cannot_write(tiny, tmp_path):
         ({"style_shape": (24, -1)}, "got (24, -1)"),
         ({"image_shape": (8, 8)}, "too small"),
         ({"image_shape": (24, 24), "scales": 2}, "too small"),
-        ({"precision": "float16"}, "precision is 'auto', 'float32' or 'bfloat16', not 'float16'"),
+        (
+            {"precision": "float16"},
+            "precision is 'auto', 'float32' or 'bfloat16', not 'float16'",
+        ),
     ],
     ids=str,
 )
@@ -325,13 +382,17 @@ def test_the_callback_gets_steps_and_can_stop(tiny):
 
 @pytest.mark.parametrize("stop", [1, 2, 3])
 def test_the_callback_can_stop_in_the_first_of_two_scales(tiny, stop):
-    result = tiny(image_shape=(48, 64), num_epochs=6, scales=2, callback=lambda step: step.step == stop)
+    result = tiny(
+        image_shape=(48, 64), num_epochs=6, scales=2, callback=lambda step: step.step == stop
+    )
     assert len(result.history) == stop
     assert result.image.size == (32, 24)
 
 
 # at 3 it is the last step of the first scale
-@pytest.mark.parametrize(("scales", "number"), [(1, 1), (1, 4), (1, 6), (2, 1), (2, 2), (2, 3), (2, 4), (2, 6)])
+@pytest.mark.parametrize(
+    ("scales", "number"), [(1, 1), (1, 4), (1, 6), (2, 1), (2, 2), (2, 3), (2, 4), (2, 6)]
+)
 def test_an_interrupt_gives_the_picture_so_far(tiny, scales, number):
     def interrupt(step):
         if step.step == number:
@@ -380,7 +441,14 @@ def test_divergence_in_the_second_scale_has_the_steps_of_both(tiny):
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1)).requires_grad_(False)
     net_input = net[0]
     with pytest.raises(DivergenceError) as caught:
-        tiny(num_epochs=6, scales=2, net=net, content_layers=[0], style_layers=[0], callback=spoil)
+        tiny(
+            num_epochs=6,
+            scales=2,
+            net=net,
+            content_layers=[0],
+            style_layers=[0],
+            callback=spoil,
+        )
     assert [record.step for record in caught.value.history] == [1, 2, 3, 4] == calls
     assert caught.value.picture.shape == (1, 3, 24, 36)
 
@@ -404,7 +472,9 @@ def test_the_full_profile_is_the_recipes():
 @pytest.mark.parametrize("name", ["", "Quick", "huge", " full"])
 def test_a_profile_of_another_name_is_refused(monkeypatch, name):
     monkeypatch.setenv("STYLELIB_PROFILE", name)
-    with pytest.raises(InputError, match=re.escape(f"STYLELIB_PROFILE is quick, full or tiny, not '{name}'")):
+    with pytest.raises(
+        InputError, match=re.escape(f"STYLELIB_PROFILE is quick, full or tiny, not '{name}'")
+    ):
         profile()
 
 
@@ -417,10 +487,16 @@ def test_a_profile_unpacks_into_transfer(net, monkeypatch):
     assert [record.lr for record in result.history] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("content", "style"), [("astronaut", "mosaic"), ("chelsea", "brushstrokes")])
+@pytest.mark.parametrize(
+    ("content", "style"), [("astronaut", "mosaic"), ("chelsea", "brushstrokes")]
+)
 def test_with_the_default_weights_every_loss_has_its_share_of_the_gradient(net, content, style):
     shares = transfer(
-        samples.load(content), samples.load(style), image_shape=(96, 144), num_epochs=60, net=net
+        samples.load(content),
+        samples.load(style),
+        image_shape=(96, 144),
+        num_epochs=60,
+        net=net,
     ).gradient_shares
     assert list(shares) == ["content", "style", "tv"]
     assert sum(shares.values()) == pytest.approx(1.0, abs=1e-12)

@@ -43,7 +43,11 @@ def test_the_names_returned_are_a_list_of_its_own():
 
 def test_every_picture_in_the_package_is_listed_and_every_listed_one_is_there():
     folder = Path(samples.__file__).parent
-    pictures = {path.name for path in folder.iterdir() if path.suffix not in {".py", ".pyc"} and path.is_file()}
+    pictures = {
+        path.name
+        for path in folder.iterdir()
+        if path.suffix not in {".py", ".pyc"} and path.is_file()
+    }
     assert pictures == {sample.filename for sample in samples.SAMPLES.values()}
     for name in samples.names():
         assert samples.path(name) == folder / f"{name}.jpg"
@@ -51,7 +55,9 @@ def test_every_picture_in_the_package_is_listed_and_every_listed_one_is_there():
             assert image.format == "JPEG"
 
 
-@pytest.mark.parametrize(("wrong", "meant"), [("chelsae", "chelsea"), ("Mosaic", "mosaic"), ("roundel", "roundels")])
+@pytest.mark.parametrize(
+    ("wrong", "meant"), [("chelsae", "chelsea"), ("Mosaic", "mosaic"), ("roundel", "roundels")]
+)
 def test_a_wrong_name_is_answered_with_the_one_meant(wrong, meant):
     for ask in (samples.path, samples.load):
         with pytest.raises(InputError, match=f"'{wrong}'; did you mean '{meant}'"):
@@ -66,7 +72,9 @@ def test_a_name_that_is_none_is_refused(wrong):
 
 def test_write_gives_its_files_pictures_first_and_names_every_author(tmp_path):
     files = samples.write(tmp_path / "a" / "b")
-    assert [path.name for path in files] == [f"{name}.jpg" for name in samples.names()] + ["CREDITS.txt"]
+    assert [path.name for path in files] == [f"{name}.jpg" for name in samples.names()] + [
+        "CREDITS.txt"
+    ]
     lines = files[-1].read_text(encoding="utf-8").splitlines()
     for line, name in zip(lines, samples.names(), strict=True):
         sample = samples.SAMPLES[name]
@@ -110,7 +118,9 @@ def tool():
 
 
 def test_the_drawn_samples_are_those_of_the_tool(tool):
-    drawn = {name for name, sample in samples.SAMPLES.items() if "draw_samples" in sample.source}
+    drawn = {
+        name for name, sample in samples.SAMPLES.items() if "draw_samples" in sample.source
+    }
     assert drawn == set(tool.DRAWINGS)
 
 

@@ -29,7 +29,11 @@ def tiny_network(seed=0):
     """Five layers of random weights: 0, 2 and 4 are convolutions."""
     generator = torch.Generator().manual_seed(seed)
     net = nn.Sequential(
-        nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3)
+        nn.Conv2d(3, 6, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(6, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3),
     )
     for parameter in net.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator) * 0.2
@@ -109,7 +113,8 @@ def recipe_gram(X):
 
 
 def recipe_train(X, content_X, style_X, net, lr, num_epochs, lr_decay_epoch, layers):
-    """The recipe's loop, with torch alone. Returns the picture and the losses of every epoch."""
+    """The recipe's loop, with torch alone. Returns the picture and the losses of every
+    epoch."""
     with torch.no_grad():
         contents_Y, _ = recipe_features(content_X, net, *layers)
         _, styles_Y = recipe_features(style_X, net, *layers)
@@ -121,8 +126,14 @@ def recipe_train(X, content_X, style_X, net, lr, num_epochs, lr_decay_epoch, lay
     for _ in range(num_epochs):
         trainer.zero_grad()
         contents_Y_hat, styles_Y_hat = recipe_features(X, net, *layers)
-        contents_l = [torch.square(Y_hat - Y).mean() * 1 for Y_hat, Y in zip(contents_Y_hat, contents_Y, strict=True)]
-        styles_l = [torch.square(recipe_gram(Y) - G).mean() * 1e3 for Y, G in zip(styles_Y_hat, grams, strict=True)]
+        contents_l = [
+            torch.square(Y_hat - Y).mean() * 1
+            for Y_hat, Y in zip(contents_Y_hat, contents_Y, strict=True)
+        ]
+        styles_l = [
+            torch.square(recipe_gram(Y) - G).mean() * 1e3
+            for Y, G in zip(styles_Y_hat, grams, strict=True)
+        ]
         vertical = torch.abs(X[:, :, 1:, :] - X[:, :, :-1, :]).mean()
         horizontal = torch.abs(X[:, :, :, 1:] - X[:, :, :, :-1]).mean()
         tv_l = 0.5 * (vertical + horizontal) * 10
@@ -130,7 +141,9 @@ def recipe_train(X, content_X, style_X, net, lr, num_epochs, lr_decay_epoch, lay
         total.backward()
         trainer.step()
         scheduler.step()
-        history.append([sum(contents_l).item(), 10 * sum(styles_l).item(), tv_l.item(), total.item()])
+        history.append(
+            [sum(contents_l).item(), 10 * sum(styles_l).item(), tv_l.item(), total.item()]
+        )
     return X.detach(), np.array(history)
 
 
@@ -151,7 +164,9 @@ def test_training_repeats_the_recipes_first_ten_steps(net):
         precision="float32",
         callback=lambda step: steps.append([*step.losses.values(), step.loss]),
     )
-    expected, losses = recipe_train(content_X, content_X, style_X, net, 0.3, 10, 4, ((25,), (0, 5, 10, 19, 28)))
+    expected, losses = recipe_train(
+        content_X, content_X, style_X, net, 0.3, 10, 4, ((25,), (0, 5, 10, 19, 28))
+    )
     # At the first step the picture is the content: its content loss is zero but for rounding.
     assert steps[0][0] == pytest.approx(losses[0, 0], abs=1e-6)
     np.testing.assert_allclose(np.array(steps)[1:], losses[1:], rtol=1e-4)
@@ -204,8 +219,18 @@ def losses_of(run, **arguments):
 def test_loss_falls_on_a_tiny_network():
     net = tiny_network()
     contents_Y, styles_Y = tiny_targets(net)
-    _, steps = losses_of(train, X=noise(3), contents_Y=contents_Y, styles_Y=styles_Y, num_epochs=150, net=net, **TINY)
-    assert steps[-1].loss < steps[0].loss / 3  # two targets of pure noise cannot be had together with smoothness
+    _, steps = losses_of(
+        train,
+        X=noise(3),
+        contents_Y=contents_Y,
+        styles_Y=styles_Y,
+        num_epochs=150,
+        net=net,
+        **TINY,
+    )
+    assert (
+        steps[-1].loss < steps[0].loss / 3
+    )  # two targets of pure noise cannot be had together with smoothness
     assert steps[-1].losses["style"] < steps[0].losses["style"] / 10
 
 
@@ -272,17 +297,26 @@ def test_objective_has_three_losses_summed_over_their_layers():
     net = tiny_network()
     layers = ((2, 4), (0, 2))
     X, content_X, style_X = noise(3), noise(1), noise(2)
-    contents_Y, styles_Y = recipe_features(content_X, net, *layers)[0], recipe_features(style_X, net, *layers)[1]
+    contents_Y, styles_Y = (
+        recipe_features(content_X, net, *layers)[0],
+        recipe_features(style_X, net, *layers)[1],
+    )
     extractor = FeatureExtractor(net, *layers)
     grams = [recipe_gram(Y)[None] for Y in styles_Y]
     losses = style_objective(extractor, contents_Y, grams, LossWeights(2.0, 30.0, 5.0))(X)
     contents_Y_hat, styles_Y_hat = recipe_features(X, net, *layers)
-    content = sum((A - B).square().mean() for A, B in zip(contents_Y_hat, contents_Y, strict=True))
-    style = sum((recipe_gram(A) - G).square().mean() for A, G in zip(styles_Y_hat, grams, strict=True))
+    content = sum(
+        (A - B).square().mean() for A, B in zip(contents_Y_hat, contents_Y, strict=True)
+    )
+    style = sum(
+        (recipe_gram(A) - G).square().mean() for A, G in zip(styles_Y_hat, grams, strict=True)
+    )
     tv = 0.5 * (X.diff(dim=2).abs().mean() + X.diff(dim=3).abs().mean())
     assert list(losses) == ["content", "style", "tv"]
     expected = {"content": 2 * content.item(), "style": 30 * style.item(), "tv": 5 * tv.item()}
-    assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(expected, rel=1e-5)
+    assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 PAIRS = [("astronaut", "mosaic"), ("chelsea", "brushstrokes"), ("coffee", "roundels")]
@@ -296,7 +330,13 @@ def test_bfloat16_trains_as_well_as_float32(net, content, style):
     means, pictures = {}, {}
     for precision in ("float32", "bfloat16"):
         pictures[precision], steps = losses_of(
-            train, X=content_X, contents_Y=contents_Y, styles_Y=styles_Y, num_epochs=100, net=net, precision=precision
+            train,
+            X=content_X,
+            contents_Y=contents_Y,
+            styles_Y=styles_Y,
+            num_epochs=100,
+            net=net,
+            precision=precision,
         )
         means[precision] = sum(step.loss for step in steps[90:]) / 10
     assert means["bfloat16"] == pytest.approx(means["float32"], rel=0.03)
@@ -314,7 +354,13 @@ def test_the_visible_range_is_that_of_black_and_white():
 def test_clamp_keeps_the_picture_within_the_visible_range():
     net = tiny_network()
     contents_Y, styles_Y = tiny_targets(net)
-    common = {"contents_Y": contents_Y, "styles_Y": styles_Y, "num_epochs": 20, "net": net, **TINY}
+    common = {
+        "contents_Y": contents_Y,
+        "styles_Y": styles_Y,
+        "num_epochs": 20,
+        "net": net,
+        **TINY,
+    }
     free = train(noise(3), lr=1.0, **common)
     kept, steps = losses_of(train, X=noise(3), lr=1.0, clamp=True, **common)
     lowest = (0 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
@@ -346,14 +392,20 @@ def test_the_learning_rate_decays_by_a_fifth():
 def test_defaults_are_the_recipes():
     net = tiny_network()
     contents_Y, styles_Y = tiny_targets(net)
-    _, steps = losses_of(train, X=noise(3), contents_Y=contents_Y, styles_Y=styles_Y, net=net, **TINY)
+    _, steps = losses_of(
+        train, X=noise(3), contents_Y=contents_Y, styles_Y=styles_Y, net=net, **TINY
+    )
     assert len(steps) == 500
-    assert [step.lr for step in steps] == pytest.approx([0.3 * 0.8 ** (k // 50) for k in range(500)], rel=1e-12)
+    assert [step.lr for step in steps] == pytest.approx(
+        [0.3 * 0.8 ** (k // 50) for k in range(500)], rel=1e-12
+    )
 
 
 def test_no_epochs_give_the_picture_back():
     X = noise(3)
-    picture = train(X, [], [], num_epochs=0, net=tiny_network(), content_layers=(), style_layers=())
+    picture = train(
+        X, [], [], num_epochs=0, net=tiny_network(), content_layers=(), style_layers=()
+    )
     assert torch.equal(picture, X)
     assert picture.data_ptr() != X.data_ptr()
 
@@ -361,14 +413,36 @@ def test_no_epochs_give_the_picture_back():
 @pytest.mark.parametrize("lr", [0, 0.0, -0.3, math.nan])
 def test_the_learning_rate_must_be_positive(lr):
     with pytest.raises(InputError, match="lr must be greater than 0") as caught:
-        train(noise(3), [], [], lr=lr, num_epochs=1, net=tiny_network(), content_layers=(), style_layers=())
+        train(
+            noise(3),
+            [],
+            [],
+            lr=lr,
+            num_epochs=1,
+            net=tiny_network(),
+            content_layers=(),
+            style_layers=(),
+        )
     assert str(lr) in str(caught.value)
 
 
 @pytest.mark.parametrize("lr_decay_epoch", [0, -5, 2.5, True, None])
 def test_the_decay_must_be_a_whole_number_of_steps(lr_decay_epoch):
-    with pytest.raises(InputError, match="lr_decay_epoch is a whole number of steps, 1 or more") as caught:
-        train(noise(3), [], [], None, 0.3, 1, lr_decay_epoch, net=tiny_network(), content_layers=(), style_layers=())
+    with pytest.raises(
+        InputError, match="lr_decay_epoch is a whole number of steps, 1 or more"
+    ) as caught:
+        train(
+            noise(3),
+            [],
+            [],
+            None,
+            0.3,
+            1,
+            lr_decay_epoch,
+            net=tiny_network(),
+            content_layers=(),
+            style_layers=(),
+        )
     assert repr(lr_decay_epoch) in str(caught.value)
 
 
@@ -385,6 +459,14 @@ def test_weights_that_overflow_diverge_with_a_finite_picture():
     net = tiny_network()
     contents_Y, styles_Y = tiny_targets(net)
     with pytest.raises(DivergenceError) as caught:
-        train(noise(3), contents_Y, styles_Y, num_epochs=5, net=net, weights=LossWeights(style=1e39), **TINY)
+        train(
+            noise(3),
+            contents_Y,
+            styles_Y,
+            num_epochs=5,
+            net=net,
+            weights=LossWeights(style=1e39),
+            **TINY,
+        )
     assert torch.equal(caught.value.picture, noise(3))
     assert caught.value.history == []

@@ -1,9 +1,10 @@
-"""Execute every chapter, render the book to _build/html and check it. Exit code 0 means all of it is right.
+"""Execute every chapter, render the book to _build/html and check it. Exit code 0 means all of
+it is right.
 
     python tools/build_book.py
 
-Executed pages come from the cache where nothing they depend on has changed. Everything else is made anew each time, so
-that a warning fails every build, not only the first.
+Executed pages come from the cache where nothing they depend on has changed. Everything else is
+made anew each time, so that a warning fails every build, not only the first.
 """
 
 import shutil
@@ -31,21 +32,32 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
-        if identifier := attributes.get("id") or (attributes.get("name") if tag == "a" else None):
+        if identifier := attributes.get("id") or (
+            attributes.get("name") if tag == "a" else None
+        ):
             self.anchors.add(identifier)
         for key in ("href", "src"):
             if target := attributes.get(key):
                 self.references.append(target)
-                if tag in ("script", "img") or (tag == "link" and attributes.get("rel") == "stylesheet"):
+                if tag in ("script", "img") or (
+                    tag == "link" and attributes.get("rel") == "stylesheet"
+                ):
                     self.remote += [target] if urlsplit(target).netloc else []
 
 
 def problems(site: Path) -> Iterator[str]:
-    """Every link or picture of the site that leads nowhere, and everything a page would load from elsewhere."""
-    pages = {path: Page(path) for path in sorted(site.rglob("*.html")) if "_static" not in path.parts}
+    """Every link or picture of the site that leads nowhere, and everything a page would load
+    from elsewhere.
+    """
+    pages = {
+        path: Page(path) for path in sorted(site.rglob("*.html")) if "_static" not in path.parts
+    }
     for path, page in pages.items():
         where = path.relative_to(site)
-        yield from (f"{where}: loads {target} from elsewhere; ship it with the book" for target in page.remote)
+        yield from (
+            f"{where}: loads {target} from elsewhere; ship it with the book"
+            for target in page.remote
+        )
         for reference in page.references:
             parts = urlsplit(reference)
             if parts.scheme or parts.netloc:
@@ -62,11 +74,19 @@ def problems(site: Path) -> Iterator[str]:
 
 def main() -> int:
     shutil.rmtree(SITE, ignore_errors=True)
-    command = [sys.executable, "-m", "jupyter_book.cli.main"]
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "--all", "-W", "--keep-going", "."]
+    command = [
+        str(Path(sys.executable).with_name("jupyter-book")),
+        "build",
+        "--all",
+        "-W",
+        "--keep-going",
+        ".",
+    ]
     built = subprocess.run(command, cwd=ROOT, check=False).returncode
-    found = list(problems(SITE)) if SITE.exists() else ["there is no site"]
-    found += [f"{log.relative_to(SITE)}: a cell failed" for log in SITE.rglob("reports/**/*.err.log")]
+    found = list(problems(SITE)) if built == 0 else []
+    found += [
+        f"{log.relative_to(SITE)}: a cell failed" for log in SITE.rglob("reports/**/*.err.log")
+    ]
     for problem in found:
         print(problem, file=sys.stderr)
     if built != 0 or found:

@@ -1,9 +1,10 @@
-"""Draw the style pictures that ship with stylelib, each from a seed, with NumPy and Pillow alone.
+"""Draw the style pictures that ship with stylelib, each from a seed, with NumPy and Pillow
+alone.
 
     python tools/draw_samples.py stylelib/samples
 
-After a change, measure the activation scales again (tools/measure_scales.py): these pictures are part of what they
-are measured on.
+After a change, measure the activation scales again (tools/measure_scales.py): these pictures
+are part of what they are measured on.
 """
 
 import argparse
@@ -19,16 +20,23 @@ HEIGHT, WIDTH, OVERSAMPLING = 400, 600, 2
 
 
 def smooth_noise(rng: np.random.Generator, cells: int) -> Array:
-    """A smooth random field of shape (HEIGHT, WIDTH) with about `cells` bumps along the height, values 0..1."""
+    """A smooth random field of shape (HEIGHT, WIDTH) with about `cells` bumps along the height,
+    values 0..1.
+    """
     coarse = rng.random((cells + 1, cells * WIDTH // HEIGHT + 1))
-    field = np.asarray(Image.fromarray(np.float32(coarse)).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC), float)
+    field = np.asarray(
+        Image.fromarray(np.float32(coarse)).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC),
+        float,
+    )
     scaled: Array = (field - field.min()) / (field.max() - field.min())
     return scaled
 
 
 def ramp(palette: list[str], t: Array) -> Array:
     """Colours of `palette` interpolated at t in 0..1: shape t.shape + (3,), values 0..255."""
-    stops = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in palette], float)
+    stops = np.array(
+        [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in palette], float
+    )
     at = np.linspace(0, 1, len(stops))
     return np.stack([np.interp(t, at, stops[:, channel]) for channel in range(3)], axis=-1)
 
@@ -47,14 +55,28 @@ def brushstrokes(rng: np.random.Generator) -> Image.Image:
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
     angle = 1.2 * (smooth_noise(rng, 3) - 0.5)
     light = 0.55 * smooth_noise(rng, 5)
-    for cx, cy, radius, turn in [(150, 130, 85, 1), (395, 95, 55, -1), (480, 265, 95, 1), (270, 300, 60, -1)]:
+    for cx, cy, radius, turn in [
+        (150, 130, 85, 1),
+        (395, 95, 55, -1),
+        (480, 265, 95, 1),
+        (270, 300, 60, -1),
+    ]:
         distance = np.hypot(x - cx, y - cy)
         weight = np.exp(-((distance / radius) ** 2))
         tangent = np.arctan2(turn * (x - cx), -turn * (y - cy))
         angle = (1 - weight) * angle + weight * tangent
         light = light + 0.75 * np.exp(-((distance / (0.45 * radius)) ** 2))
         light = light + 0.22 * weight * np.cos(distance / radius * 9)
-    palette = ["#0b1a45", "#123f85", "#1f6fb2", "#5aa6c8", "#a9cfc2", "#f3df8c", "#f8c537", "#fff3c4"]
+    palette = [
+        "#0b1a45",
+        "#123f85",
+        "#1f6fb2",
+        "#5aa6c8",
+        "#a9cfc2",
+        "#f3df8c",
+        "#f8c537",
+        "#fff3c4",
+    ]
     image, draw = canvas("#0e2454")
     for px, py in zip(rng.uniform(0, WIDTH, 9000), rng.uniform(0, HEIGHT, 9000), strict=True):
         row, column = int(py), int(px)
@@ -62,9 +84,15 @@ def brushstrokes(rng: np.random.Generator) -> Image.Image:
         colour = np.clip(ramp(palette, shade) + rng.normal(0, 9, 3), 0, 255)
         points = [(px, py)]
         for _ in range(int(rng.integers(3, 7))):
-            row, column = np.clip(int(points[-1][1]), 0, HEIGHT - 1), np.clip(int(points[-1][0]), 0, WIDTH - 1)
+            row, column = (
+                np.clip(int(points[-1][1]), 0, HEIGHT - 1),
+                np.clip(int(points[-1][0]), 0, WIDTH - 1),
+            )
             points.append(
-                (points[-1][0] + 3.4 * np.cos(angle[row, column]), points[-1][1] + 3.4 * np.sin(angle[row, column]))
+                (
+                    points[-1][0] + 3.4 * np.cos(angle[row, column]),
+                    points[-1][1] + 3.4 * np.sin(angle[row, column]),
+                )
             )
         scaled = [(OVERSAMPLING * a, OVERSAMPLING * b) for a, b in points]
         red, green, blue = (int(value) for value in colour)
@@ -84,10 +112,14 @@ def mosaic(rng: np.random.Generator) -> Image.Image:
         ordered = np.sort(np.take_along_axis(distance, nearest, 1), axis=1)
         return distance.argmin(1), ordered
 
-    for _ in range(2):  # Lloyd's algorithm: move each point to the middle of its cell, for tiles of even size
+    for _ in range(
+        2
+    ):  # Lloyd's algorithm: move each point to the middle of its cell, for tiles of even size
         owner = np.concatenate([two_nearest(rows)[0] for rows in np.array_split(pixels, 60)])
         count = np.maximum(np.bincount(owner, minlength=len(points)), 1)
-        points = np.stack([np.bincount(owner, pixels[:, i], len(points)) / count for i in range(2)], axis=1)
+        points = np.stack(
+            [np.bincount(owner, pixels[:, i], len(points)) / count for i in range(2)], axis=1
+        )
     parts = [two_nearest(rows) for rows in np.array_split(pixels, 60)]
     owner = np.concatenate([part[0] for part in parts])
     near = np.concatenate([part[1] for part in parts])
@@ -103,11 +135,18 @@ def mosaic(rng: np.random.Generator) -> Image.Image:
 
 
 def hatching(rng: np.random.Generator) -> Image.Image:
-    """Black ink on cream paper: layers of parallel lines, more of them where the field is darker."""
+    """Black ink on cream paper: layers of parallel lines, more of them where the field is
+    darker.
+    """
     tone = 0.75 * smooth_noise(rng, 3) + 0.25 * smooth_noise(rng, 8)
     tone = (tone - tone.min()) / (tone.max() - tone.min())
     image, draw = canvas("#f3ead6")
-    for degrees, threshold, gap in [(35, 0.78, 5.0), (-40, 0.55, 5.0), (80, 0.36, 5.5), (5, 0.22, 6.0)]:
+    for degrees, threshold, gap in [
+        (35, 0.78, 5.0),
+        (-40, 0.55, 5.0),
+        (80, 0.36, 5.5),
+        (5, 0.22, 6.0),
+    ]:
         along = np.array([np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))])
         across = np.array([-along[1], along[0]])
         reach = np.hypot(WIDTH, HEIGHT)
@@ -116,20 +155,47 @@ def hatching(rng: np.random.Generator) -> Image.Image:
             start = -reach
             while start < reach:
                 length = rng.uniform(14, 34)
-                a, b = middle + along * start, middle + along * (start + length) + rng.normal(0, 0.8, 2)
+                a, b = (
+                    middle + along * start,
+                    middle + along * (start + length) + rng.normal(0, 0.8, 2),
+                )
                 column, row = ((a + b) / 2).astype(int)
                 if 0 <= row < HEIGHT and 0 <= column < WIDTH and tone[row, column] < threshold:
-                    ends = [(a[0] * OVERSAMPLING, a[1] * OVERSAMPLING), (b[0] * OVERSAMPLING, b[1] * OVERSAMPLING)]
+                    ends = [
+                        (a[0] * OVERSAMPLING, a[1] * OVERSAMPLING),
+                        (b[0] * OVERSAMPLING, b[1] * OVERSAMPLING),
+                    ]
                     draw.line(ends, fill="#1d1a1a", width=int(rng.integers(2, 4)))
                 start += length + rng.uniform(0, 4)
     return finish(image)
 
 
 def roundels(rng: np.random.Generator) -> Image.Image:
-    """Rings of flat colour cut by straight lines, after the manner of early abstract painting."""
-    palette = ["#d7263d", "#f46036", "#ffd23f", "#2e9e6b", "#1b998b", "#1f4e9e", "#2e294e", "#f4e9d8", "#8e3b8a"]
+    """Rings of flat colour cut by straight lines, after the manner of early abstract
+    painting.
+    """
+    palette = [
+        "#d7263d",
+        "#f46036",
+        "#ffd23f",
+        "#2e9e6b",
+        "#1b998b",
+        "#1f4e9e",
+        "#2e294e",
+        "#f4e9d8",
+        "#8e3b8a",
+    ]
     image, draw = canvas("#f4e9d8")
-    centres = [(120, 110), (330, 70), (520, 140), (215, 260), (430, 290), (60, 330), (580, 360), (320, 400)]
+    centres = [
+        (120, 110),
+        (330, 70),
+        (520, 140),
+        (215, 260),
+        (430, 290),
+        (60, 330),
+        (580, 360),
+        (320, 400),
+    ]
     for cx, cy in centres:
         rings = int(rng.integers(5, 8))
         outer = rng.uniform(85, 125)
@@ -139,10 +205,16 @@ def roundels(rng: np.random.Generator) -> Image.Image:
             box = (cx * 2 - radius, cy * 2 - radius, cx * 2 + radius, cy * 2 + radius)
             for quarter in range(4):
                 colour = palette[int(rng.integers(len(palette)))]
-                draw.pieslice(box, split + 90 * quarter, split + 90 * (quarter + 1), fill=colour)
+                draw.pieslice(
+                    box, split + 90 * quarter, split + 90 * (quarter + 1), fill=colour
+                )
     for _ in range(12):
         x0, x1 = rng.uniform(0, WIDTH * OVERSAMPLING, 2)
-        draw.line([(x0, 0), (x1, HEIGHT * OVERSAMPLING)], fill="#231f20", width=int(rng.integers(3, 7)))
+        draw.line(
+            [(x0, 0), (x1, HEIGHT * OVERSAMPLING)],
+            fill="#231f20",
+            width=int(rng.integers(3, 7)),
+        )
     grain = np.asarray(finish(image.filter(ImageFilter.GaussianBlur(0.8))), float) + rng.normal(
         0, 6, (HEIGHT, WIDTH, 1)
     )
@@ -158,11 +230,15 @@ DRAWINGS: dict[str, tuple[Callable[[np.random.Generator], Image.Image], int]] = 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Draw the style pictures that ship with stylelib.")
+    parser = argparse.ArgumentParser(
+        description="Draw the style pictures that ship with stylelib."
+    )
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder
     for name, (drawing, seed) in DRAWINGS.items():
-        drawing(np.random.default_rng(seed)).save(folder / f"{name}.jpg", quality=92, optimize=True)
+        drawing(np.random.default_rng(seed)).save(
+            folder / f"{name}.jpg", quality=92, optimize=True
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Measure the mean activation of each layer of the embedded VGG-19 and write stylelib/vgg19_activations.json.
+"""Measure the mean activation of each layer of the embedded VGG-19 and write
+stylelib/vgg19_activations.json.
 
     python tools/measure_scales.py stylelib/vgg19_activations.json
 
-The pictures are the samples in the package, the shorter side 256 pixels. What is measured is the network without any
-scaling, after each convolution's ReLU.
+The pictures are the samples in the package, the shorter side 256 pixels. What is measured is
+the network without any scaling, after each convolution's ReLU.
 """
 
 import argparse
@@ -19,7 +20,9 @@ SHORTER_SIDE = 256
 
 
 def unscaled_network() -> nn.Sequential:
-    """VGG-19 with the embedded weights as they are: it takes normalised pictures times 1, in the original's units."""
+    """VGG-19 with the embedded weights as they are: it takes normalised pictures times 1, in
+    the original's units.
+    """
     raw = networks.read_embedded()
     net = networks.structure(len(networks.VGG19_LAYERS))
     ones = dict.fromkeys(networks.VGG19_LAYERS, 1.0)
@@ -29,24 +32,31 @@ def unscaled_network() -> nn.Sequential:
 
 @torch.no_grad()
 def mean_activations(net: nn.Sequential, pictures: list[Tensor]) -> dict[str, float]:
-    """The mean over pictures, channels and positions of what follows each convolution's ReLU."""
+    """The mean over pictures, channels and positions of what follows each convolution's
+    ReLU.
+    """
     total: dict[str, float] = {}
     for X in pictures:
         for name, layer in net.named_children():
             X = layer(X)
             if name.startswith("conv"):
-                total[name] = total.get(name, 0.0) + float(X.relu().double().mean()) / len(pictures)
+                total[name] = total.get(name, 0.0) + float(X.relu().double().mean()) / len(
+                    pictures
+                )
     return total
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure the mean activation of each layer of the embedded VGG-19.")
+    parser = argparse.ArgumentParser(
+        description="Measure the mean activation of each layer of the embedded VGG-19."
+    )
     parser.add_argument("output", type=Path)
     output: Path = parser.parse_args().output
     pictures = [preprocess(samples.load(name), SHORTER_SIDE) for name in samples.names()]
     means = mean_activations(unscaled_network(), pictures)
     record = {
-        "what": "mean activation after each convolution's ReLU, in the original's units; see tools/measure_scales.py",
+        "what": "mean activation after each convolution's ReLU, in the original's units; "
+        "see tools/measure_scales.py",
         "pictures": samples.names(),
         "shorter_side": SHORTER_SIDE,
         "mean_activation": {name: float(f"{value:.6g}") for name, value in means.items()},

@@ -1,7 +1,7 @@
 """What this book asks of Sphinx beyond its extensions.
 
-1. Pages are executed again when something they depend on changes that jupyter-cache does not look at: the library, the
-   pictures, the pinned packages, the profile.
+1. Pages are executed again when something they depend on changes that jupyter-cache does not
+   look at: the library, the pictures, the pinned packages, the profile.
 2. Each page says how long it took to run, as measured when it ran.
 3. Each page can be downloaded as a notebook in plain Markdown.
 """
@@ -37,7 +37,9 @@ def fingerprint(root: Path) -> str:
     ]
     digest = hashlib.sha256(os.environ.get("STYLELIB_PROFILE", "quick").encode())
     for file in sorted(files):
-        digest.update(f"{file.relative_to(root)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\0".encode())
+        digest.update(
+            f"{file.relative_to(root)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\0".encode()
+        )
     return digest.hexdigest()[:16]
 
 
@@ -56,7 +58,9 @@ def spell_seconds(seconds: float) -> str:
 
 
 def say_run_time(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Put the measured run time below the cell, or cells, under the title that make its picture."""
+    """Put the measured run time below the cell, or cells, under the title that make its
+    picture.
+    """
     data = NbMetadataCollector.get_exec_data(app.env, docname)
     title = next(iter(doctree.findall(nodes.title)), None)
     if not data or not data["runtime"] or title is None:
@@ -76,7 +80,9 @@ def say_run_time(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 
 def plain_markdown(text: str, page: Path, config: Config) -> str:
-    """The MyST of a page as Markdown that any notebook shows: directives become text, pictures or code."""
+    """The MyST of a page as Markdown that any notebook shows: directives become text, pictures
+    or code.
+    """
 
     def directive(match: re.Match[str]) -> str:
         name, argument, body = match["name"], match["argument"].strip(), match["body"]
@@ -88,10 +94,15 @@ def plain_markdown(text: str, page: Path, config: Config) -> str:
             return f"```python\n{source}```\n"
         if name in ("figure", "image"):
             return f"![{options.get('alt', '')}]({argument})\n\n{content}\n"
-        heading = {"exercise": "Exercise", "solution": "Solution"}.get(name, argument or name.capitalize())
+        heading = {"exercise": "Exercise", "solution": "Solution"}.get(
+            name, argument or name.capitalize()
+        )
         return f"**{heading}**\n\n{content}\n"
 
-    fence = r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w-]+)\}(?P<argument>.*)\n(?P<body>(?:.*\n)*?)(?P=fence)[ ]*$\n?"
+    fence = (
+        r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w-]+)\}(?P<argument>.*)\n"
+        r"(?P<body>(?:.*\n)*?)(?P=fence)[ ]*$\n?"
+    )
     while re.search(fence, text + "\n", flags=re.MULTILINE):
         text = re.sub(fence, directive, text + "\n", flags=re.MULTILINE)
     text = re.sub(r"^\([\w-]+\)=\n", "", text, flags=re.MULTILINE)  # labels
@@ -100,15 +111,21 @@ def plain_markdown(text: str, page: Path, config: Config) -> str:
     return re.sub(r"\{[\w:-]+\}`([^`]+)`", r"`\1`", text)
 
 
-def offer_notebook(app: Sphinx, pagename: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
-    """Write the page as a notebook, results included, and let the theme offer it for download."""
+def offer_notebook(
+    app: Sphinx, pagename: str, _template: str, context: dict[str, Any], _doctree: Any
+) -> None:
+    """Write the page as a notebook, ready to be run, and let the theme offer it for
+    download.
+    """
     executed = Path(app.outdir).parent / "jupyter_execute" / f"{pagename}.ipynb"
     if not executed.exists() or app.builder.format != "html":
         return
     notebook = nbformat.read(executed, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = plain_markdown(cell.source, Path(app.srcdir) / f"{pagename}.md", app.config)
+            cell.source = plain_markdown(
+                cell.source, Path(app.srcdir) / f"{pagename}.md", app.config
+            )
     target = Path(app.outdir) / "_sources" / f"{pagename}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)

@@ -1,9 +1,10 @@
-"""Pictures that ship with the library: four photographs and four style pictures, free to use (chapter 1).
+"""Pictures that ship with the library: four photographs and four style pictures, free to use
+(chapter 1).
 
 Example:
     >>> from stylelib import samples
-    >>> samples.names()
-    ['astronaut', 'brushstrokes', 'chelsea', 'coffee', 'hatching', 'mosaic', 'rocket', 'roundels']
+    >>> samples.names()[:4]
+    ['astronaut', 'brushstrokes', 'chelsea', 'coffee']
     >>> samples.load("mosaic").size
     (600, 400)
 """
@@ -46,13 +47,17 @@ _SKIMAGE = "scikit-image sample data"
 SAMPLES: dict[str, Sample] = {
     sample.name: sample
     for sample in (
-        Sample("astronaut", "Eileen Collins, official portrait", "NASA", "public domain", _SKIMAGE),
+        Sample(
+            "astronaut", "Eileen Collins, official portrait", "NASA", "public domain", _SKIMAGE
+        ),
         Sample("brushstrokes", "Strokes along a field of whirls", *_DRAWN),
         Sample("chelsea", "Chelsea the cat", "Stéfan van der Walt", "CC0 1.0", _SKIMAGE),
         Sample("coffee", "A cup of espresso", "Rachel Michetti", "CC0 1.0", _SKIMAGE),
         Sample("hatching", "Layers of ink lines on cream paper", *_DRAWN),
         Sample("mosaic", "Tiles with dark joints", *_DRAWN),
-        Sample("rocket", "Falcon 9 with the satellite DSCOVR", "SpaceX", "public domain", _SKIMAGE),
+        Sample(
+            "rocket", "Falcon 9 with the satellite DSCOVR", "SpaceX", "public domain", _SKIMAGE
+        ),
         Sample("roundels", "Rings of flat colour cut by lines", *_DRAWN),
     )
 }
@@ -72,7 +77,9 @@ def path(name: str) -> Path:
     """
     if name not in SAMPLES:
         close = difflib.get_close_matches(name, SAMPLES, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"the samples are {', '.join(names())}"
+        hint = (
+            f"did you mean '{close[0]}'?" if close else f"the samples are {', '.join(names())}"
+        )
         raise InputError(f"there is no sample '{name}'; {hint}")
     return Path(str(resources.files(__name__).joinpath(SAMPLES[name].filename)))
 
@@ -83,9 +90,11 @@ def load(name: str) -> Image.Image:
 
 
 def write(folder: str | os.PathLike[str]) -> list[Path]:
-    """Write all sample pictures, and CREDITS.txt beside them, into a folder, which is made where it is missing.
+    """Write all sample pictures, and CREDITS.txt beside them, into a folder, which is made
+    where it is missing.
 
-    A file of the same name is left alone where its content is the same, and refused where it is not.
+    A file of the same name is left alone where its content is the same, and refused where it is
+    not.
 
     Returns:
         The files, pictures first.
@@ -99,7 +108,8 @@ def write(folder: str | os.PathLike[str]) -> list[Path]:
     except OSError as error:
         raise FileError(f"cannot make the folder '{target}': {error.strerror}") from error
     credits_text = "".join(
-        f"{s.filename}: {s.title}. {s.author}; {s.licence}; {s.source}.\n" for s in map(SAMPLES.__getitem__, names())
+        f"{s.filename}: {s.title}. {s.author}; {s.licence}; {s.source}.\n"
+        for s in map(SAMPLES.__getitem__, names())
     )
     contents = {SAMPLES[name].filename: path(name).read_bytes() for name in names()}
     contents["CREDITS.txt"] = credits_text.encode()
