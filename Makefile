@@ -1,9 +1,9 @@
 # The two commands are `make book` and `make test`; everything happens in .venv and _build.
 PYTHON ?= python3
-PROFILE ?= quick
+PROFILE := $(or $(STYLELIB_PROFILE),quick)
 BIN := .venv/bin
 
-export STYLELIB_PROFILE = $(PROFILE)
+export STYLELIB_PROFILE := $(PROFILE)
 # The environment in .venv decides, whatever else is set up in the shell.
 unexport PYTHONPATH
 

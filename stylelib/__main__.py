@@ -9,11 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from stylelib import DivergenceError, LossWeights, StylelibError, save_image, transfer, vgg19
+from stylelib import (
+    EMBEDDED_WEIGHTS,
+    DivergenceError,
+    LossWeights,
+    StylelibError,
+    save_image,
+    transfer,
+    vgg19,
+)
 from stylelib._version import __version__
 from stylelib.callbacks import IntermediateSaver, ProgressBar, all_of
 from stylelib.images import check_output
 from stylelib.optimization import Callback
+from stylelib.recipes import check_settings_output
 from stylelib.samples import write
 
 
@@ -24,7 +33,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
-def _size(text: str) -> int | tuple[int, int]:
+def size(text: str) -> int | tuple[int, int]:
     """A shorter side, "300", or a height and width, "300x450"."""
     sides = [int(side) for side in text.lower().split("x")]
     if len(sides) not in (1, 2):
@@ -66,13 +75,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     paint.add_argument(
         "--size",
-        type=_size,
+        type=size,
         default=defaults["image_shape"],
         help="shorter side, or HEIGHTxWIDTH",
     )
     paint.add_argument(
         "--style-size",
-        type=_size,
+        type=size,
         default=defaults["style_shape"],
         help="the same for the style",
     )
@@ -83,9 +92,11 @@ def _parser() -> argparse.ArgumentParser:
         "--lr", type=float, default=defaults["lr"], help="Adam's learning rate at the start"
     )
     for name, value in defaults["weights"]._asdict().items():
-        paint.add_argument(
-            f"--{name}-weight", type=float, default=value, help=f"factor of the {name} loss"
+        recipe = getattr(LossWeights(), name)
+        text = (
+            f"factor of the {name} loss; by default {value:g}, and {recipe:g} where --weights"
         )
+        paint.add_argument(f"--{name}-weight", type=float, help=f"{text} is not embedded")
     paint.add_argument(
         "--init",
         default=defaults["init"],
@@ -140,6 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StylelibError as error:
         print(f"stylelib: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
         return 2
+    except KeyboardInterrupt:
+        print("stylelib: stopped before there was a picture", file=sys.stderr)  # noqa: T201
+        return 130
 
 
 def _samples(options: argparse.Namespace) -> int:
@@ -150,6 +164,10 @@ def _samples(options: argparse.Namespace) -> int:
 
 def _transfer(options: argparse.Namespace) -> int:
     check_output(options.output)  # before the work, not after it
+    check_settings_output(options.output)
+    chosen = {name: getattr(options, f"{name}_weight") for name in LossWeights._fields}
+    usual = EMBEDDED_WEIGHTS if options.weights == "embedded" else LossWeights()
+    weights = usual._replace(**{k: v for k, v in chosen.items() if v is not None})
     bar = ProgressBar(options.steps)
     callback: Callback = bar
     if options.save_every is not None:
@@ -162,9 +180,7 @@ def _transfer(options: argparse.Namespace) -> int:
             style_shape=options.style_size,
             num_epochs=options.steps,
             lr=options.lr,
-            weights=LossWeights(
-                options.content_weight, options.style_weight, options.tv_weight
-            ),
+            weights=weights,
             init=options.init,
             seed=options.seed,
             scales=options.scales,

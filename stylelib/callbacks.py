@@ -9,7 +9,7 @@ from typing import NoReturn
 from tqdm.auto import tqdm
 
 from stylelib.errors import InputError
-from stylelib.images import save_image
+from stylelib.images import make_folder, save_image
 from stylelib.optimization import Callback, Step
 
 __all__ = ["IntermediateSaver", "ProgressBar", "all_of"]
@@ -76,5 +76,5 @@ class IntermediateSaver:
     def __call__(self, step: Step) -> None:
         """Save the picture, if it is its turn."""
         if step.step % self.every == 0:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             save_image(step.picture, self.folder / f"step-{step.step:04}.png")

@@ -37,8 +37,8 @@ class FeatureExtractor(nn.Module):
             always returned in the picture's own dtype.
         after_inplace_relu: return what the original recipe got from torchvision's network,
             whose in-place ReLUs overwrite the output of the convolution before them: the
-            features after the ReLU, except at the deepest layer, which no ReLU follows. It is
-            there to show the trap; leave it off.
+            features after the ReLU, except at the network's last layer, which no ReLU
+            follows. It is there to show the trap; leave it off.
 
     Raises:
         InputError: the network has no such layer.
@@ -60,10 +60,10 @@ class FeatureExtractor(nn.Module):
         resolve_precision(precision, torch.device("cpu"))
         self.content_taps = [layer_index(net, layer) for layer in content_layers]
         self.style_taps = [layer_index(net, layer) for layer in style_layers]
-        self.deepest = max(self.content_taps + self.style_taps, default=-1)
         if after_inplace_relu:
             self.content_taps = [self._overwritten_by(tap) for tap in self.content_taps]
             self.style_taps = [self._overwritten_by(tap) for tap in self.style_taps]
+        self.deepest = max(self.content_taps + self.style_taps, default=-1)
         pools = [
             layer
             for layer in list(net)[: self.deepest + 1]
@@ -72,7 +72,8 @@ class FeatureExtractor(nn.Module):
         self.smallest_side = 2 ** len(pools)
 
     def _overwritten_by(self, tap: int) -> int:
-        return tap + 1 if tap < self.deepest and isinstance(self.net[tap + 1], nn.ReLU) else tap
+        followed = tap + 1 < len(self.net) and isinstance(self.net[tap + 1], nn.ReLU)
+        return tap + 1 if followed else tap
 
     def forward(self, X: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """The features of a batch of pictures.
@@ -99,6 +100,9 @@ class FeatureExtractor(nn.Module):
                 f"{self.deepest}: "
                 f"each side needs {self.smallest_side} or more"
             )
+        weight = next(self.net.parameters(), X)
+        if weight.dtype != X.dtype:
+            raise InputError(f"the picture is {X.dtype}, the network {weight.dtype}")
         wanted = {*self.content_taps, *self.style_taps}
         features: dict[int, Tensor] = {}
         half = resolve_precision(self.precision, X.device) is torch.bfloat16

@@ -125,6 +125,8 @@ def _open_source(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[Bin
         name = f"'{getattr(source, 'name', 'the given file')}'"
         try:
             data = source.read()
+        except UnicodeDecodeError:  # text mode, and the bytes are no text
+            data = None
         except (OSError, ValueError) as error:  # a closed file is a ValueError
             raise FileError(f"cannot read {name}: {error}") from error
         if not isinstance(data, bytes):
@@ -145,8 +147,14 @@ def _to_rgb(image: Image.Image) -> Image.Image:
             f"the image has no pixels: its size is {image.size[0]} x {image.size[1]}"
         )
     upright = _turn_upright(image)
+    if upright.mode in (
+        "La",
+        "RGBa",
+    ):  # colours multiplied by alpha; Pillow converts them one way
+        upright = upright.convert({"La": "LA", "RGBa": "RGBA"}[upright.mode])
     if upright.mode.startswith("I;16") or upright.mode == "I":
         levels = np.asarray(upright).astype(np.int64)
+        levels[levels == upright.info.get("transparency")] = 65535
         if levels.min() < 0 or levels.max() > 65535:
             raise InputError(
                 f"grey levels {levels.min()}..{levels.max()} are outside 0..65535; scale "
@@ -214,13 +222,13 @@ def save_image(
         )
     if type(quality) is not int or not 1 <= quality <= 100:
         raise InputError(f"quality is a whole number from 1 to 100, not {quality!r}")
-    picture = postprocess(image) if isinstance(image, Tensor) else image
+    picture = postprocess(image) if isinstance(image, Tensor) else _turn_upright(image)
     if picture_format == "JPEG" and picture.mode != "RGB":
         picture = load_image(picture)
     buffer = io.BytesIO()
     try:
         picture.save(buffer, picture_format, quality=quality)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, OverflowError, SystemError) as error:
         raise InputError(
             f"cannot write a {picture.mode} image of {picture.size} as {picture_format}: "
             f"{error}"
@@ -283,6 +291,14 @@ def write_whole(path: Path, data: bytes) -> Path:
     return path
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where they are missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot make the folder '{folder}': {error.strerror}") from error
+
+
 def _umask() -> int:
     mask = os.umask(0o022)  # there is no way to read it but to set it
     os.umask(mask)
@@ -309,8 +325,9 @@ def preprocess(image: Image.Image, image_shape: int | tuple[int, int]) -> Tensor
     Source: the recipe of Zhang et al., Dive into Deep Learning, section "Neural Style
     Transfer".
     """
-    height, width = target_shape(image, image_shape)
-    resized = load_image(image).resize((width, height), Image.Resampling.BILINEAR)
+    upright = load_image(image)
+    height, width = target_shape(upright, image_shape)
+    resized = upright.resize((width, height), Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.array(resized)).float() / 255  # (H, W, 3)
     X = (pixels - IMAGE_MEAN) / IMAGE_STD  # (H, W, 3)
     return X.permute(2, 0, 1)[None].contiguous()  # (1, 3, H, W)

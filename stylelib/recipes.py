@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from stylelib._version import __version__
-from stylelib.errors import DivergenceError, InputError
+from stylelib.errors import DivergenceError, FileError, InputError
 from stylelib.features import (
     FeatureExtractor,
     Precision,
@@ -35,17 +35,18 @@ from stylelib.images import (
     target_shape,
     write_whole,
 )
-from stylelib.losses import EMBEDDED_WEIGHTS, LossWeights, gram
+from stylelib.losses import EMBEDDED_WEIGHTS, LossWeights, check_weights, gram
 from stylelib.networks import (
     CONTENT_LAYERS,
     STYLE_LAYERS,
     Layer,
+    check_seed,
     layer_index,
     network_digest,
     vgg19,
 )
-from stylelib.optimization import Callback, Record, Step, gradient_shares
-from stylelib.synthesis import style_objective, synthesize
+from stylelib.optimization import Callback, Objective, Record, Step, gradient_shares
+from stylelib.synthesis import check_lr, style_objective, synthesize
 
 __all__ = ["FULL", "QUICK", "TINY", "Init", "Profile", "TransferResult", "profile", "transfer"]
 
@@ -103,8 +104,9 @@ class TransferResult:
         image: the picture, RGB.
         picture: the same before it was made visible: (1, 3, H, W), normalised, on the CPU.
         history: a record of each step.
-        gradient_shares: each loss's share of the gradient at the finished picture.
-        settings: all that is needed to make it again, in types that JSON knows.
+        gradient_shares: each loss's share of the gradient at the finished picture; empty if
+            Ctrl-C came before they were known.
+        settings: what is needed to make it again, the pictures apart, in types that JSON knows.
     """
 
     image: Image.Image
@@ -130,9 +132,18 @@ class TransferResult:
             "losses_of_last_step": last.losses if last else {},
             "gradient_shares": self.gradient_shares,
         }
+        text = json.dumps(record, indent=2, default=lambda number: number.item()) + "\n"
+        check_settings_output(path)
         written = save_image(self.image, path)
-        write_whole(Path(f"{written}.json"), (json.dumps(record, indent=2) + "\n").encode())
+        write_whole(Path(f"{written}.json"), text.encode())
         return written
+
+
+def check_settings_output(path: str | os.PathLike[str]) -> None:
+    """Refuse a picture's name beside which its settings cannot be written."""
+    settings = Path(f"{os.fspath(path)}.json")
+    if settings.is_dir():
+        raise FileError(f"'{settings}', where the settings are to be written, is a directory")
 
 
 def transfer(
@@ -158,8 +169,8 @@ def transfer(
 ) -> TransferResult:
     """Paint the content of one picture in the style of another.
 
-    The same arguments on the same machine give the same bits. Ctrl-C during the steps ends it
-    early and returns the picture made so far.
+    The same arguments on the same machine give the same bits. Ctrl-C after the first step
+    ends it early and returns the picture made so far.
 
     Args:
         content: the picture whose things are to be recognised: a path, bytes, a binary file or
@@ -183,7 +194,7 @@ def transfer(
         precision: "float32", "bfloat16" or "auto", see `FeatureExtractor`.
         device: where to compute; None is a GPU that CUDA knows, where there is one, else the
             processor.
-        net: the network; None is `vgg19()`.
+        net: the network, which is moved to `device`; None is `vgg19()`.
         callback: called with a `Step` after each step; returning True ends the transfer.
 
     Raises:
@@ -210,8 +221,8 @@ def transfer(
         raise InputError(
             f"scales is a whole number from 1 to num_epochs ({num_epochs}), not {scales!r}"
         )
-    if type(seed) is not int or not 0 <= seed < 2**63:
-        raise InputError(f"seed is a whole number from 0 to 2**63 - 1, not {seed!r}")
+    check_seed(seed)
+    weights, lr = check_weights(weights), check_lr(lr)
     device = _usable_device(device)
     if net is None:
         net = vgg19(layers=[*content_layers, *style_layers])
@@ -220,6 +231,7 @@ def transfer(
     full_style = target_shape(style_image, image_shape if style_shape is None else style_shape)
     X = _start(init, content_image, style_image, (height, width), seed)
 
+    network = network_digest(net)
     extractor = FeatureExtractor(net, content_layers, style_layers, precision=precision)
     history: list[Record] = []
     stopped = False
@@ -232,41 +244,51 @@ def transfer(
         stopped = bool(callback and callback(step))
         return stopped
 
-    for scale in range(scales):
-        begins = len(history)
-        steps = num_epochs * (scale + 1) // scales - begins
-        shrink = 2 ** (scales - 1 - scale)
-        shape = (max(1, height // shrink), max(1, width // shrink))
-        smaller_style = (max(1, full_style[0] // shrink), max(1, full_style[1] // shrink))
-        _, contents_Y = get_contents(
-            content_image, shape, net, device, content_layers=content_layers
-        )
-        _, styles_Y = get_styles(
-            style_image, smaller_style, net, device, style_layers=style_layers
-        )
-        X = interpolate(X, shape, mode="bicubic", antialias=True) if X.shape[2:] != shape else X
-        try:
-            result = synthesize(
-                X,
-                contents_Y,
-                styles_Y,
-                device,
-                lr,
-                steps,
-                max(1, steps // 10) if lr_decay_epoch is None else lr_decay_epoch,
-                extractor=extractor,
-                weights=weights,
-                clamp=clamp,
-                callback=follow,
+    objective: Objective | None = None
+    try:
+        for scale in range(scales):
+            begins = len(history)
+            steps = num_epochs * (scale + 1) // scales - begins
+            shrink = 2 ** (scales - 1 - scale)
+            shape = (max(1, height // shrink), max(1, width // shrink))
+            style_size = (max(1, full_style[0] // shrink), max(1, full_style[1] // shrink))
+            _, contents_Y = get_contents(
+                content_image, shape, net, device, content_layers=content_layers
             )
-        except DivergenceError as error:
-            error.history[:] = history
+            _, styles_Y = get_styles(
+                style_image, style_size, net, device, style_layers=style_layers
+            )
+            resized = X
+            if X.shape[2:] != shape:
+                resized = interpolate(X, shape, mode="bicubic", antialias=True)
+            try:
+                result = synthesize(
+                    resized,
+                    contents_Y,
+                    styles_Y,
+                    device,
+                    lr,
+                    steps,
+                    max(1, steps // 10) if lr_decay_epoch is None else lr_decay_epoch,
+                    extractor=extractor,
+                    weights=weights,
+                    clamp=clamp,
+                    callback=follow,
+                )
+            except DivergenceError as error:
+                error.history[:] = history
+                raise
+            X = result.picture
+            grams = [gram(Y) for Y in styles_Y]
+            objective = style_objective(extractor, contents_Y, grams, weights)
+            if stopped or result.interrupted:
+                break
+        shares = gradient_shares(X, objective) if objective else {}
+    except KeyboardInterrupt:  # between the steps of two sizes, or after the last
+        if objective is None:
             raise
-        X = result.picture
-        if stopped or result.interrupted:
-            break
+        shares = {}
 
-    objective = style_objective(extractor, contents_Y, [gram(Y) for Y in styles_Y], weights)
     settings = {
         "stylelib": __version__,
         "torch": torch.__version__,
@@ -286,14 +308,12 @@ def transfer(
         "seed": seed,
         "scales": scales,
         "clamp": clamp,
-        "network": network_digest(net),
+        "network": network,
         "precision": str(resolve_precision(precision, device)).removeprefix("torch."),
         "device": str(device),
     }
     X = X.cpu()
-    return TransferResult(
-        postprocess(X), X, history, gradient_shares(X.to(device), objective), settings
-    )
+    return TransferResult(postprocess(X), X, history, shares, settings)
 
 
 def _usable_device(device: torch.device | str | None) -> torch.device:

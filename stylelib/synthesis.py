@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import StepLR
 from stylelib.errors import InputError
 from stylelib.features import FeatureExtractor, Precision
 from stylelib.images import IMAGE_MEAN, IMAGE_STD
-from stylelib.losses import LossWeights, compute_loss, gram
+from stylelib.losses import LossWeights, check_weights, compute_loss, gram
 from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer
 from stylelib.optimization import Callback, Objective, Optimized, optimize
 
@@ -155,12 +155,14 @@ def synthesize(
     callback: Callback | None,
 ) -> Optimized:
     """What `train` does, with all that `optimize` has to say of it."""
-    if not 0 < lr < 1e38:
-        raise InputError(f"lr must be greater than 0 and below 1e38, not {lr}")
+    lr = check_lr(lr)
     if type(lr_decay_epoch) is not int or lr_decay_epoch < 1:
         raise InputError(
             f"lr_decay_epoch is a whole number of steps, 1 or more, not {lr_decay_epoch!r}"
         )
+    if not X.is_floating_point():
+        raise InputError(f"the picture is to be in floating point, not {X.dtype}")
+    weights = check_weights(weights)
     device = X.device if device is None else torch.device(device)
     X, styles_Y_gram, trainer = get_inits(X, device, lr, [Y.to(device) for Y in styles_Y])
     contents_Y = [Y.to(device) for Y in contents_Y]
@@ -174,6 +176,17 @@ def synthesize(
         clamp=visible_range(device) if clamp else None,
         callback=callback,
     )
+
+
+def check_lr(lr: float) -> float:
+    """The learning rate as a plain number (an optimiser would change a tensor in place)."""
+    try:
+        number = float(lr)
+    except (TypeError, ValueError):
+        raise InputError(f"lr is a number, not {lr!r}") from None
+    if not 0 < number < 1e38:
+        raise InputError(f"lr must be greater than 0 and below 1e38, not {lr}")
+    return number
 
 
 def visible_range(device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:

@@ -351,9 +351,7 @@ def test_help_tells_the_defaults_of_transfer(monkeypatch, folder, capsys):
             rf"  {option} [^\n]*\(default: {parameters[parameter].default}\)", out
         ), option
     for name, weight in parameters["weights"].default._asdict().items():
-        assert re.search(rf"  --{name}-weight \S+\s+factor[^\n]*\(default: {weight}\)", out), (
-            name
-        )
+        assert re.search(rf"  --{name}-weight \S+\s+factor[^\n]*by default {weight:g},", out)
 
 
 # --- samples

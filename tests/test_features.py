@@ -133,7 +133,18 @@ def test_every_layer_runs_once_and_none_below_the_deepest(
         for hook in hooks:
             hook.remove()
     deepest = {"relu1_1": 1}.get(content[0], content[0]) if content else 0
-    assert calls == list(range(max(deepest, *style, 0) + 1))
+    deepest = max(deepest, *style, 0)
+    if after_inplace_relu and isinstance(deep[min(deepest + 1, 36)], torch.nn.ReLU):
+        deepest += 1  # the ReLU that overwrites the deepest layer asked for
+    assert calls == list(range(deepest + 1))
+
+
+def test_after_inplace_relu_depends_on_the_network_not_on_what_is_asked_for(net):
+    X = picture(64, 64)
+    (alone,), _ = extract_features(X, net, [25], [], after_inplace_relu=True)
+    (beside,), _ = extract_features(X, net, [25], [28], after_inplace_relu=True)
+    assert torch.equal(alone, beside)
+    assert alone.min() == 0
 
 
 def test_nothing_runs_where_nothing_is_asked_for(deep):

@@ -879,3 +879,43 @@ def test_postprocess_refuses_values_that_are_not_finite(value):
     X[0, 1, 2, 3] = value
     with pytest.raises(InputError, match="finite"):
         postprocess(X)
+
+
+def sideways_jpeg():
+    """200 x 100 as stored, 100 x 200 as seen."""
+    exif = Image.Exif()
+    exif[274] = 6
+    stream = io.BytesIO()
+    Image.new("RGB", (200, 100), "red").save(stream, "JPEG", exif=exif)
+    return Image.open(io.BytesIO(stream.getvalue()))
+
+
+def test_a_shorter_side_is_that_of_the_upright_picture():
+    assert preprocess(sideways_jpeg(), 50).shape == (1, 3, 100, 50)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_a_picture_is_saved_upright(tmp_path, ending):
+    assert load_image(save_image(sideways_jpeg(), tmp_path / f"a.{ending}")).size == (100, 200)
+
+
+@pytest.mark.parametrize("ending", ["PNG", "JPEG"])
+def test_a_picture_opened_as_text_is_told_apart_from_a_damaged_one(tmp_path, ending):
+    path = tmp_path / "a"
+    Image.new("RGB", (9, 9)).save(path, ending)
+    with path.open(encoding="utf-8") as file, pytest.raises(InputError, match="binary mode"):
+        load_image(file)
+
+
+def test_the_transparent_level_of_a_16_bit_picture_is_white():
+    stream = io.BytesIO()
+    levels = np.array([[0, 5 * 257], [5 * 257, 9 * 257]], np.uint16)
+    Image.fromarray(levels).save(stream, "PNG", transparency=5 * 257)
+    grey = np.asarray(load_image(stream.getvalue()))[:, :, 0]
+    np.testing.assert_array_equal(grey, [[0, 255], [255, 9]])
+
+
+def test_a_picture_too_wide_for_its_format_is_refused(tmp_path):
+    with pytest.raises(InputError, match="GIF"):
+        save_image(Image.new("RGB", (70_000, 1)), tmp_path / "a.gif")
+    assert not list(tmp_path.iterdir())

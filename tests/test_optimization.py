@@ -357,16 +357,70 @@ def test_an_interrupt_within_a_step_gives_back_the_picture_so_far():
     torch.testing.assert_close(result.picture, 0.9**3 * start, rtol=0, atol=1e-12)
 
 
-def test_an_interrupt_after_a_step_that_spoilt_the_picture_gives_back_the_last_good_one():
-    def now(step):
-        raise KeyboardInterrupt
+def test_an_objective_without_a_gradient_is_refused():
+    X = picture()
+    adam = torch.optim.Adam([X], lr=0.1)
+    with pytest.raises(InputError, match="no losses that depend on the picture"):
+        optimize(X, lambda X: {}, adam, num_steps=1)
+    with pytest.raises(InputError, match="no losses that depend on the picture"):
+        optimize(X, lambda X: {"constant": torch.tensor(1.0)}, adam, num_steps=1)
 
-    X = torch.zeros(SHAPE, requires_grad=True)
-    result = optimize(
-        X, infinite_slope, torch.optim.Adam([X], lr=0.3), num_steps=9, callback=now
-    )
-    assert result.interrupted
-    assert torch.equal(result.picture, torch.zeros(SHAPE))
+
+class FakeLibc:
+    """Remembers what malloc was told."""
+
+    def __init__(self):
+        self.mmap_max = 65536
+        self.seen = []
+
+    def mallopt(self, option, value):
+        if option == -4:  # M_MMAP_MAX in glibc's malloc.h
+            self.mmap_max = value
+
+    def malloc_trim(self, pad):
+        pass
+
+
+@pytest.fixture
+def fake_libc(monkeypatch):
+    libc = FakeLibc()
+    monkeypatch.setattr("stylelib.optimization.ctypes.CDLL", lambda name: libc)
+    monkeypatch.setattr("stylelib.optimization.platform.libc_ver", lambda: ("glibc", "2.36"))
+    for name in ("MALLOC_ARENA_MAX", "GLIBC_TUNABLES"):
+        monkeypatch.delenv(name, raising=False)
+    return libc
+
+
+def test_memory_is_kept_during_the_loop_also_around_another_one(fake_libc):
+    def inner(step):
+        X = picture()
+        optimize(X, towards(0.0), torch.optim.SGD([X], lr=0.1), num_steps=1)
+        fake_libc.seen.append(fake_libc.mmap_max)
+
+    X = picture()
+    sgd = torch.optim.SGD([X], lr=0.1)
+    optimize(X, towards(0.0), sgd, num_steps=2, callback=inner)
+    assert fake_libc.seen == [0, 0]
+    assert fake_libc.mmap_max == 65536
+
+
+def test_memory_is_given_back_after_an_error(fake_libc):
+    def fail(step):
+        fake_libc.seen.append(fake_libc.mmap_max)
+        raise ZeroDivisionError
+
+    X = picture()
+    with pytest.raises(ZeroDivisionError):
+        optimize(X, towards(0.0), torch.optim.SGD([X], lr=0.1), num_steps=2, callback=fail)
+    assert (fake_libc.seen, fake_libc.mmap_max) == ([0], 65536)
+
+
+def test_memory_settings_of_the_user_are_left_alone(fake_libc, monkeypatch):
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    X = picture()
+    see = lambda step: fake_libc.seen.append(fake_libc.mmap_max)  # noqa: E731
+    optimize(X, towards(0.0), torch.optim.SGD([X], lr=0.1), num_steps=1, callback=see)
+    assert fake_libc.seen == [65536]
 
 
 def test_other_exceptions_pass_through():

@@ -3,6 +3,7 @@ import itertools
 import json
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -422,11 +423,71 @@ def test_a_huge_learning_rate_diverges_with_a_finite_picture(tiny):
     assert all(math.isfinite(record.loss) for record in error.history)
 
 
-def test_weights_that_overflow_diverge_at_once(tiny):
-    with pytest.raises(DivergenceError) as caught:
-        tiny(weights=LossWeights(style=1e39))
-    assert torch.equal(caught.value.picture, preprocess(samples.load("chelsea"), (24, 36)))
-    assert caught.value.history == []
+@pytest.mark.parametrize(
+    "weights",
+    [(math.nan, 1e4, 10), (1, 1e39, 10), (1, 1e4, -5), (1, 2), (1, "a", 2), 3, None],
+    ids=str,
+)
+def test_weights_that_are_no_weights_are_refused(tiny, weights):
+    with pytest.raises(InputError, match="weight"):
+        tiny(weights=weights)
+
+
+def test_weights_may_be_any_three_numbers(tiny):
+    assert torch.equal(tiny(weights=(1, 1e4, 10)).picture, tiny(weights=LossWeights()).picture)
+
+
+@pytest.mark.parametrize("name", ["get_contents", "interpolate", "gradient_shares"])
+def test_an_interrupt_outside_the_steps_gives_the_picture_so_far(tiny, monkeypatch, name):
+    import stylelib.recipes
+
+    original, calls = getattr(stylelib.recipes, name), []
+
+    def interrupted(*args, **kwargs):
+        calls.append(name)
+        if len(calls) == (2 if name == "get_contents" else 1) and finished:
+            raise KeyboardInterrupt
+        return original(*args, **kwargs)
+
+    finished = []
+    monkeypatch.setattr(stylelib.recipes, name, interrupted)
+    if name == "interpolate":  # the first one shrinks the start
+        monkeypatch.setattr(
+            stylelib.recipes,
+            name,
+            lambda *a, **k: interrupted(*a, **k) if finished else original(*a, **k),
+        )
+    result = tiny(
+        image_shape=(48, 64),
+        num_epochs=4,
+        scales=2,
+        callback=lambda step: finished.append(step.step),
+    )
+    assert len(result.history) == (4 if name == "gradient_shares" else 2)
+    assert result.gradient_shares == {}
+    assert torch.isfinite(result.picture).all()
+
+
+def test_an_interrupt_before_the_first_step_is_passed_on(tiny, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stylelib.recipes.get_contents", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tiny()
+
+
+def test_numbers_of_numpy_and_torch_can_be_saved(tiny, tmp_path):
+    result = tiny(image_shape=np.int64(24), lr=torch.tensor(0.25), num_epochs=1)
+    settings = json.loads(Path(f"{result.save(tmp_path / 'a.png')}.json").read_text())
+    assert (settings["image_shape"], settings["lr"]) == (24, 0.25)
+
+
+def test_nothing_is_saved_where_the_settings_cannot_be(tiny, tmp_path):
+    (tmp_path / "a.png.json").mkdir()
+    with pytest.raises(FileError, match=r"a\.png\.json.* is a directory"):
+        tiny(num_epochs=1).save(tmp_path / "a.png")
+    assert not (tmp_path / "a.png").exists()
 
 
 def test_divergence_in_the_second_scale_has_the_steps_of_both(tiny):

@@ -13,11 +13,15 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote, urldefrag, urlsplit
+from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
 FIRST_PAGE = SITE / "book" / "index.html"
+
+
+LOADED = {"script", "img", "iframe", "source", "video", "audio", "embed", "object"}
+LOADED_LINKS = {"stylesheet", "icon", "preload", "modulepreload", "prefetch"}
 
 
 class Page(HTMLParser):
@@ -31,43 +35,53 @@ class Page(HTMLParser):
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = dict(attrs)
+        attributes = {key: value for key, value in attrs if value}
         if identifier := attributes.get("id") or (
             attributes.get("name") if tag == "a" else None
         ):
             self.anchors.add(identifier)
-        for key in ("href", "src"):
-            if target := attributes.get(key):
-                self.references.append(target)
-                if tag in ("script", "img") or (
-                    tag == "link" and attributes.get("rel") == "stylesheet"
-                ):
-                    self.remote += [target] if urlsplit(target).netloc else []
+        kinds = set(attributes.get("rel", "").lower().split())
+        loaded = tag in LOADED or (tag == "link" and kinds & LOADED_LINKS)
+        targets = [
+            attributes[key] for key in ("href", "src", "poster", "data") if key in attributes
+        ]
+        if tag in ("img", "source"):
+            targets += [
+                part.split()[0] for part in attributes.get("srcset", "").split(",") if part
+            ]
+        for target in targets:
+            self.references.append(target)
+            if loaded and urlsplit(target).netloc:
+                self.remote.append(target)
 
 
 def problems(site: Path) -> Iterator[str]:
-    """Every link or picture of the site that leads nowhere, and everything a page would load
-    from elsewhere.
-    """
+    """Each link or picture of the site that leads nowhere, and what it loads from elsewhere."""
+    site = site.resolve()
     pages = {
         path: Page(path) for path in sorted(site.rglob("*.html")) if "_static" not in path.parts
     }
     for path, page in pages.items():
         where = path.relative_to(site)
         yield from (
-            f"{where}: loads {target} from elsewhere; ship it with the book"
-            for target in page.remote
+            f"{where}: loads {url} from elsewhere; ship it with the book" for url in page.remote
         )
         for reference in page.references:
             parts = urlsplit(reference)
-            if parts.scheme or parts.netloc:
+            if parts.netloc or parts.scheme in (
+                "http",
+                "https",
+                "mailto",
+                "data",
+                "javascript",
+            ):
                 continue
-            target, anchor = urldefrag(unquote(reference))
-            file = (path.parent / target.split("?")[0]).resolve() if target else path
+            file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             if file.is_dir():
                 file /= "index.html"
-            if not file.exists():
-                yield f"{where}: '{reference}' leads nowhere"
+            anchor = unquote(parts.fragment)
+            if parts.scheme or not file.is_relative_to(site) or not file.exists():
+                yield f"{where}: '{reference}' leads nowhere in the site"
             elif anchor and file in pages and anchor not in pages[file].anchors:
                 yield f"{where}: there is no '#{anchor}' in {file.relative_to(site)}"
 
@@ -84,6 +98,8 @@ def main() -> int:
     ]
     built = subprocess.run(command, cwd=ROOT, check=False).returncode
     found = list(problems(SITE)) if built == 0 else []
+    if not FIRST_PAGE.exists():
+        found.append("there is no first page")
     found += [
         f"{log.relative_to(SITE)}: a cell failed" for log in SITE.rglob("reports/**/*.err.log")
     ]

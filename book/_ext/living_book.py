@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import torch
 from docutils import nodes
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
@@ -32,10 +33,11 @@ def fingerprint(root: Path) -> str:
         *(root / "stylelib").rglob("*.py"),
         *(root / "stylelib").rglob("*.json"),
         *(root / "stylelib" / "samples").glob("*.jpg"),
-        *(root / "book" / "images").glob("*"),
+        *(root / "book" / "images").rglob("*.jpg"),
         root / "requirements.txt",
     ]
-    digest = hashlib.sha256(os.environ.get("STYLELIB_PROFILE", "quick").encode())
+    profile = os.environ.get("STYLELIB_PROFILE", "quick")
+    digest = hashlib.sha256(f"{profile} {platform.python_version()} {machine()}".encode())
     for file in sorted(files):
         digest.update(
             f"{file.relative_to(root)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\0".encode()
@@ -43,12 +45,20 @@ def fingerprint(root: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def machine() -> str:
+    """The machine in a few words, such as "2 cores, x86_64, no GPU"."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return f"{cores} cores, {platform.machine()}, {gpu}"
+
+
 def choose_cache(app: Sphinx, config: Config) -> None:
     caches = Path(app.outdir).parent / ".jupyter_cache"
     chosen = caches / fingerprint(Path(app.srcdir))
     chosen.mkdir(parents=True, exist_ok=True)
     os.utime(chosen)
-    for old in sorted(caches.iterdir(), key=lambda cache: cache.stat().st_mtime)[:-CACHES_KEPT]:
+    folders = [folder for folder in caches.iterdir() if folder.is_dir()]
+    for old in sorted(folders, key=lambda folder: folder.stat().st_mtime)[:-CACHES_KEPT]:
         shutil.rmtree(old)
     config["nb_execution_cache_path"] = str(chosen)
 
@@ -66,10 +76,9 @@ def say_run_time(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     if not data or not data["runtime"] or title is None:
         return
     profile = os.environ.get("STYLELIB_PROFILE", "quick")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     text = (
         f"Time to run this page: {spell_seconds(data['runtime'])}, measured when it was built "
-        f"({cores} cores, {platform.machine()}, no GPU; {profile} profile)."
+        f"({machine()}; {profile} profile)."
     )
     line = nodes.paragraph("", "", nodes.emphasis(text, text), classes=["run-time"])
     section = title.parent

@@ -20,7 +20,7 @@ from pathlib import Path
 from PIL import Image
 
 from stylelib.errors import FileError, InputError
-from stylelib.images import load_image, write_whole
+from stylelib.images import load_image, make_folder, write_whole
 
 __all__ = ["SAMPLES", "Sample", "load", "names", "path", "write"]
 
@@ -103,10 +103,7 @@ def write(folder: str | os.PathLike[str]) -> list[Path]:
         FileError: the folder cannot be written to, or holds another file of one of these names.
     """
     target = Path(folder)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"cannot make the folder '{target}': {error.strerror}") from error
+    make_folder(target)
     credits_text = "".join(
         f"{s.filename}: {s.title}. {s.author}; {s.licence}; {s.source}.\n"
         for s in map(SAMPLES.__getitem__, names())
