@@ -58,7 +58,7 @@ def show_images(
         if index < len(arrays):
             ax.imshow(arrays[index], cmap=cmap)
             if titles is not None:
-                ax.set_title(titles[index], fontsize=9)
+                ax.set_title(titles[index], fontsize=11)
     return figure
 
 
