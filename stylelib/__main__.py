@@ -149,16 +149,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _samples(options) if options.command == "samples" else _transfer(options)
     except StylelibError as error:
-        print(f"stylelib: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        print(f"stylelib: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stylelib: stopped before there was a picture", file=sys.stderr)  # noqa: T201
+        print("stylelib: stopped before there was a picture", file=sys.stderr)
         return 130
 
 
 def _samples(options: argparse.Namespace) -> int:
     files = write(options.folder)
-    print(f"{len(files)} files in {options.folder}")  # noqa: T201
+    print(f"{len(files)} files in {options.folder}")
     return 0
 
 
@@ -193,13 +193,13 @@ def _transfer(options: argparse.Namespace) -> int:
     except DivergenceError as error:
         bar.close()
         save_image(error.picture, options.output)
-        print(f"stylelib: {error}; saved as {options.output}", file=sys.stderr)  # noqa: T201
+        print(f"stylelib: {error}; saved as {options.output}", file=sys.stderr)
         return 1
     finally:
         bar.close()
     result.save(options.output)
     shares = ", ".join(f"{name} {share:.0%}" for name, share in result.gradient_shares.items())
-    print(f"{options.output}: {len(result.history)} steps; share of the gradient: {shares}")  # noqa: T201
+    print(f"{options.output}: {len(result.history)} steps; share of the gradient: {shares}")
     return 0
 
 

@@ -322,11 +322,7 @@ def _usable_device(device: torch.device | str | None) -> torch.device:
     try:
         torch.zeros(1, device=device).item()
         return torch.device(device)
-    except (
-        RuntimeError,
-        AssertionError,
-        NotImplementedError,
-    ) as error:  # torch's ways to say that there is no such device
+    except (RuntimeError, AssertionError) as error:  # torch's ways to say that there is none
         raise InputError(
             f"device '{device}' cannot be used here: {str(error).splitlines()[0]}"
         ) from error
