@@ -109,7 +109,7 @@ def recipe(content_X: Tensor, style_X: Tensor, steps: int, begun: Hook = lambda:
         )
         loss = sum(10 * styles_l + contents_l + [tv_l])
         assert isinstance(loss, Tensor)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         trainer.step()
         scheduler.step()
         run.losses.append(loss.item())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +24,12 @@ class InputError(StylelibError, ValueError):
 
 class FileError(StylelibError, OSError):
     """A file (picture or weights) that cannot be read, fetched or written."""
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
+    """The end of a message on an unknown word: the known one it resembles, or `otherwise`."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean '{close[0]}'?" if close else otherwise
 
 
 class DivergenceError(StylelibError, ArithmeticError):

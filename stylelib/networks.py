@@ -6,13 +6,11 @@ features at layer i".
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.util
 import io
 import json
 import os
-import urllib.error
 import urllib.request
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -22,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stylelib.errors import FileError, InputError
+from stylelib.errors import FileError, InputError, did_you_mean
 from stylelib.images import IMAGE_MEAN, IMAGE_STD
 
 __all__ = [
@@ -150,12 +148,7 @@ def layer_index(names: Sequence[str] | nn.Sequential, layer: Layer) -> int:
     if isinstance(layer, str):
         if layer in names:
             return list(names).index(layer)
-        close = difflib.get_close_matches(layer, names, n=1)
-        hint = (
-            f"did you mean '{close[0]}'?"
-            if close
-            else f"the layers are {names[0]} to {names[-1]}"
-        )
+        hint = did_you_mean(layer, names, f"the layers are {names[0]} to {names[-1]}")
         raise InputError(f"there is no layer '{layer}'; {hint}")
     if type(layer) is not int or not 0 <= layer < len(names):
         raise InputError(f"there is no layer {layer!r}; the layers are 0 to {len(names) - 1}")
@@ -293,12 +286,8 @@ def _random_state(net: nn.Sequential, seed: int) -> dict[str, Tensor]:
 def _file_state(path: str | os.PathLike[str]) -> Mapping[str, Tensor]:
     if not Path(path).is_file():
         known = ["embedded", "torchvision", "random"]
-        close = difflib.get_close_matches(str(path), known, n=1)
-        hint = (
-            f"did you mean '{close[0]}'?"
-            if close
-            else f"weights is one of {', '.join(known)}, or a file"
-        )
+        otherwise = f"weights is one of {', '.join(known)}, or a file"
+        hint = did_you_mean(str(path), known, otherwise)
         raise FileError(f"there is no file '{path}'; {hint}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

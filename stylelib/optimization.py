@@ -184,7 +184,7 @@ def optimize(
         if not any(loss.requires_grad for loss in now.values()):
             raise InputError("the objective has no losses that depend on the picture")
         total = torch.stack(list(now.values())).sum()
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()  # type: ignore[no-untyped-call]  # untyped in torch
         return float(total.detach())
 
     good = X.detach().clone()  # the last picture whose losses were finite

@@ -562,7 +562,7 @@ def test_a_download_with_the_wrong_content_is_refused_and_not_kept(
     torch.save(given_state, tmp_path / "other.pth")
 
     class Answer:
-        headers = {}  # noqa: RUF012
+        headers = {}  # noqa: RUF012  as urllib has it
 
         def __init__(self):
             self.stream = (tmp_path / "other.pth").open("rb")

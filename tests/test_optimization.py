@@ -418,7 +418,10 @@ def test_memory_is_given_back_after_an_error(fake_libc):
 def test_memory_settings_of_the_user_are_left_alone(fake_libc, monkeypatch):
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
     X = picture()
-    see = lambda step: fake_libc.seen.append(fake_libc.mmap_max)  # noqa: E731
+
+    def see(step):
+        fake_libc.seen.append(fake_libc.mmap_max)
+
     optimize(X, towards(0.0), torch.optim.SGD([X], lr=0.1), num_steps=1, callback=see)
     assert fake_libc.seen == [65536]
 
@@ -491,7 +494,9 @@ def test_gradient_shares_of_known_gradients():
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(-1000, 1000), min_size=1, max_size=5), st.integers(0, 1000))
 def test_gradient_shares_add_to_one(factors, seed):
-    objective = lambda X: {str(k): factor * (X**2).sum() for k, factor in enumerate(factors)}  # noqa: E731
+    def objective(X):
+        return {str(k): factor * (X**2).sum() for k, factor in enumerate(factors)}
+
     shares = gradient_shares(picture(seed), objective)
     assert all(0 <= share <= 1 for share in shares.values())
     assert sum(shares.values()) == pytest.approx(1.0 if any(factors) else 0.0, rel=1e-12)

@@ -11,7 +11,6 @@ Example:
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import dataclass
 from importlib import resources
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from stylelib.errors import FileError, InputError
+from stylelib.errors import FileError, InputError, did_you_mean
 from stylelib.images import load_image, make_folder, write_whole
 
 __all__ = ["SAMPLES", "Sample", "load", "names", "path", "write"]
@@ -76,10 +75,7 @@ def path(name: str) -> Path:
         InputError: there is no sample of this name.
     """
     if name not in SAMPLES:
-        close = difflib.get_close_matches(name, SAMPLES, n=1)
-        hint = (
-            f"did you mean '{close[0]}'?" if close else f"the samples are {', '.join(names())}"
-        )
+        hint = did_you_mean(name, SAMPLES, f"the samples are {', '.join(names())}")
         raise InputError(f"there is no sample '{name}'; {hint}")
     return Path(str(resources.files(__name__).joinpath(SAMPLES[name].filename)))
 
