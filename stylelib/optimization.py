@@ -2,7 +2,8 @@
 
 A picture is the parameter, an objective is a number, an optimiser moves the picture.
 
-Chapter 7. Everything in this library that makes a picture makes it here.
+Chapter 7, and chapter 9 for L-BFGS. Everything in this library that makes a picture makes it
+here.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = [
     "Record",
     "Step",
     "gradient_shares",
+    "lbfgs",
     "optimize",
 ]
 
@@ -48,12 +50,15 @@ class Record:
         losses: each loss by name, weighted, of the picture this step started from.
         lr: the learning rate this step used.
         seconds: time since the first step began, callbacks not counted.
+        evaluations: how often the objective and its gradient had been computed by the end of
+            this step. Adam needs one a step; L-BFGS may try several pictures in one.
     """
 
     step: int
     losses: dict[str, float]
     lr: float
     seconds: float
+    evaluations: int
 
     @property
     def loss(self) -> float:
@@ -128,6 +133,72 @@ def _freed_memory_kept() -> Iterator[None]:
                 libc.malloc_trim(0)
 
 
+class _SpentError(Exception):
+    """No evaluations are left; raised out of the optimiser, through its own code."""
+
+
+class _Evaluations:
+    """The closure an optimiser calls: losses and gradient of the picture as it is now.
+
+    It counts, refuses to go beyond `most`, remembers the best picture, and answers from memory
+    when it is asked again about the picture it has just seen: L-BFGS begins each step with the
+    picture that the line search of the step before ended on.
+    """
+
+    def __init__(
+        self,
+        X: Tensor,
+        objective: Objective,
+        most: int | None,
+        bounds: tuple[Tensor, Tensor] | None,
+        scaled: bool,
+    ) -> None:
+        self.X, self.objective, self.most = X, objective, most
+        self.bounds, self.scaled = bounds, scaled
+        self.count = 0
+        self.scale: float | None = None
+        self.started_from: dict[str, float] = {}  # the losses of the step's first picture
+        self.seen: tuple[Tensor, Tensor, dict[str, float]] | None = None
+        self.best: tuple[float, Tensor] | None = None
+
+    def __call__(self) -> float:
+        if self.seen is None or not torch.equal(self.seen[0], self.X):
+            if self.count == self.most:
+                raise _SpentError
+            self._evaluate()
+        assert self.seen is not None
+        _, gradient, values = self.seen
+        self.X.grad = gradient.clone()
+        self.started_from = self.started_from or values
+        return math.fsum(values.values()) * (self.scale or 1.0)
+
+    def _evaluate(self) -> None:
+        self.count += 1
+        self.X.grad = None
+        losses = self.objective(self.X)
+        if not any(loss.requires_grad for loss in losses.values()):
+            raise InputError("the objective has no losses that depend on the picture")
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]  # untyped in torch
+        if self.X.grad is None:
+            raise InputError("the objective has no losses that depend on the picture")
+        gradient: Tensor = self.X.grad
+        if self.scaled:
+            if self.scale is None:
+                size = float(gradient.abs().mean())
+                self.scale = 1e6 / size if 0 < size < math.inf else 1.0
+            gradient.mul_(self.scale)
+        values = {name: float(loss.detach()) for name, loss in losses.items()}
+        picture = self.X.detach().clone()
+        self.seen = picture, gradient, values
+        total = math.fsum(values.values())
+        better = math.isfinite(total) and (self.best is None or total < self.best[0])
+        # The line search may try pictures out of bounds; none of them is to be returned
+        if better and (
+            self.bounds is None or torch.equal(picture, picture.clamp(*self.bounds))
+        ):
+            self.best = total, picture
+
+
 @_freed_memory_kept()
 def optimize(
     X: Tensor,
@@ -135,23 +206,32 @@ def optimize(
     optimizer: torch.optim.Optimizer,
     *,
     num_steps: int,
+    max_evaluations: int | None = None,
     scheduler: LRScheduler | None = None,
     clamp: tuple[Tensor, Tensor] | None = None,
+    keep_best: bool = False,
     callback: Callback | None = None,
 ) -> Optimized:
     """Change a picture, in place, step by step, until done or until the callback says stop.
 
-    Ctrl-C ends it early and is no error: the picture made so far is returned. While it runs,
-    this process keeps memory that it would otherwise give back to the system at each step.
+    Ctrl-C ends it early and is no error: the picture made so far is returned. L-BFGS also ends
+    early where a step no longer changes the picture. While it runs, this process keeps memory
+    that it would otherwise give back to the system at each step.
 
     Args:
         X: the picture, a leaf tensor that requires a gradient and that `optimizer` holds.
         objective: what is to become small.
-        optimizer: moves the picture, Adam for example.
+        optimizer: moves the picture: Adam, or what `lbfgs` returns.
         num_steps: the number of steps, at least 0.
+        max_evaluations: end when the objective has been computed so often, be it in the middle
+            of a step. That step is undone; it has a record all the same, with the losses of the
+            picture it started from, which then is the last one. None sets no such bound.
         scheduler: changes the learning rate after each step.
         clamp: (lowest, highest), tensors that broadcast with X. After each step the picture is
             clamped to them, outside the optimiser's view. None leaves it free.
+        keep_best: at the end, also after Ctrl-C, go back to the picture with the lowest total
+            loss of those the objective was computed for and that lie within `clamp`. The
+            picture after the last step is not one of them unless a line search has tried it.
         callback: called with a `Step` after each step.
 
     Raises:
@@ -173,57 +253,106 @@ def optimize(
         )
     if type(num_steps) is not int or num_steps < 0:
         raise InputError(f"num_steps is a whole number, 0 or more, not {num_steps!r}")
+    if max_evaluations is not None and (
+        type(max_evaluations) is not int or max_evaluations < 0
+    ):
+        raise InputError(
+            f"max_evaluations is None or a whole number, 0 or more, not {max_evaluations!r}"
+        )
 
-    losses: dict[str, Tensor] = {}
-
-    def closure() -> float:
-        optimizer.zero_grad()
-        now = objective(X)
-        if not losses:  # L-BFGS asks more than once a step: first for where the step starts
-            losses.update(now)
-        if not any(loss.requires_grad for loss in now.values()):
-            raise InputError("the objective has no losses that depend on the picture")
-        total = torch.stack(list(now.values())).sum()
-        total.backward()  # type: ignore[no-untyped-call]  # untyped in torch
-        return float(total.detach())
-
+    quasi_newton = isinstance(optimizer, torch.optim.LBFGS)
+    if quasi_newton:
+        optimizer.state.clear()  # curvature in the units of an earlier call
+    closure = _Evaluations(X, objective, max_evaluations, clamp, scaled=quasi_newton)
     good = X.detach().clone()  # the last picture whose losses were finite
     started_from = good.clone()
     history: list[Record] = []
-    seconds, lr, interrupted = 0.0, 0.0, False
+    seconds, lr, interrupted, within_step = 0.0, 0.0, False, False
     try:
         for number in range(1, num_steps + 1):
             begin = time.perf_counter()
             started_from.copy_(X.detach())
-            losses.clear()
+            closure.started_from = {}
             lr = float(optimizer.param_groups[0]["lr"])
-            optimizer.step(closure)
-            values = {name: float(loss.detach()) for name, loss in losses.items()}
+            within_step = True
+            spent = False
+            try:
+                optimizer.step(closure)
+            except _SpentError:
+                spent = True
+                X.data.copy_(started_from)
+                if not closure.started_from:
+                    break
+            values = closure.started_from
             if not all(math.isfinite(value) for value in values.values()):
                 lr = history[-1].lr if history else lr  # of the step that made this picture
                 found = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
                 raise _diverged(X, good, history, f"losses of step {number}: {found}", lr)
             good.copy_(started_from)
-            if scheduler is not None:
+            if scheduler is not None and not spent:
                 scheduler.step()
             finite = bool(torch.isfinite(X).all())
             if clamp is not None:
                 X.data.clamp_(*clamp)
+                if quasi_newton:
+                    _tell_lbfgs(optimizer, X, started_from)
+            within_step = False
             seconds += time.perf_counter() - begin
-            history.append(Record(number, values, lr, seconds))
+            record = number, values, lr, seconds, closure.count
+            history.append(Record(*record))
             if not finite:
                 raise _diverged(
                     X, good, history, f"after step {number} the picture is no longer finite", lr
                 )
-            if callback is None:
-                continue
-            if callback(Step(number, values, lr, seconds, good.clone())):
+            if callback is not None and callback(Step(*record, good.clone())):
+                break
+            if spent or (quasi_newton and torch.equal(X, started_from)):
                 break
     except KeyboardInterrupt:
         interrupted = True
-        if not bool(torch.isfinite(X).all()):
-            X.data.copy_(good)
+        if within_step:
+            X.data.copy_(started_from)
+    if keep_best and closure.best is not None:
+        X.data.copy_(closure.best[1])
     return Optimized(X.detach().clone(), history, interrupted)
+
+
+def lbfgs(X: Tensor, *, history_size: int = 20) -> torch.optim.LBFGS:
+    """L-BFGS with a line search, one iteration a step, for `optimize`.
+
+    A step is one direction and the search along it for a picture that satisfies the strong
+    Wolfe conditions, most often at the first try. PyTorch's thresholds for stopping and for
+    accepting curvature are absolute numbers: `optimize` therefore scales the objective such
+    that its first gradient is 1e6 on average, and this function sets the former to 0. So losses
+    times a constant give the same pictures. Each call of `optimize` begins without curvature.
+
+    Args:
+        X: the picture.
+        history_size: how many of the last steps the curvature is estimated from. Each keeps
+            two tensors of the size of the picture.
+
+    Source: Liu and Nocedal (1989); line search: Nocedal and Wright (2006), algorithms 3.5, 3.6.
+    """
+    if type(history_size) is not int or history_size < 1:
+        raise InputError(f"history_size is a whole number, 1 or more, not {history_size!r}")
+    return torch.optim.LBFGS(
+        [X],
+        lr=1.0,
+        max_iter=1,
+        max_eval=25,
+        tolerance_grad=0.0,
+        tolerance_change=0.0,
+        history_size=history_size,
+        line_search_fn="strong_wolfe",
+    )
+
+
+def _tell_lbfgs(optimizer: torch.optim.Optimizer, X: Tensor, started_from: Tensor) -> None:
+    """The step as it was after clamping: curvature is gradient difference over *real* step."""
+    state = optimizer.state[X]
+    if "d" in state:
+        state["d"] = (X.detach() - started_from).flatten()
+        state["t"] = 1.0
 
 
 def _diverged(

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from stylelib._version import __version__
-from stylelib.errors import DivergenceError, FileError, InputError
+from stylelib.errors import DivergenceError, InputError, did_you_mean
 from stylelib.features import (
     FeatureExtractor,
     Precision,
@@ -24,33 +21,39 @@ from stylelib.features import (
     get_styles,
     resolve_precision,
 )
-from stylelib.images import (
-    IMAGE_MEAN,
-    IMAGE_STD,
-    ImageSource,
-    load_image,
-    postprocess,
-    preprocess,
-    save_image,
-    target_shape,
-    write_whole,
-)
+from stylelib.images import ImageSource, load_image, postprocess, preprocess, target_shape
 from stylelib.losses import EMBEDDED_WEIGHTS, LossWeights, check_weights, gram
-from stylelib.networks import (
-    CONTENT_LAYERS,
-    STYLE_LAYERS,
-    Layer,
-    check_seed,
-    layer_index,
-    network_digest,
-    vgg19,
+from stylelib.modules import (
+    PAPER_CONTENT_LAYERS,
+    PAPER_STYLE_LAYERS,
+    insert_losses,
+    modules_objective,
 )
-from stylelib.optimization import Callback, Objective, Record, Step, gradient_shares
-from stylelib.synthesis import check_lr, style_objective, synthesize
+from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer, layer_index, vgg19
+from stylelib.optimization import (
+    Callback,
+    Objective,
+    Optimized,
+    Record,
+    Step,
+    gradient_shares,
+)
+from stylelib.results import TransferResult, describe, surroundings
+from stylelib.synthesis import (
+    Init,
+    check_lr,
+    starting_picture,
+    style_objective,
+    synthesize,
+    synthesize_by_lbfgs,
+    usable_device,
+)
+from stylelib.weights import check_seed, network_digest
 
-__all__ = ["FULL", "QUICK", "TINY", "Init", "Profile", "TransferResult", "profile", "transfer"]
+__all__ = ["FULL", "QUICK", "RECIPES", "TINY", "Profile", "Recipe", "profile", "transfer"]
 
-Init = Literal["content", "style", "noise"]
+PAPER_WEIGHTS = LossWeights(content=1.0, style=8e3, tv=0.0)
+"""Weights for the embedded VGG-19, chosen by looking at pictures; see `transfer`."""
 
 
 @dataclass(frozen=True)
@@ -97,71 +100,127 @@ def profile() -> Profile:
 
 
 @dataclass(frozen=True)
-class TransferResult:
-    """A finished picture and how it came about.
+class Recipe:
+    """What one method of style transfer does unless told otherwise.
 
     Attributes:
-        image: the picture, RGB.
-        picture: the same before it was made visible: (1, 3, H, W), normalised, on the CPU.
-        history: a record of each step.
-        gradient_shares: each loss's share of the gradient at the finished picture; empty if
-            Ctrl-C came before they were known.
-        settings: what is needed to make it again, the pictures apart, in types that JSON knows.
+        lr: Adam's learning rate at the start; None where L-BFGS finds its own steps.
+        weights: a factor for each kind of loss, made for the embedded network.
+        content_layers: where content is compared.
+        style_layers: where style is compared.
+        init: what to start from.
+        clamp: whether every pixel is kept within the visible range after each step.
     """
 
-    image: Image.Image
-    picture: Tensor = field(repr=False)
-    history: list[Record] = field(repr=False)
-    gradient_shares: dict[str, float]
-    settings: dict[str, Any] = field(repr=False)
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the picture, and its settings beside it: starry.png, starry.png.json.
-
-        Returns:
-            The picture's path.
-
-        Raises:
-            InputError: the name's ending is no format of pictures.
-            FileError: the folder is missing or cannot be written to.
-        """
-        last = self.history[-1] if self.history else None
-        record = self.settings | {
-            "steps": len(self.history),
-            "seconds": round(last.seconds, 3) if last else 0.0,
-            "losses_of_last_step": last.losses if last else {},
-            "gradient_shares": self.gradient_shares,
-        }
-        text = json.dumps(record, indent=2, default=lambda number: number.item()) + "\n"
-        check_settings_output(path)
-        written = save_image(self.image, path)
-        write_whole(Path(f"{written}.json"), text.encode())
-        return written
+    lr: float | None
+    weights: LossWeights
+    content_layers: tuple[Layer, ...]
+    style_layers: tuple[Layer, ...]
+    init: Init
+    clamp: bool
 
 
-def check_settings_output(path: str | os.PathLike[str]) -> None:
-    """Refuse a picture's name beside which its settings cannot be written."""
-    settings = Path(f"{os.fspath(path)}.json")
-    if settings.is_dir():
-        raise FileError(f"'{settings}', where the settings are to be written, is a directory")
+RECIPES = MappingProxyType(
+    {
+        "d2l": Recipe(0.3, EMBEDDED_WEIGHTS, CONTENT_LAYERS, STYLE_LAYERS, "content", True),
+        "gatys": Recipe(
+            None, PAPER_WEIGHTS, PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS, "noise", False
+        ),
+    }
+)
+"""The methods by name: "d2l" is the book's main line, "gatys" the method of the paper."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What does not change from one size of picture to the next."""
+
+    content: Image.Image
+    style: Image.Image
+    extractor: FeatureExtractor
+    content_layers: Sequence[Layer]
+    style_layers: Sequence[Layer]
+    weights: LossWeights
+    lr: float | None  # None: L-BFGS
+    lr_decay_epoch: int | None
+    clamp: bool
+    device: torch.device
+    callback: Callback
+
+    def make(
+        self, X: Tensor, style_shape: tuple[int, int], steps: int
+    ) -> tuple[Objective, Optimized]:
+        """Make a picture of one size from X: by which objective, and it."""
+        lr = self.lr
+        return (
+            self._by_lbfgs(X, style_shape, steps)
+            if lr is None
+            else self._by_adam(X, style_shape, steps, lr)
+        )
+
+    def _by_adam(
+        self, X: Tensor, style_shape: tuple[int, int], steps: int, lr: float
+    ) -> tuple[Objective, Optimized]:
+        shape, net = (X.shape[2], X.shape[3]), self.extractor.net
+        _, contents_Y = get_contents(
+            self.content, shape, net, self.device, content_layers=self.content_layers
+        )
+        _, styles_Y = get_styles(
+            self.style, style_shape, net, self.device, style_layers=self.style_layers
+        )
+        result = synthesize(
+            X,
+            contents_Y,
+            styles_Y,
+            self.device,
+            lr,
+            steps,
+            max(1, steps // 10) if self.lr_decay_epoch is None else self.lr_decay_epoch,
+            extractor=self.extractor,
+            weights=self.weights,
+            clamp=self.clamp,
+            callback=self.callback,
+        )
+        grams = [gram(Y) for Y in styles_Y]
+        return style_objective(self.extractor, contents_Y, grams, self.weights), result
+
+    def _by_lbfgs(
+        self, X: Tensor, style_shape: tuple[int, int], steps: int
+    ) -> tuple[Objective, Optimized]:
+        losses = insert_losses(
+            self.extractor.net,
+            preprocess(self.content, (X.shape[2], X.shape[3])).to(self.device),
+            preprocess(self.style, style_shape).to(self.device),
+            content_layers=self.content_layers,
+            style_layers=self.style_layers,
+            by="paper",
+        )
+        positions = losses.content_losses[0].target[0, 0].numel() if self.content_layers else 1
+        weights = self.weights._replace(style=self.weights.style * positions)
+        objective = modules_objective(losses, weights)
+        result = synthesize_by_lbfgs(
+            X.to(self.device), objective, steps, clamp=self.clamp, callback=self.callback
+        )
+        return objective, result
 
 
 def transfer(
     content: ImageSource,
     style: ImageSource,
     *,
+    recipe: str = "d2l",
     image_shape: int | tuple[int, int] = 300,
     style_shape: int | tuple[int, int] | None = None,
     num_epochs: int = 200,
-    lr: float = 0.3,
+    lr: float | None = None,
     lr_decay_epoch: int | None = None,
-    weights: LossWeights = EMBEDDED_WEIGHTS,
-    content_layers: Sequence[Layer] = CONTENT_LAYERS,
-    style_layers: Sequence[Layer] = STYLE_LAYERS,
-    init: Init | ImageSource = "content",
+    weights: LossWeights | None = None,
+    content_layers: Sequence[Layer] | None = None,
+    style_layers: Sequence[Layer] | None = None,
+    init: Init | ImageSource | None = None,
     seed: int = 0,
     scales: int = 1,
-    clamp: bool = True,
+    clamp: bool | None = None,
     precision: Precision = "auto",
     device: torch.device | str | None = None,
     net: nn.Sequential | None = None,
@@ -172,26 +231,36 @@ def transfer(
     The same arguments on the same machine give the same bits. Ctrl-C after the first step
     ends it early and returns the picture made so far.
 
+    There are two recipes. "d2l" is the main line of the book: convolutions' own outputs, means
+    of squares, Adam with a falling learning rate. "gatys" is the method of the paper: outputs
+    of ReLUs, the paper's factors (the convention "paper"), and L-BFGS, which returns the best
+    picture it has seen. What is None below is what the recipe has in `RECIPES`.
+
     Args:
         content: the picture whose things are to be recognised: a path, bytes, a binary file or
             a PIL image.
+        recipe: "d2l" or "gatys".
         style: the picture whose colours, strokes and textures are to be taken.
         image_shape: (H, W) for both, or the shorter side, each keeping its own aspect ratio.
         style_shape: likewise for the style picture alone, where it is to differ: the larger,
             the broader the strokes.
-        num_epochs: how many steps.
-        lr: Adam's learning rate at the start.
+        num_epochs: how many steps; with L-BFGS, how many evaluations of the losses.
+        lr: Adam's learning rate at the start. L-BFGS has none.
         lr_decay_epoch: the learning rate is multiplied by 0.8 each time so many steps have
             passed. None: ten times over the training, as in the recipe.
-        weights: a factor for each kind of loss. The defaults are for the embedded network.
+        weights: a factor for each kind of loss. The recipes' are for the embedded network. With
+            "gatys" the style weight is for *each position* of the content layer's features:
+            the paper's content loss is a sum over positions, its style loss is not, and the
+            same weights would give a larger picture less style.
         content_layers: where content is compared.
         style_layers: where style is compared.
         init: what to start from: "content", "style", "noise", or a picture.
         seed: of the noise, where `init` is "noise".
         scales: the number of sizes to work through, each twice the one before, the steps shared
             out evenly.
-        clamp: keep every pixel within the visible range after each step. The recipe does not.
-        precision: "float32", "bfloat16" or "auto", see `FeatureExtractor`.
+        clamp: keep every pixel within the visible range after each step. The sources do not.
+        precision: "float32", "bfloat16" or "auto", see `FeatureExtractor`. The line search of
+            L-BFGS needs float32, and "auto" is that with "gatys".
         device: where to compute; None is a GPU that CUDA knows, where there is one, else the
             processor.
         net: the network, which is moved to `device`; None is `vgg19()`.
@@ -222,80 +291,81 @@ def transfer(
             f"scales is a whole number from 1 to num_epochs ({num_epochs}), not {scales!r}"
         )
     check_seed(seed)
-    weights, lr = check_weights(weights), check_lr(lr)
-    device = _usable_device(device)
+    usual = _recipe(recipe)
+    if usual.lr is None:
+        if lr is not None or lr_decay_epoch is not None:
+            raise InputError(f"recipe '{recipe}' has no learning rate: L-BFGS finds its steps")
+        if precision == "bfloat16":
+            raise InputError(f"recipe '{recipe}' needs precision 'float32', not 'bfloat16'")
+        precision = "float32" if precision == "auto" else precision
+    else:
+        lr = check_lr(usual.lr if lr is None else lr)
+    weights = check_weights(usual.weights if weights is None else weights)
+    content_layers = usual.content_layers if content_layers is None else content_layers
+    style_layers = usual.style_layers if style_layers is None else style_layers
+    init = usual.init if init is None else init
+    clamp = usual.clamp if clamp is None else clamp
+    device = usable_device(device)
     if net is None:
         net = vgg19(layers=[*content_layers, *style_layers])
     net = net.to(device)
     height, width = target_shape(content_image, image_shape)
     full_style = target_shape(style_image, image_shape if style_shape is None else style_shape)
-    X = _start(init, content_image, style_image, (height, width), seed)
+    X = starting_picture(init, content_image, style_image, (height, width), seed)
 
     network = network_digest(net)
-    extractor = FeatureExtractor(net, content_layers, style_layers, precision=precision)
     history: list[Record] = []
     stopped = False
 
     def follow(step: Step) -> bool:
         nonlocal stopped
         seconds = step.seconds + (history[begins - 1].seconds if begins else 0.0)
-        step = replace(step, step=begins + step.step, seconds=seconds)
-        history.append(Record(step.step, step.losses, step.lr, step.seconds))
+        evaluations = step.evaluations + (history[begins - 1].evaluations if begins else 0)
+        step = replace(step, step=begins + step.step, seconds=seconds, evaluations=evaluations)
+        history.append(Record(step.step, step.losses, step.lr, step.seconds, step.evaluations))
         stopped = bool(callback and callback(step))
         return stopped
 
-    objective: Objective | None = None
+    task = _Task(
+        content_image,
+        style_image,
+        FeatureExtractor(net, content_layers, style_layers, precision=precision),
+        content_layers,
+        style_layers,
+        weights,
+        lr,
+        lr_decay_epoch,
+        clamp,
+        device,
+        follow,
+    )
     try:
         for scale in range(scales):
             begins = len(history)
-            steps = num_epochs * (scale + 1) // scales - begins
+            steps = num_epochs * (scale + 1) // scales - num_epochs * scale // scales
             shrink = 2 ** (scales - 1 - scale)
             shape = (max(1, height // shrink), max(1, width // shrink))
             style_size = (max(1, full_style[0] // shrink), max(1, full_style[1] // shrink))
-            _, contents_Y = get_contents(
-                content_image, shape, net, device, content_layers=content_layers
-            )
-            _, styles_Y = get_styles(
-                style_image, style_size, net, device, style_layers=style_layers
-            )
-            resized = X
             if X.shape[2:] != shape:
-                resized = interpolate(X, shape, mode="bicubic", antialias=True)
+                X = interpolate(X, shape, mode="bicubic", antialias=True)
             try:
-                result = synthesize(
-                    resized,
-                    contents_Y,
-                    styles_Y,
-                    device,
-                    lr,
-                    steps,
-                    max(1, steps // 10) if lr_decay_epoch is None else lr_decay_epoch,
-                    extractor=extractor,
-                    weights=weights,
-                    clamp=clamp,
-                    callback=follow,
-                )
+                objective, result = task.make(X, style_size, steps)
             except DivergenceError as error:
                 error.history[:] = history
                 raise
             X = result.picture
-            grams = [gram(Y) for Y in styles_Y]
-            objective = style_objective(extractor, contents_Y, grams, weights)
             if stopped or result.interrupted:
                 break
-        shares = gradient_shares(X, objective) if objective else {}
+        shares = gradient_shares(X, objective)
     except KeyboardInterrupt:  # between the steps of two sizes, or after the last
-        if objective is None:
+        if not history:
             raise
         shares = {}
 
-    settings = {
-        "stylelib": __version__,
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "content": _describe(content),
-        "style": _describe(style),
+    settings = surroundings() | {
+        "recipe": recipe,
+        "content": describe(content),
+        "style": describe(style),
         "image_shape": image_shape,
         "style_shape": style_shape,
         "num_epochs": num_epochs,
@@ -304,7 +374,7 @@ def transfer(
         "weights": weights._asdict(),
         "content_layers": [layer_index(net, layer) for layer in content_layers],
         "style_layers": [layer_index(net, layer) for layer in style_layers],
-        "init": _describe(init),
+        "init": describe(init),
         "seed": seed,
         "scales": scales,
         "clamp": clamp,
@@ -313,46 +383,11 @@ def transfer(
         "device": str(device),
     }
     X = X.cpu()
-    return TransferResult(postprocess(X), X, history, shares, settings)
+    return TransferResult(postprocess(X), X, history, settings, shares)
 
 
-def _usable_device(device: torch.device | str | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.zeros(1, device=device).item()
-        return torch.device(device)
-    except (RuntimeError, AssertionError) as error:  # torch's ways to say that there is none
-        raise InputError(
-            f"device '{device}' cannot be used here: {str(error).splitlines()[0]}"
-        ) from error
-
-
-def _start(
-    init: Init | ImageSource,
-    content: Image.Image,
-    style: Image.Image,
-    shape: tuple[int, int],
-    seed: int,
-) -> Tensor:
-    """The picture to start from, (1, 3, H, W), normalised."""
-    if init == "noise":
-        pixels = torch.rand(1, 3, *shape, generator=torch.Generator().manual_seed(seed))
-        return (pixels - IMAGE_MEAN.view(3, 1, 1)) / IMAGE_STD.view(3, 1, 1)
-    given = {"content": content, "style": style}.get(init) if isinstance(init, str) else None
-    if given is None:
-        if isinstance(init, str) and not os.path.exists(init):
-            raise InputError(
-                f"init is 'content', 'style', 'noise' or a picture; there is no file '{init}'"
-            )
-        given = load_image(init)
-    return preprocess(given, shape)
-
-
-def _describe(source: ImageSource) -> str:
-    """What to call a picture in the settings: its path, or its kind."""
-    return (
-        os.fspath(source)
-        if isinstance(source, str | os.PathLike)
-        else f"<{type(source).__name__}>"
-    )
+def _recipe(name: str) -> Recipe:
+    if name not in RECIPES:
+        hint = did_you_mean(str(name), RECIPES, f"there are {', '.join(RECIPES)}")
+        raise InputError(f"there is no recipe {name!r}; {hint}")
+    return RECIPES[name]

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 
 from stylelib.errors import InputError
 from stylelib.features import FeatureExtractor, Precision
-from stylelib.images import IMAGE_MEAN, IMAGE_STD
+from stylelib.images import IMAGE_MEAN, IMAGE_STD, ImageSource, load_image, preprocess
 from stylelib.losses import LossWeights, check_weights, compute_loss, gram
 from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer
-from stylelib.optimization import Callback, Objective, Optimized, optimize
+from stylelib.optimization import Callback, Objective, Optimized, lbfgs, optimize
 
 __all__ = [
+    "Init",
     "SynthesizedImage",
     "get_inits",
+    "starting_picture",
     "style_objective",
     "synthesize",
+    "synthesize_by_lbfgs",
     "train",
+    "usable_device",
     "visible_range",
 ]
+
+Init = Literal["content", "style", "noise"]
 
 
 class SynthesizedImage(nn.Module):
@@ -178,6 +187,32 @@ def synthesize(
     )
 
 
+def synthesize_by_lbfgs(
+    X: Tensor,
+    objective: Objective,
+    max_evaluations: int,
+    *,
+    clamp: bool,
+    callback: Callback | None,
+) -> Optimized:
+    """Change a copy of X by L-BFGS until the objective has been computed so often.
+
+    Returns:
+        The best picture seen, its visible part where `clamp` is true, and the history.
+    """
+    X = X.detach().clone().requires_grad_()
+    return optimize(
+        X,
+        objective,
+        lbfgs(X),
+        num_steps=max_evaluations,
+        max_evaluations=max_evaluations,
+        clamp=visible_range(X.device) if clamp else None,
+        keep_best=True,
+        callback=callback,
+    )
+
+
 def check_lr(lr: float) -> float:
     """The learning rate as a plain number (an optimiser would change a tensor in place)."""
     try:
@@ -193,3 +228,44 @@ def visible_range(device: torch.device | str | None = None) -> tuple[Tensor, Ten
     """The normalised values of black and of white, each of shape (3, 1, 1)."""
     black, white = -IMAGE_MEAN / IMAGE_STD, (1 - IMAGE_MEAN) / IMAGE_STD
     return black.view(3, 1, 1).to(device), white.view(3, 1, 1).to(device)
+
+
+def usable_device(device: torch.device | str | None) -> torch.device:
+    """The device, or for None a GPU that CUDA knows, where there is one, else the processor.
+
+    Raises:
+        InputError: it cannot be used on this machine.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.zeros(1, device=device).item()
+        return torch.device(device)
+    except (RuntimeError, AssertionError) as error:  # torch's ways to say that there is none
+        raise InputError(
+            f"device '{device}' cannot be used here: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def starting_picture(
+    init: Init | ImageSource,
+    content: Image.Image,
+    style: Image.Image,
+    shape: tuple[int, int],
+    seed: int,
+) -> Tensor:
+    """The picture to start from, (1, 3, H, W), normalised.
+
+    Noise is faint: normal, around the mean colour, of spread 0.1 (some 6 grey levels). Noise
+    over the whole range has fine grain that the deep layers do not see; it stays to the end.
+    """
+    if init == "noise":
+        return 0.1 * torch.randn(1, 3, *shape, generator=torch.Generator().manual_seed(seed))
+    given = {"content": content, "style": style}.get(init) if isinstance(init, str) else None
+    if given is None:
+        if isinstance(init, str) and not os.path.exists(init):
+            raise InputError(
+                f"init is 'content', 'style', 'noise' or a picture; there is no file '{init}'"
+            )
+        given = load_image(init)
+    return preprocess(given, shape)

@@ -14,6 +14,7 @@ def step(number, level=0.0):
         losses={"content": 12.3456, "tv": 0.5},
         lr=0.3,
         seconds=0.1 * number,
+        evaluations=number,
         picture=picture,
     )
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import stylelib
-from stylelib import samples
+from stylelib import RECIPES, samples
 from stylelib.__main__ import main
 
 TINY = ["--size", "16", "--steps", "2", "--precision", "float32"]
@@ -343,15 +343,36 @@ def test_help_tells_the_defaults_of_transfer(monkeypatch, folder, capsys):
     parameters = inspect.signature(stylelib.transfer).parameters
     for option, parameter in (
         ("--steps", "num_epochs"),
-        ("--lr", "lr"),
         ("--size", "image_shape"),
-        ("--init", "init"),
+        ("--recipe", "recipe"),
     ):
         assert re.search(
             rf"  {option} [^\n]*\(default: {parameters[parameter].default}\)", out
         ), option
-    for name, weight in parameters["weights"].default._asdict().items():
-        assert re.search(rf"  --{name}-weight \S+\s+factor[^\n]*by default {weight:g},", out)
+    for name in ("content", "style", "tv"):
+        main, paper = (getattr(RECIPES[recipe].weights, name) for recipe in ("d2l", "gatys"))
+        assert re.search(
+            rf"  --{name}-weight \S+\s+factor[^\n]*by default {main:g},.* gatys {paper:g}\n",
+            out,
+        )
+    assert re.search(r"  --lr [^\n]*by default 0\.3\n", out)
+    assert re.search(r"  --init [^\n]*content \(d2l\), noise \(gatys\)\n", out)
+    assert "None" not in out
+
+
+def test_the_recipe_is_handed_on(monkeypatch, folder, capsys):
+    arguments = ["transfer", "content.png", "style.png", "-o", "out.png", "--recipe", "gatys"]
+    assert call(monkeypatch, folder, *arguments, "--size", "32x48", "--steps", "6") == 0
+    capsys.readouterr()
+    expected = stylelib.transfer(
+        folder / "content.png",
+        folder / "style.png",
+        recipe="gatys",
+        image_shape=(32, 48),
+        num_epochs=6,
+    )
+    with Image.open(folder / "out.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(expected.image))
 
 
 # --- samples

@@ -24,6 +24,7 @@ from stylelib import (
     preprocess,
     samples,
     vgg19,
+    weights,
 )
 
 # By hand, from the table of VGG-19 in Simonyan and Zisserman (2014), counted from 0.
@@ -299,7 +300,7 @@ def test_the_mean_activation_of_every_layer_is_1_over_the_samples():
 
 
 def test_another_file_than_the_one_expected_is_refused(monkeypatch):
-    monkeypatch.setattr(networks, "EMBEDDED_SHA256", "0" * 64)
+    monkeypatch.setattr(weights, "EMBEDDED_SHA256", "0" * 64)
     with pytest.raises(FileError, match=r"SHA-256 c34748d2a8b1.*install it again"):
         vgg19()
 
@@ -531,7 +532,7 @@ def test_without_a_connection_it_says_what_to_do(monkeypatch, torch_home):
         "no route to host",
         "548 MB",
         "weights='embedded'",
-        networks.TORCHVISION_URL,
+        networks.VGG19_DOWNLOAD.url,
         str(torch_home),
     ):
         assert word in str(raised.value)
@@ -553,7 +554,7 @@ def test_the_look_before_the_download_does_not_wait_long(monkeypatch, torch_home
 
 
 def test_the_url_is_torchvisions_own():
-    assert torchvision.models.VGG19_Weights.IMAGENET1K_V1.url == networks.TORCHVISION_URL
+    assert torchvision.models.VGG19_Weights.IMAGENET1K_V1.url == networks.VGG19_DOWNLOAD.url
 
 
 def test_a_download_with_the_wrong_content_is_refused_and_not_kept(

@@ -129,7 +129,9 @@ def test_losses_are_of_the_picture_the_step_started_from(optimizer):
 
 def test_total_is_the_sum_of_the_losses():
     assert (
-        Record(step=1, losses={"a": 1.5, "b": 2.0, "c": -0.25}, lr=0.3, seconds=0.0).loss
+        Record(
+            step=1, losses={"a": 1.5, "b": 2.0, "c": -0.25}, lr=0.3, seconds=0.0, evaluations=1
+        ).loss
         == 3.25
     )
 
@@ -142,7 +144,10 @@ def test_a_callback_gets_what_history_holds():
     assert [record.step for record in result.history] == [1, 2, 3, 4, 5]
     assert all(type(record) is Record for record in result.history)
     assert all(type(step) is Step for step in steps)
-    seen = [Record(step.step, step.losses, step.lr, step.seconds) for step in steps]
+    seen = [
+        Record(step.step, step.losses, step.lr, step.seconds, step.evaluations)
+        for step in steps
+    ]
     assert seen == result.history
     assert not result.interrupted
 

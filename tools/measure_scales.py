@@ -14,19 +14,19 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stylelib import networks, preprocess, samples
+from stylelib import networks, preprocess, samples, weights
 
 SHORTER_SIDE = 256
 
 
-def unscaled_network() -> nn.Sequential:
+def unscaled_network(pooling: networks.Pooling) -> nn.Sequential:
     """VGG-19 with the embedded weights as they are: it takes normalised pictures times 1, in
     the original's units.
     """
-    raw = networks.read_embedded()
-    net = networks.structure(len(networks.VGG19_LAYERS))
+    raw = weights.read_embedded()
+    net = networks.structure(len(networks.VGG19_LAYERS), pooling)
     ones = dict.fromkeys(networks.VGG19_LAYERS, 1.0)
-    net.load_state_dict(networks.embedded_state(net, raw, ones), assign=True)
+    net.load_state_dict(weights.embedded_state(net, raw, ones), assign=True)
     return net.requires_grad_(False)
 
 
@@ -53,14 +53,19 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     output: Path = parser.parse_args().output
     pictures = [preprocess(samples.load(name), SHORTER_SIDE) for name in samples.names()]
-    means = mean_activations(unscaled_network(), pictures)
     record = {
         "what": "mean activation after each convolution's ReLU, in the original's units; "
         "see tools/measure_scales.py",
         "pictures": samples.names(),
         "shorter_side": SHORTER_SIDE,
-        "mean_activation": {name: float(f"{value:.6g}") for name, value in means.items()},
     }
+    kinds: dict[str, networks.Pooling] = {
+        "mean_activation": "max",
+        "mean_activation_avg_pool": "avg",
+    }
+    for key, pooling in kinds.items():
+        means = mean_activations(unscaled_network(pooling), pictures)
+        record[key] = {name: float(f"{value:.6g}") for name, value in means.items()}
     output.write_text(json.dumps(record, indent=2) + "\n")
 
 

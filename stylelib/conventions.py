@@ -1,0 +1,260 @@
+"""Five ways to write the same losses, and what a weight of one is in another (chapter 12).
+
+Papers and programs multiply the same two sums, over features and over Gram matrices, by
+different factors. What they call "style weight 1e6" can therefore differ by ten decimal places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from stylelib.errors import InputError, did_you_mean
+from stylelib.losses import check_features, content_loss, gram, style_loss, tv_loss
+
+__all__ = ["CONVENTIONS", "Convention", "convention", "convert_weight", "squared_tv_loss"]
+
+Kind = Literal["content", "style", "tv"]
+Factor = Callable[[int, int, int], float]
+"""A number from (N, C, M): pictures in the batch, channels, positions."""
+
+
+@dataclass(frozen=True)
+class Convention:
+    """The factors with which one source writes its losses.
+
+    F, P are the features of the current and of the content picture, (N, C, M); A is the Gram
+    matrix of the style picture, each sum over all that has been left unsaid:
+
+    - content = content_factor * sum((F - P)^2),
+    - G = gram_factor * F F^T, one matrix for each picture,
+    - style = style_factor * sum((G - A)^2) at one layer.
+
+    Attributes:
+        name: its key in `CONVENTIONS`.
+        source: where it is written so.
+        content_factor: from (N, C, M).
+        gram_factor: likewise.
+        style_factor: likewise.
+        averages_layers: whether losses of several layers are averaged; else they are summed.
+        tv: total variation of pictures (N, 3, H, W), or None where the source has none.
+        formulas: content, Gram, style and total variation, in TeX.
+    """
+
+    name: str
+    source: str
+    content_factor: Factor = field(repr=False)
+    gram_factor: Factor = field(repr=False)
+    style_factor: Factor = field(repr=False)
+    averages_layers: bool = field(repr=False)
+    tv: Callable[[Tensor], Tensor] | None = field(repr=False)
+    formulas: tuple[str, str, str, str] = field(repr=False)
+
+    def content_loss(self, Y_hat: Tensor, Y: Tensor) -> Tensor:
+        """The content loss at one layer.
+
+        Args:
+            Y_hat: features of the picture that is being made, (N, C, H, W).
+            Y: the features it should have, of the same shape; no gradient flows into them.
+        """
+        return self.relative_factor("content", Y_hat.shape) * content_loss(Y_hat, Y)
+
+    def gram(self, Y: Tensor) -> Tensor:
+        """The Gram matrices of features (N, C, H, W), in this convention's units: (N, C, C)."""
+        matrices = gram(Y)  # divided by C M
+        N, C, M = _sizes(Y.shape)
+        return self.gram_factor(N, C, M) * C * M * matrices
+
+    def style_loss(self, Y_hat: Tensor, gram_Y: Tensor) -> Tensor:
+        """The style loss at one layer.
+
+        Args:
+            Y_hat: features of the picture that is being made, (N, C, H, W).
+            gram_Y: the Gram matrix to reach *as `stylelib.gram` gives it*, (N, C, C) or
+                (1, C, C), so that the style picture may have any size. A convention that does
+                not divide by M compares matrices of one size only; here the style picture's
+                is brought to the size of Y_hat, M / M_style times what it was; likewise where
+                a convention divides by N.
+        """
+        return self.relative_factor("style", Y_hat.shape) * style_loss(Y_hat, gram_Y)
+
+    def over_layers(self, losses: Sequence[Tensor]) -> Tensor:
+        """One loss from those of several layers, at least one: their sum or their mean."""
+        total = torch.stack(list(losses)).sum()
+        return total / len(losses) if self.averages_layers else total
+
+    def relative_factor(self, kind: Kind, shape: Sequence[int]) -> float:
+        """This convention's loss over the main line's, for features of a shape (N, C, H, W)."""
+        N, C, M = _sizes(shape)
+        if kind == "content":
+            return self.content_factor(N, C, M) * N * C * M
+        if kind == "style":
+            return (
+                self.style_factor(N, C, M) * (self.gram_factor(N, C, M) * C * M) ** 2 * N * C**2
+            )
+        raise InputError(f"only content and style differ by a factor, not {kind!r}")
+
+
+def squared_tv_loss(X: Tensor) -> Tensor:
+    """Sum of squared differences of vertical and of horizontal neighbours, (N, 3, H, W)."""
+    check_features(X)
+    vertical = (X[:, :, 1:, :] - X[:, :, :-1, :]).square().sum()
+    horizontal = (X[:, :, :, 1:] - X[:, :, :, :-1]).square().sum()
+    return vertical + horizontal
+
+
+_ALL = (
+    Convention(
+        "d2l",
+        "Dive into Deep Learning; this book's main line",
+        content_factor=lambda N, C, M: 1 / (N * C * M),
+        gram_factor=lambda N, C, M: 1 / (C * M),
+        style_factor=lambda N, C, M: 1 / (N * C**2),
+        averages_layers=False,
+        tv=tv_loss,
+        formulas=(
+            r"\frac{1}{NCM}\sum(F-P)^2",
+            r"\frac{1}{CM}FF^\top",
+            r"\frac{1}{NC^2}\sum(G-A)^2",
+            r"\frac12(\text{mean}|\Delta_x|+\text{mean}|\Delta_y|)",
+        ),
+    ),
+    Convention(
+        "assignment",
+        "a course assignment on SqueezeNet",
+        content_factor=lambda N, C, M: 1.0,
+        gram_factor=lambda N, C, M: 1 / (C * M),
+        style_factor=lambda N, C, M: 1.0,
+        averages_layers=False,
+        tv=squared_tv_loss,
+        formulas=(
+            r"\sum(F-P)^2",
+            r"\frac{1}{CM}FF^\top",
+            r"\sum(G-A)^2",
+            r"\sum\Delta_x^2+\sum\Delta_y^2",
+        ),
+    ),
+    Convention(
+        "numpy",
+        "VGG-19 by hand in NumPy",
+        content_factor=lambda N, C, M: 1 / (2 * N * C * M),
+        gram_factor=lambda N, C, M: 1.0,
+        style_factor=lambda N, C, M: 1 / (4 * N * C**2 * M**2),
+        averages_layers=True,
+        tv=None,
+        formulas=(
+            r"\frac{1}{2NCM}\sum(F-P)^2",
+            r"FF^\top",
+            r"\frac{1}{4NC^2M^2}\sum(G-A)^2",
+            "",
+        ),
+    ),
+    Convention(
+        "modules",
+        "losses as modules, MSE everywhere",
+        content_factor=lambda N, C, M: 1 / (N * C * M),
+        gram_factor=lambda N, C, M: 1 / (N * C * M),
+        style_factor=lambda N, C, M: 1 / (N * C**2),
+        averages_layers=False,
+        tv=None,
+        formulas=(
+            r"\frac{1}{NCM}\sum(F-P)^2",
+            r"\frac{1}{NCM}FF^\top",
+            r"\frac{1}{NC^2}\sum(G-A)^2",
+            "",
+        ),
+    ),
+    Convention(
+        "paper",
+        "Gatys, Ecker and Bethge (2016), equations 1, 3 and 4",
+        content_factor=lambda N, C, M: 1 / 2,
+        gram_factor=lambda N, C, M: 1.0,
+        style_factor=lambda N, C, M: 1 / (4 * C**2 * M**2),
+        averages_layers=True,
+        tv=None,
+        formulas=(
+            r"\frac12\sum(F-P)^2",
+            r"FF^\top",
+            r"\frac{1}{4C^2M^2}\sum(G-A)^2",
+            "",
+        ),
+    ),
+)
+
+CONVENTIONS = MappingProxyType({each.name: each for each in _ALL})
+"""The conventions by name: d2l, assignment, numpy, modules, paper."""
+
+
+def convention(name: str) -> Convention:
+    """The convention of that name.
+
+    Raises:
+        InputError: there is none; the message says which may have been meant.
+    """
+    if name not in CONVENTIONS:
+        hint = did_you_mean(str(name), CONVENTIONS, f"there are {', '.join(CONVENTIONS)}")
+        raise InputError(f"there is no convention {name!r}; {hint}")
+    return CONVENTIONS[name]
+
+
+def convert_weight(
+    weight: float,
+    source: str,
+    target: str,
+    shape: Sequence[int],
+    *,
+    kind: Kind = "style",
+    num_layers: int = 1,
+) -> float:
+    """The weight that gives, in another convention, the same gradient at one layer.
+
+    It depends on the layer. For content on all of (N, C, M), for style on N and C only: with
+    the style picture brought to the same size (see `Convention.style_loss`), M falls out of
+    every one of the five. So where several layers are compared, one weight becomes several.
+
+    Args:
+        weight: in the convention `source`.
+        source: the name of a convention.
+        target: the name of the convention the weight is wanted for.
+        shape: of the layer's features, (N, C, H, W).
+        kind: "content", "style" or "tv".
+        num_layers: how many layers of that kind are compared, since two conventions average
+            over them.
+
+    Raises:
+        InputError: an unknown name; or two total variations that no factor turns into each
+            other.
+
+    Example:
+        >>> convert_weight(1e4, "d2l", "assignment", (1, 512, 18, 28))  # 1e4 / 512^2
+        0.03814697265625
+    """
+    here, there = convention(source), convention(target)
+    if kind not in ("content", "style", "tv"):
+        raise InputError(f"kind is 'content', 'style' or 'tv', not {kind!r}")
+    if kind == "tv":
+        if here.tv is None or here.tv is not there.tv:
+            raise InputError(
+                f"the total variations of '{source}' and '{target}' do not differ by a factor: "
+                + ", ".join(
+                    f"'{each.name}' has {each.formulas[3] or 'none'}" for each in (here, there)
+                )
+            )
+        return weight
+    if type(num_layers) is not int or num_layers < 1:
+        raise InputError(f"num_layers is a whole number, 1 or more, not {num_layers!r}")
+    divided = [num_layers if each.averages_layers else 1 for each in (here, there)]
+    ratio = here.relative_factor(kind, shape) / there.relative_factor(kind, shape)
+    return weight * ratio * divided[1] / divided[0]
+
+
+def _sizes(shape: Sequence[int]) -> tuple[int, int, int]:
+    if len(shape) != 4 or min(shape) < 1:
+        raise InputError(f"a layer's features have a shape (N, C, H, W), not {tuple(shape)}")
+    N, C, H, W = shape
+    return N, C, H * W

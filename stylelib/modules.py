@@ -1,0 +1,216 @@
+"""Losses as modules inside the network, as in the method of the paper (chapter 9).
+
+The picture goes through the network once; on its way each loss module looks at the features
+that pass, keeps their loss, and hands them on unchanged.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from stylelib.conventions import convention
+from stylelib.errors import InputError
+from stylelib.features import FeatureExtractor
+from stylelib.images import IMAGE_MEAN, IMAGE_STD
+from stylelib.losses import LossWeights, gram, tv_loss
+from stylelib.networks import Layer, layer_index
+from stylelib.optimization import Objective
+
+__all__ = [
+    "PAPER_CONTENT_LAYERS",
+    "PAPER_STYLE_LAYERS",
+    "ContentLoss",
+    "LossNetwork",
+    "Normalization",
+    "StyleLoss",
+    "insert_losses",
+    "modules_objective",
+]
+
+PAPER_STYLE_LAYERS: tuple[str, ...] = (
+    "relu1_1",
+    "relu2_1",
+    "relu3_1",
+    "relu4_1",
+    "relu5_1",
+)
+"""Where the paper compares styles: after the first ReLU of each block."""
+PAPER_CONTENT_LAYERS: tuple[str, ...] = ("relu4_2",)
+"""Where the paper compares contents."""
+
+
+class Normalization(nn.Module):
+    """Pixels 0..1 to normalised pixels: a network that begins with it takes plain pictures.
+
+    Args:
+        mean: of each channel, 0..1; by default that of ImageNet.
+        std: likewise.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor = IMAGE_MEAN, std: Tensor = IMAGE_STD) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.view(-1, 1, 1))
+        self.register_buffer("std", std.view(-1, 1, 1))
+
+    def forward(self, X: Tensor) -> Tensor:
+        """(X - mean) / std for pictures (N, 3, H, W) in 0..1."""
+        return (X - self.mean) / self.std
+
+
+class ContentLoss(nn.Module):
+    """Compares the features that pass with fixed ones, and passes them on.
+
+    Args:
+        Y: the features to reach, (1, C, H, W).
+        by: the convention the loss is written in, see `stylelib.conventions`.
+
+    Attributes:
+        loss: of the features that came last, a tensor with no axes. It belongs to that one
+            pass: take it after each.
+    """
+
+    loss: Tensor
+    target: Tensor
+
+    def __init__(self, Y: Tensor, by: str = "modules") -> None:
+        super().__init__()
+        self.register_buffer("target", Y.detach())
+        self.convention = convention(by)
+
+    def forward(self, Y_hat: Tensor) -> Tensor:
+        """Keep the loss of Y_hat, (1, C, H, W); return Y_hat itself."""
+        self.loss = self.convention.content_loss(Y_hat, self.target)
+        return Y_hat
+
+
+class StyleLoss(nn.Module):
+    """Compares the Gram matrix of the features that pass with a fixed one; passes them on.
+
+    Args:
+        Y: features of the style picture at this layer, (1, C, H', W'), of any size.
+        by: as for `ContentLoss`.
+
+    Attributes:
+        loss: as for `ContentLoss`.
+    """
+
+    loss: Tensor
+    target: Tensor
+
+    def __init__(self, Y: Tensor, by: str = "modules") -> None:
+        super().__init__()
+        self.register_buffer("target", gram(Y.detach()))
+        self.convention = convention(by)
+
+    def forward(self, Y_hat: Tensor) -> Tensor:
+        """Keep the loss of Y_hat, (1, C, H, W); return Y_hat itself."""
+        self.loss = self.convention.style_loss(Y_hat, self.target)
+        return Y_hat
+
+
+class LossNetwork(NamedTuple):
+    """What `insert_losses` returns.
+
+    Attributes:
+        model: the network with the losses in it, ending with the last of them.
+        content_losses: the modules inside it, in the order of the network.
+        style_losses: likewise.
+    """
+
+    model: nn.Sequential
+    content_losses: list[ContentLoss]
+    style_losses: list[StyleLoss]
+
+
+def insert_losses(
+    net: nn.Sequential,
+    content_X: Tensor,
+    style_X: Tensor,
+    *,
+    content_layers: Sequence[Layer] = PAPER_CONTENT_LAYERS,
+    style_layers: Sequence[Layer] = PAPER_STYLE_LAYERS,
+    by: str = "modules",
+    normalization: Normalization | None = None,
+) -> LossNetwork:
+    """Build a network that measures its input against two pictures while it looks at it.
+
+    The layers are those of `net` itself, not copies, but for in-place ReLUs: they would
+    overwrite what a loss module has just been handed, and are replaced.
+
+    Args:
+        net: a network as `vgg19` returns it; it is not changed.
+        content_X: the content picture, (1, 3, H, W), normalised; in 0..1 where there is a
+            `normalization`.
+        style_X: the style picture likewise, of any size.
+        content_layers: the layers of `net` after which contents are compared.
+        style_layers: likewise for styles.
+        by: the convention the losses are written in, see `stylelib.conventions`.
+        normalization: the first layer of the model, so that it takes pixels 0..1.
+
+    Raises:
+        InputError: a layer the network does not have, no layer at all, or a picture too small.
+
+    Source: Gatys, Ecker and Bethge (2016), figure 2, in the form of PyTorch's tutorial "Neural
+    Transfer Using PyTorch".
+    """
+    if not content_layers and not style_layers:
+        raise InputError("there is nothing to compare: name a content or a style layer")
+    head = [] if normalization is None else [("normalization", normalization)]
+    start = nn.Sequential(OrderedDict[str, nn.Module](head))
+    named = [
+        (name, nn.ReLU() if isinstance(layer, nn.ReLU) else layer)
+        for name, layer in net.named_children()
+    ]
+    plain = nn.Sequential(OrderedDict[str, nn.Module](named))
+    with torch.no_grad():
+        contents_Y, _ = FeatureExtractor(plain, content_layers, ())(start(content_X))
+        _, styles_Y = FeatureExtractor(plain, (), style_layers)(start(style_X))
+    contents = dict(zip((layer_index(net, n) for n in content_layers), contents_Y, strict=True))
+    styles = dict(zip((layer_index(net, n) for n in style_layers), styles_Y, strict=True))
+
+    layers = OrderedDict[str, nn.Module](head)
+    content_losses: list[ContentLoss] = []
+    style_losses: list[StyleLoss] = []
+    for index, (name, layer) in enumerate(named):
+        if index > max([*contents, *styles]):
+            break
+        layers[name] = layer
+        if index in contents:
+            layers[f"content_{name}"] = content = ContentLoss(contents[index], by)
+            content_losses.append(content)
+        if index in styles:
+            layers[f"style_{name}"] = style = StyleLoss(styles[index], by)
+            style_losses.append(style)
+    return LossNetwork(nn.Sequential(layers), content_losses, style_losses)
+
+
+def modules_objective(losses: LossNetwork, weights: LossWeights) -> Objective:
+    """The losses "content" and "style" of a picture, over their modules.
+
+    Layers are summed or averaged as the modules' convention has it. Where the weight of total
+    variation is not 0, there is also "tv", that of the main line.
+    """
+    kinds: dict[str, Sequence[ContentLoss | StyleLoss]] = {
+        "content": losses.content_losses,
+        "style": losses.style_losses,
+    }
+    factors = weights._asdict()
+
+    def objective(X: Tensor) -> dict[str, Tensor]:
+        losses.model(X)
+        values = {
+            name: factors[name] * modules[0].convention.over_layers([m.loss for m in modules])
+            for name, modules in kinds.items()
+            if modules
+        }
+        return values | ({"tv": weights.tv * tv_loss(X)} if weights.tv else {})
+
+    return objective

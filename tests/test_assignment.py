@@ -1,0 +1,633 @@
+import json
+from dataclasses import FrozenInstanceError, replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from stylelib import InputError, assignment, extract_features, preprocess, samples
+from stylelib import squeezenet1_1 as build_squeezenet
+from stylelib.assignment import (
+    EMBEDDED_SETTINGS,
+    SQUEEZENET_SETTINGS,
+    content_loss,
+    gram_matrix,
+    style_loss,
+    style_transfer,
+    tv_loss,
+)
+
+SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
+PICTURES = st.tuples(st.integers(1, 3), st.just(3), st.integers(1, 5), st.integers(1, 5))
+SEEDS = st.integers(0, 2**32 - 1)
+quick = settings(deadline=None, max_examples=40)
+
+
+def draw(shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def loop_content(weight, F, P):
+    N, C, H, W = F.shape
+    total = 0.0
+    for n in range(N):
+        for c in range(C):
+            for i in range(H):
+                for j in range(W):
+                    total += (F[n, c, i, j] - P[n, c, i, j]) ** 2
+    return weight * total
+
+
+def loop_gram(F, normalize=True):
+    N, C, H, W = F.shape
+    G = np.zeros((N, C, C))
+    for n in range(N):
+        for c in range(C):
+            for d in range(C):
+                for i in range(H):
+                    for j in range(W):
+                        G[n, c, d] += F[n, c, i, j] * F[n, d, i, j]
+    return G / (H * W * C) if normalize else G
+
+
+def loop_style(feats, layers, targets, weights):
+    total = 0.0
+    for index, A, weight in zip(layers, targets, weights, strict=True):
+        G = loop_gram(feats[index])
+        for n in range(G.shape[0]):
+            for c in range(G.shape[1]):
+                for d in range(G.shape[2]):
+                    total += weight * (G[n, c, d] - A[n if len(A) > 1 else 0, c, d]) ** 2
+    return total
+
+
+def loop_tv(X, weight):
+    N, C, H, W = X.shape
+    total = 0.0
+    for n in range(N):
+        for c in range(C):
+            for i in range(H):
+                for j in range(W):
+                    if i + 1 < H:
+                        total += (X[n, c, i + 1, j] - X[n, c, i, j]) ** 2
+                    if j + 1 < W:
+                        total += (X[n, c, i, j + 1] - X[n, c, i, j]) ** 2
+    return weight * total
+
+
+def assert_near(actual, expected):
+    torch.testing.assert_close(
+        actual, torch.as_tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-12
+    )
+
+
+def tensors(arrays):
+    return [torch.tensor(array) for array in arrays]
+
+
+# Content
+
+
+@quick
+@given(SHAPES, SEEDS)
+def test_content_loss_equals_loops(shape, seed):
+    F, P = draw((2, *shape), seed)
+    loss = content_loss(0.06, torch.tensor(F), torch.tensor(P))
+    assert loss.ndim == 0
+    assert_near(loss, loop_content(0.06, F, P))
+
+
+@pytest.mark.parametrize("N", [1, 3])
+def test_content_loss_of_a_shift_counts_every_entry(N):
+    P = torch.tensor(draw((N, 2, 4, 5)))
+    assert_near(content_loss(3.0, P + 0.25, P), 3 * N * 40 * 0.0625)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 4, 1), (1, 1, 4, 5), (3, 4, 5), (2, 3, 4, 5), (1, 3, 5, 4)]
+)
+def test_content_loss_refuses_another_shape(shape):
+    with pytest.raises(InputError, match="must be the same") as caught:
+        content_loss(1.0, torch.zeros(1, 3, 4, 5), torch.zeros(shape))
+    assert str(shape) in str(caught.value)
+
+
+# Gram
+
+
+@quick
+@given(SHAPES, SEEDS, st.booleans())
+def test_gram_matrix_equals_loops(shape, seed, normalize):
+    F = draw(shape, seed)
+    G = gram_matrix(torch.tensor(F), normalize)
+    assert G.shape == (shape[0], shape[1], shape[1])
+    assert_near(G, loop_gram(F, normalize))
+
+
+@pytest.mark.parametrize("N", [1, 3])
+def test_gram_matrix_is_normalised_unless_told(N):
+    F = draw((N, 4, 3, 5))
+    assert_near(gram_matrix(torch.tensor(F)), loop_gram(F))
+    assert_near(gram_matrix(torch.tensor(F), normalize=False), loop_gram(F, False))
+    assert_near(gram_matrix(torch.tensor(F)) * 60, loop_gram(F, False))  # by C H W, not by N
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_gram_matrix_of_a_constant(normalize):
+    G = gram_matrix(torch.full((3, 4, 2, 5), 3.0, dtype=torch.float64), normalize)
+    assert_near(G, np.full((3, 4, 4), 9 / 4 if normalize else 90.0))
+
+
+def folded_gram(X):
+    """What reports wrote that were right for N = 1 only: the batch beside the positions."""
+    N, C, H, W = X.shape
+    F = X.permute(1, 0, 2, 3).reshape(C, N * H * W)
+    return F @ F.T / (C * H * W)
+
+
+def reshaped_gram(X):
+    """Another such: reshaped without the batch."""
+    N, C, H, W = X.shape
+    F = X.reshape(C, N * H * W)
+    return F @ F.T / (C * H * W)
+
+
+@pytest.mark.parametrize("mistaken", [folded_gram, reshaped_gram])
+def test_gram_matrices_folded_over_the_batch_are_right_for_one_picture_only(mistaken):
+    one, three = torch.tensor(draw((1, 4, 3, 5))), torch.tensor(draw((3, 4, 3, 5)))
+    assert_near(gram_matrix(one)[0], mistaken(one))
+    assert min((G - mistaken(three)).abs().max() for G in gram_matrix(three)) > 0.1
+    assert_near(gram_matrix(three), torch.cat([gram_matrix(X[None]) for X in three]))
+
+
+BAD_FEATURES = [(3, 4, 5), (4,), (1, 1, 3, 4, 5), (0, 3, 4, 5), (1, 0, 4, 5), (1, 3, 0, 5)]
+
+
+@pytest.mark.parametrize("shape", BAD_FEATURES)
+@pytest.mark.parametrize(
+    "loss",
+    [
+        gram_matrix,
+        lambda X: gram_matrix(X, normalize=False),
+        lambda X: content_loss(1.0, X, X),
+        lambda X: style_loss([X], [0], [torch.zeros(1, 3, 3)], [1.0]),
+    ],
+    ids=["gram", "not normalised", "content", "style"],
+)
+def test_features_need_four_axes_none_of_them_0(loss, shape):
+    with pytest.raises(InputError):
+        loss(torch.zeros(shape))
+
+
+# Style
+
+LAYERS = [(2, 6, 8), (4, 3, 4), (5, 2, 2), (3, 1, 2)]  # (C, H, W)
+
+
+def some_features(N, seed=0):
+    return [draw((N, *shape), seed + layer) for layer, shape in enumerate(LAYERS)]
+
+
+@pytest.mark.parametrize("one_target", [True, False])
+@pytest.mark.parametrize("style_layers", [[0, 1, 2, 3], [3, 1], [2], [1, 1], range(4), (0, 2)])
+@pytest.mark.parametrize("N", [1, 3])
+def test_style_loss_equals_loops(N, style_layers, one_target):
+    feats = some_features(N)
+    styles = some_features(1 if one_target else N, seed=10)
+    targets = [loop_gram(styles[layer]) for layer in style_layers]
+    weights = [300000, 1000, 15, 3][: len(style_layers)]
+    loss = style_loss(tensors(feats), style_layers, tensors(targets), weights)
+    assert loss.ndim == 0
+    assert_near(loss, loop_style(feats, style_layers, targets, weights))
+
+
+@quick
+@given(SHAPES, SEEDS, st.booleans())
+def test_style_loss_of_one_layer_equals_loops(shape, seed, one_target):
+    N, C = shape[:2]
+    F, A = draw(shape, seed), draw((1 if one_target else N, C, C), seed + 1)  # not symmetric
+    loss = style_loss([torch.tensor(F)], [0], [torch.tensor(A)], [15])
+    assert_near(loss, loop_style([F], [0], [A], [15]))
+
+
+def test_style_loss_adds_up_over_the_batch():
+    feats = tensors(some_features(3))
+    targets = tensors(loop_gram(F) for F in some_features(1, seed=10))
+    weights = [4.0, 3.0, 2.0, 1.0]
+    each = [
+        style_loss([F[n : n + 1] for F in feats], range(4), targets, weights) for n in range(3)
+    ]
+    assert_near(style_loss(feats, range(4), targets, weights), sum(each))
+
+
+def test_style_loss_of_the_style_picture_is_zero():
+    feats = some_features(1)
+    targets = [gram_matrix(F) for F in tensors(feats)]
+    assert style_loss(tensors(feats), range(4), targets, [1.0] * 4).item() == 0
+
+
+@pytest.mark.parametrize(
+    ("layers", "targets", "weights"), [(2, 1, 2), (2, 2, 1), (1, 2, 2), (2, 3, 2), (0, 0, 0)]
+)
+def test_style_loss_needs_a_target_and_a_weight_for_each_layer(layers, targets, weights):
+    feats = [torch.zeros(1, 3, 4, 5)] * 3
+    with pytest.raises(InputError, match="style layers have"):
+        style_loss(feats, [0] * layers, [torch.zeros(1, 3, 3)] * targets, [1.0] * weights)
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 3), (1, 3, 1), (1, 1, 1), (3, 3, 3), (1, 4, 4), (2, 2, 3, 3)]
+)
+def test_style_loss_refuses_another_shape_of_target(shape):
+    with pytest.raises(InputError, match=r"need \(2, 3, 3\)") as caught:
+        style_loss([torch.zeros(2, 3, 4, 5)], [0], [torch.zeros(shape)], [1.0])
+    assert str(shape) in str(caught.value)
+
+
+@pytest.mark.parametrize("layer", [1, 7, -2])
+def test_style_loss_refuses_a_layer_there_is_no_feature_of(layer):
+    with pytest.raises(InputError):
+        style_loss([torch.ones(1, 3, 4, 5)], [layer], [torch.zeros(1, 3, 3)], [1.0])
+
+
+# Total variation
+
+
+@quick
+@given(PICTURES, SEEDS)
+def test_tv_loss_equals_loops(shape, seed):
+    X = draw(shape, seed)
+    loss = tv_loss(torch.tensor(X), 0.05)
+    assert loss.ndim == 0
+    assert_near(loss, loop_tv(X, 0.05))
+
+
+@pytest.mark.parametrize("N", [1, 3])
+@pytest.mark.parametrize(("down", "right"), [(2.0, 0.0), (0.0, 3.0), (-2.0, 3.0), (2.0, -0.5)])
+def test_tv_of_a_ramp(N, down, right):
+    i, j = torch.meshgrid(torch.arange(4.0).double(), torch.arange(6.0).double(), indexing="ij")
+    X = (down * i + right * j).expand(N, 3, 4, 6)
+    assert_near(tv_loss(X, 2.0), 2 * N * 3 * (3 * 6 * down**2 + 4 * 5 * right**2))
+
+
+def test_tv_does_not_compare_across_channels_or_pictures():
+    X = torch.arange(6.0).reshape(2, 3, 1, 1).expand(2, 3, 3, 3)
+    assert tv_loss(X, 1.0).item() == 0
+
+
+def tv_as_a_product(X):
+    down = (X[:, :, 1:] - X[:, :, :-1]).square().sum()
+    return down * (X[:, :, :, 1:] - X[:, :, :, :-1]).square().sum()
+
+
+def tv_of_rows_twice(X):
+    return 2 * (X[:, :, 1:] - X[:, :, :-1]).square().sum()
+
+
+def tv_of_columns_twice(X):
+    return 2 * (X[:, :, :, 1:] - X[:, :, :, :-1]).square().sum()
+
+
+def tv_with_a_slipped_colon(X):
+    # `:1:` is the first row alone; it broadcasts, and nothing complains
+    down = (X[:, :, :1:] - X[:, :, :-1]).square().sum()
+    return down + (X[:, :, :, 1:] - X[:, :, :, :-1]).square().sum()
+
+
+def tv_across_slipped(X):
+    across = (X[:, :, :, :1:] - X[:, :, :, :-1]).square().sum()
+    return (X[:, :, 1:] - X[:, :, :-1]).square().sum() + across
+
+
+@pytest.mark.parametrize("N", [1, 3])
+@pytest.mark.parametrize(
+    "mistaken",
+    [
+        tv_as_a_product,
+        tv_of_rows_twice,
+        tv_of_columns_twice,
+        tv_with_a_slipped_colon,
+        tv_across_slipped,
+    ],
+)
+def test_tv_is_none_of_the_mistaken_ones(mistaken, N):
+    slopes = 2 * np.arange(5)[:, None] + 3 * np.arange(7)
+    X = torch.tensor(draw((N, 3, 5, 7)) + slopes)
+    expected = loop_tv(X.numpy(), 1.0)
+    assert abs(mistaken(X).item() / expected - 1) > 0.05  # this picture tells them apart
+    assert_near(tv_loss(X, 1.0), expected)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (4, 5), (), (1, 1, 3, 4, 5)])
+def test_tv_loss_needs_pictures(shape):
+    with pytest.raises(InputError):
+        tv_loss(torch.zeros(shape), 1.0)
+
+
+# Gradients
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 2, 4), (3, 3, 2, 2), (2, 1, 1, 1)])
+def test_gradients(shape):
+    N, C = shape[:2]
+    X = torch.tensor(draw(shape), requires_grad=True)
+    P, A = torch.tensor(draw(shape, 1)), torch.tensor(draw((N, C, C), 2))  # not symmetric
+    check = torch.autograd.gradcheck
+    assert check(lambda X: content_loss(0.06, X, P), X)
+    assert check(gram_matrix, X)
+    assert check(lambda X: gram_matrix(X, normalize=False), X)
+    assert check(lambda X: style_loss([P, X], [1, 0], [A, A], [15, 3]), X)
+    assert check(lambda X: tv_loss(X, 0.05), X)
+
+
+@pytest.mark.parametrize("N", [1, 3])
+def test_gradients_equal_those_by_hand(N):
+    F, P = draw((2, N, 4, 3, 5))
+    A = loop_gram(draw((1, 4, 6, 2), 1))
+    X = torch.tensor(F, requires_grad=True)
+    (content,) = torch.autograd.grad(content_loss(0.06, X, torch.tensor(P)), X)
+    assert_near(content, 2 * 0.06 * (F - P))
+    (style,) = torch.autograd.grad(style_loss([X], [0], [torch.tensor(A)], [15]), X)
+    D = loop_gram(F) - A
+    by_hand = [15 * 4 / 60 * D[n] @ F[n].reshape(4, 15) for n in range(N)]
+    assert_near(style, np.stack(by_hand).reshape(F.shape))
+
+
+def test_no_gradient_flows_into_targets():
+    X, P = (torch.tensor(draw((2, 3, 4, 5), seed), requires_grad=True) for seed in (0, 1))
+    A = torch.tensor(draw((1, 3, 3), 2), requires_grad=True)
+    (content_loss(1.0, X, P) + style_loss([X], [0], [A], [1.0])).backward()
+    assert P.grad is None
+    assert A.grad is None
+    assert X.grad.abs().max() > 0
+
+
+# The whole
+
+
+def test_settings_are_those_of_the_assignment_and_cannot_be_changed():
+    usual = SQUEEZENET_SETTINGS
+    assert (usual.image_size, usual.style_size) == (192, 512)
+    assert (usual.content_layer, usual.content_weight) == (3, 6e-2)
+    assert (usual.style_layers, usual.style_weights) == ((1, 4, 6, 7), (300000, 1000, 15, 3))
+    assert usual.tv_weight == 5e-2
+    with pytest.raises(FrozenInstanceError):
+        usual.image_size = 64
+    assert assignment.SQUEEZENET_SETTINGS is SQUEEZENET_SETTINGS
+
+
+SMALL = replace(SQUEEZENET_SETTINGS, image_size=32, style_size=40)
+
+
+@pytest.fixture(scope="module")
+def squeezenet():
+    return build_squeezenet("random", layers=[7])
+
+
+def test_transfer_on_squeezenet_follows_the_assignment_to_the_letter(
+    squeezenet, photo, tmp_path
+):
+    style = samples.load("mosaic")
+    steps = []
+    result = style_transfer(
+        photo,
+        style,
+        SMALL,
+        num_steps=5,
+        decay_lr_at=3,
+        net=squeezenet,
+        device="cpu",
+        callback=steps.append,
+    )
+    assert [step.step for step in result.history] == [1, 2, 3, 4, 5]
+    assert [step.lr for step in result.history] == pytest.approx(
+        [3.0, 3.0, 3.0, 0.1, 0.1], rel=1e-12
+    )
+
+    # pictures: the first is the content picture, the others are clamped
+    pictures = [step.picture for step in steps] + [result.picture]
+    assert result.picture.shape == (1, 3, 32, 48)
+    assert result.image.size == (48, 32)
+    content_X = preprocess(photo, (32, 48))
+    assert torch.equal(pictures[0], content_X)
+    assert content_X.abs().max() > 1.5  # so that it can be seen that it is not clamped
+    for picture in pictures[1:]:
+        assert picture.abs().max().item() == 1.5
+    # A step of 3 takes every pixel within +-1.5 to one end, or past it
+    inside = content_X.abs() < 1.4
+    assert (pictures[1][inside].abs() == 1.5).double().mean() > 0.99
+
+    # losses
+    assert [record.losses for record in result.history] == [step.losses for step in steps]
+    (P,), _ = extract_features(content_X, squeezenet, [3], [])
+    _, styles = extract_features(preprocess(style, 40), squeezenet, [], [1, 4, 6, 7])
+    A = [products(Y.numpy()) for Y in styles]
+    for step in steps:
+        (F,), feats = extract_features(step.picture, squeezenet, [3], [1, 4, 6, 7])
+        content = 6e-2 * ((F.double().numpy() - P.double().numpy()) ** 2).sum()
+        weights = (300000, 1000, 15, 3)
+        style_l = sum(
+            weight * ((products(Y.numpy()) - T) ** 2).sum()
+            for weight, Y, T in zip(weights, feats, A, strict=True)
+        )
+        X = step.picture.double().numpy()
+        tv = 5e-2 * (np.diff(X, axis=2) ** 2).sum() + 5e-2 * (np.diff(X, axis=3) ** 2).sum()
+        expected = {"content": content, "style": style_l, "tv": tv}
+        assert list(step.losses) == ["content", "style", "tv"]
+        assert step.losses == pytest.approx(expected, rel=1e-5, abs=0)
+    assert steps[0].losses["content"] == 0
+    assert steps[1].losses["content"] > 0
+
+    # Adam by hand, its averages kept where the learning rate drops
+    m = v = 0.0
+    for t, (before, after) in enumerate(pairwise(pictures), 1):
+        g = gradient(before, squeezenet, P, A)
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        move = (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        by_hand = before.double().numpy() - (3.0 if t <= 3 else 0.1) * move
+        by_hand = by_hand.clip(-1.5, 1.5)
+        known = np.abs(m) > 1e-6 * np.abs(m).max()  # not rounding alone: Adam would enlarge it
+        assert known.mean() > 0.99
+        assert np.abs(after.double().numpy() - by_hand)[known].max() < 1e-3
+
+    # what is kept of it
+    path = result.save(tmp_path / "made.png")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["made.png", "made.png.json"]
+    with Image.open(path) as image:
+        saved = np.array(image)
+    pixels = result.picture[0].double().numpy().transpose(1, 2, 0)
+    pixels = pixels * [0.229, 0.224, 0.225] + [0.485, 0.456, 0.406]
+    assert saved.shape == (32, 48, 3)
+    assert np.abs(saved - 255 * pixels.clip(0, 1)).max() <= 0.5 + 1e-3
+    record = json.loads((tmp_path / "made.png.json").read_text())
+    expected = {
+        "recipe": "assignment",
+        "image_size": 32,
+        "style_size": 40,
+        "content_layer": 3,
+        "content_weight": 6e-2,
+        "style_layers": [1, 4, 6, 7],
+        "style_weights": [300000, 1000, 15, 3],
+        "tv_weight": 5e-2,
+        "num_steps": 5,
+        "lr": 3.0,
+        "decayed_lr": 0.1,
+        "decay_lr_at": 3,
+        "largest": 1.5,
+        "init": "content",
+        "seed": 0,
+        "device": "cpu",
+        "steps": 5,
+        "losses_of_last_step": result.history[-1].losses,
+    }
+    assert {name: record[name] for name in expected} == expected
+    assert list(record["gradient_shares"]) == ["content", "style", "tv"]
+    assert sum(record["gradient_shares"].values()) == pytest.approx(1.0)
+
+
+def products(Y):
+    """Normalised Gram matrices of features (N, C, H, W), in float64."""
+    N, C, H, W = Y.shape
+    F = Y.astype(np.float64).reshape(N, C, H * W)
+    return np.einsum("ncm,ndm->ncd", F, F) / (C * H * W)
+
+
+def gradient(X, net, P, A):
+    """Of the assignment's three losses, by autograd, with formulas that are not stylelib's."""
+    X = X.clone().requires_grad_()
+    (F,), feats = extract_features(X, net, [3], [1, 4, 6, 7])
+    loss = 6e-2 * ((F - P) ** 2).sum()
+    for weight, Y, T in zip((300000, 1000, 15, 3), feats, A, strict=True):
+        G = torch.einsum("ncij,ndij->ncd", Y, Y) / Y[0].numel()
+        loss = loss + weight * ((G - torch.tensor(T).float()) ** 2).sum()
+    loss = loss + 5e-2 * (torch.diff(X, dim=2) ** 2).sum()
+    loss = loss + 5e-2 * (torch.diff(X, dim=3) ** 2).sum()
+    return torch.autograd.grad(loss, X)[0].double().numpy()
+
+
+def test_transfer_from_noise_is_the_same_for_the_same_seed(squeezenet, photo):
+    def run(**arguments):
+        steps = []
+        result = style_transfer(
+            photo,
+            samples.load("mosaic"),
+            SMALL,
+            num_steps=3,
+            init_random=True,
+            net=squeezenet,
+            device="cpu",
+            callback=steps.append,
+            **arguments,
+        )
+        return steps[0].picture, result
+
+    (noise, first), (_, again), (other_noise, other) = run(seed=5), run(seed=5), run(seed=6)
+    assert torch.equal(first.picture, again.picture)
+    assert [record.losses for record in first.history] == [
+        record.losses for record in again.history
+    ]
+    assert first.image.tobytes() == again.image.tobytes()
+    assert not torch.equal(noise, other_noise)
+    assert not torch.equal(first.picture, other.picture)
+    assert (first.settings["init"], first.settings["seed"]) == ("noise", 5)
+    # noise without a trace of the content picture
+    content_X = preprocess(photo, (32, 48))
+    assert noise.shape == content_X.shape
+    assert noise.std() > 0.01
+    assert abs(np.corrcoef(noise.ravel(), content_X.ravel())[0, 1]) < 0.1
+
+
+def test_transfer_on_the_embedded_network_inverts_features_where_style_counts_nothing(
+    net, photo
+):
+    settings_ = replace(
+        EMBEDDED_SETTINGS, image_size=32, style_size=32, style_weights=(0, 0, 0, 0), tv_weight=0
+    )
+    result = style_transfer(
+        photo,
+        samples.load("mosaic"),
+        settings_,
+        num_steps=4,
+        lr=0.05,
+        decayed_lr=0.02,
+        decay_lr_at=2,
+        largest=0.3,
+        init_random=True,
+        net=net,
+        device="cpu",
+    )
+    # VGG-19's numbers of relu3_2 and of relu1_1, relu2_1, relu3_1, relu4_1
+    assert result.settings["content_layer"] == 13
+    assert result.settings["style_layers"] == [1, 6, 11, 20]
+    assert [step.lr for step in result.history] == pytest.approx(
+        [0.05, 0.05, 0.02, 0.02], rel=1e-12
+    )
+    content = [step.losses["content"] for step in result.history]
+    assert content == sorted(content, reverse=True)
+    assert content[-1] < content[0]
+    assert all(step.losses["style"] == step.losses["tv"] == 0 for step in result.history)
+    assert result.gradient_shares == {"content": 1.0, "style": 0.0, "tv": 0.0}
+    assert result.picture.abs().max().item() == pytest.approx(0.3, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"num_steps": -1},
+        {"num_steps": 2.0},
+        {"lr": 0.0},
+        {"lr": float("nan")},
+        {"lr": "fast"},
+        {"decayed_lr": -0.1},
+        {"decayed_lr": float("inf")},
+        {"decay_lr_at": 0},
+        {"decay_lr_at": 2.0},
+        {"decay_lr_at": True},
+        {"largest": 0},
+        {"largest": -1.5},
+        {"largest": float("nan")},
+        {"largest": float("inf")},
+        {"seed": -1},
+        {"seed": 0.5},
+        {"device": "nowhere"},
+        {"content": 3},
+        {"style": None},
+        {"settings": replace(SMALL, image_size=0)},
+        {"settings": replace(SMALL, style_size=-1)},
+        {"settings": replace(SMALL, style_size=2.5)},
+        {"settings": replace(SMALL, image_size=2)},  # too small for the network
+        {"settings": replace(SMALL, content_layer=8)},  # deeper than this network
+        {"settings": replace(SMALL, content_layer="fire1")},
+        {"settings": replace(SMALL, style_layers=(1, 4, 6, 99))},
+        {"settings": replace(SMALL, style_layers=(1, 4, 6))},
+        {"settings": replace(SMALL, style_weights=(300000, 1000, 15))},
+        {"settings": replace(SMALL, style_layers=(), style_weights=())},
+    ],
+    ids=lambda bad: "-".join(bad),
+)
+def test_transfer_refuses_bad_input(squeezenet, photo, bad):
+    arguments = {"content": photo, "style": photo, "settings": SMALL, "num_steps": 1} | bad
+    with pytest.raises(InputError):
+        style_transfer(**{"device": "cpu"} | arguments, net=squeezenet)
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf"), -1.0, "much"])
+@pytest.mark.parametrize("which", ["content_weight", "style_weights", "tv_weight"])
+def test_transfer_refuses_a_weight_that_is_no_finite_number_of_0_or_more(
+    squeezenet, photo, which, weight
+):
+    value = (300000, weight, 15, 3) if which == "style_weights" else weight
+    bad = replace(SMALL, **{which: value})
+    with pytest.raises(InputError):
+        style_transfer(photo, photo, bad, num_steps=1, net=squeezenet, device="cpu")
+
+
+def test_transfer_refuses_a_limit_that_is_no_number(squeezenet, photo):
+    with pytest.raises(InputError):
+        style_transfer(
+            photo, photo, SMALL, num_steps=1, largest="1.5", net=squeezenet, device="cpu"
+        )
