@@ -7,7 +7,7 @@ export STYLELIB_PROFILE := $(PROFILE)
 # The environment in .venv decides, whatever else is set up in the shell.
 unexport PYTHONPATH
 
-.PHONY: book test lab bench clean requirements samples
+.PHONY: book test lab bench bench-paper clean requirements samples
 
 book: .venv/installed
 	$(BIN)/python tools/build_book.py
@@ -26,6 +26,12 @@ lab: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/step.py
+
+# The method of the paper; the last of the three takes more than an hour.
+bench-paper: .venv/installed
+	$(BIN)/python benchmarks/paper.py inversion
+	$(BIN)/python benchmarks/paper.py texture
+	$(BIN)/python benchmarks/paper.py divergence
 
 clean:
 	rm -rf .venv _build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

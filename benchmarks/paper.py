@@ -83,7 +83,7 @@ def inversion() -> None:
             samples.load("chelsea"), layer, image_shape=(224, 224), steps=200
         )
         made = torch.tensor(list(result.image.tobytes())) / 255
-        psnr = -10 * math.log10(float((made - pixels).square().mean()))
+        psnr = -10 * math.log10(float((made - pixels).square().mean()) or 1e-10)
         print(
             f"{layer:8} {result.errors[layer]:15.4%} {psnr:18.1f} dB "
             f"{result.history[-1].seconds:8.0f}",

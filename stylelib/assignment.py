@@ -140,14 +140,14 @@ class Settings:
 
 
 SQUEEZENET_SETTINGS = Settings(192, 512, 3, 6e-2, (1, 4, 6, 7), (300000, 1000, 15, 3), 5e-2)
-"""The usual settings of the assignment, for SqueezeNet 1.1."""
+"""For SqueezeNet 1.1, as in the report this module reproduces; the course has several sets."""
 EMBEDDED_SETTINGS = Settings(
     192,
     512,
     "relu3_2",
     6e-2,
     ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
-    (300000, 1000, 15, 3),
+    (1e6, 3e5, 6e4, 1.5e4),
     5e-2,
 )
 """The same for the embedded VGG-19, chosen by looking at pictures."""
@@ -196,8 +196,9 @@ def style_transfer(
         InputError: an argument is out of its range.
         DivergenceError: the loss is no longer finite.
 
-    Source: the style transfer assignment of Stanford's course CS231n. There Adam begins anew
-    at `decay_lr_at`; here it keeps its averages.
+    Source: the style transfer assignment of Stanford's course CS231n. There Adam begins anew at
+    `decay_lr_at`, here it keeps its averages; there the picture is clamped before each step but
+    the last ten, here after each; there random starts are uniform, here they are faint noise.
     """
     content_image, style_image = load_image(content), load_image(style)
     check_seed(seed)
@@ -208,6 +209,11 @@ def style_transfer(
     for weight in settings.style_weights:
         check_weight("style", weight)
     check_weight("tv", settings.tv_weight)
+    if not settings.style_layers or len(settings.style_weights) != len(settings.style_layers):
+        raise InputError(
+            f"{len(settings.style_layers)} style layers have {len(settings.style_weights)} "
+            "weights; each needs one, and there must be a layer"
+        )
     if type(decay_lr_at) is not int or decay_lr_at < 1:
         raise InputError(f"decay_lr_at is a whole number, 1 or more, not {decay_lr_at!r}")
     device = usable_device(device)
@@ -264,6 +270,9 @@ def style_transfer(
         "network": network_digest(net),
         "device": str(device),
     }
-    shares = gradient_shares(result.picture, objective)
+    try:
+        shares = gradient_shares(result.picture, objective)
+    except KeyboardInterrupt:
+        shares = {}
     picture = result.picture.cpu()
     return TransferResult(postprocess(picture), picture, result.history, made, shares)

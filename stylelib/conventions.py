@@ -1,7 +1,7 @@
 """Five ways to write the same losses, and what a weight of one is in another (chapter 12).
 
 Papers and programs multiply the same two sums, over features and over Gram matrices, by
-different factors. What they call "style weight 1e6" can therefore differ by ten decimal places.
+different factors. What one calls "style weight 1e6" is another's 10, or 1e7.
 """
 
 from __future__ import annotations

@@ -173,6 +173,10 @@ def insert_losses(
     with torch.no_grad():
         contents_Y, _ = FeatureExtractor(plain, content_layers, ())(start(content_X))
         _, styles_Y = FeatureExtractor(plain, (), style_layers)(start(style_X))
+    if len({layer_index(net, n) for n in content_layers}) < len(content_layers) or len(
+        {layer_index(net, n) for n in style_layers}
+    ) < len(style_layers):
+        raise InputError("a layer is named twice")
     contents = dict(zip((layer_index(net, n) for n in content_layers), contents_Y, strict=True))
     styles = dict(zip((layer_index(net, n) for n in style_layers), styles_Y, strict=True))
 

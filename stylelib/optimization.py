@@ -262,6 +262,11 @@ def optimize(
 
     quasi_newton = isinstance(optimizer, torch.optim.LBFGS)
     if quasi_newton:
+        if clamp is not None and optimizer.param_groups[0]["max_iter"] != 1:
+            raise InputError(
+                "clamping goes with an L-BFGS of one iteration a step, as `lbfgs` makes it, "
+                f"not with max_iter {optimizer.param_groups[0]['max_iter']}"
+            )
         optimizer.state.clear()  # curvature in the units of an earlier call
     closure = _Evaluations(X, objective, max_evaluations, clamp, scaled=quasi_newton)
     good = X.detach().clone()  # the last picture whose losses were finite
@@ -287,7 +292,8 @@ def optimize(
             if not all(math.isfinite(value) for value in values.values()):
                 lr = history[-1].lr if history else lr  # of the step that made this picture
                 found = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
-                raise _diverged(X, good, history, f"losses of step {number}: {found}", lr)
+                what = f"losses of step {number}: {found}"
+                raise _diverged(X, good, history, what, lr, quasi_newton)
             good.copy_(started_from)
             if scheduler is not None and not spent:
                 scheduler.step()
@@ -301,9 +307,8 @@ def optimize(
             record = number, values, lr, seconds, closure.count
             history.append(Record(*record))
             if not finite:
-                raise _diverged(
-                    X, good, history, f"after step {number} the picture is no longer finite", lr
-                )
+                what = f"after step {number} the picture is no longer finite"
+                raise _diverged(X, good, history, what, lr, quasi_newton)
             if callback is not None and callback(Step(*record, good.clone())):
                 break
             if spent or (quasi_newton and torch.equal(X, started_from)):
@@ -356,12 +361,14 @@ def _tell_lbfgs(optimizer: torch.optim.Optimizer, X: Tensor, started_from: Tenso
 
 
 def _diverged(
-    X: Tensor, good: Tensor, history: list[Record], what: str, lr: float
+    X: Tensor, good: Tensor, history: list[Record], what: str, lr: float, quasi_newton: bool
 ) -> DivergenceError:
     X.data.copy_(good)
+    advice = "try another start, or smaller loss weights"
+    if not quasi_newton:
+        advice = f"at learning rate {lr:g}: try a smaller one, or smaller loss weights"
     return DivergenceError(
-        f"{what}, at learning rate {lr:g}: try a smaller one, or smaller loss weights. "
-        "The last good picture is in this error's .picture",
+        f"{what}, {advice}. The last good picture is in this error's .picture",
         good.clone(),
         history,
     )

@@ -196,7 +196,8 @@ class _Task:
             by="paper",
         )
         positions = losses.content_losses[0].target[0, 0].numel() if self.content_layers else 1
-        weights = self.weights._replace(style=self.weights.style * positions)
+        weights = self.weights
+        weights = weights._replace(style=weights.style * positions, tv=weights.tv * positions)
         objective = modules_objective(losses, weights)
         result = synthesize_by_lbfgs(
             X.to(self.device), objective, steps, clamp=self.clamp, callback=self.callback
@@ -249,9 +250,9 @@ def transfer(
         lr_decay_epoch: the learning rate is multiplied by 0.8 each time so many steps have
             passed. None: ten times over the training, as in the recipe.
         weights: a factor for each kind of loss. The recipes' are for the embedded network. With
-            "gatys" the style weight is for *each position* of the content layer's features:
-            the paper's content loss is a sum over positions, its style loss is not, and the
-            same weights would give a larger picture less style.
+            "gatys" those of style and total variation are for *each position* of the content
+            layer's features: the paper's content loss is a sum over positions, its style loss
+            is not, and the same weights would give a larger picture less style.
         content_layers: where content is compared.
         style_layers: where style is compared.
         init: what to start from: "content", "style", "noise", or a picture.

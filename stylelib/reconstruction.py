@@ -132,8 +132,8 @@ def synthesize_texture(
         InputError: an argument is out of its range.
         DivergenceError: the error is no longer finite.
 
-    Source: Gatys, Ecker and Bethge (2015), equations 2 to 4 and average pooling. There each
-    layer has the weight 1 on sums of squares; relative errors make all layers count alike.
+    Source: Gatys, Ecker and Bethge (2015): Gram matrices, their layers, average pooling. There
+    a layer's loss has the factor 1 / (4 C^2 M^2); relative errors make all layers count alike.
 
     Example:
         >>> from stylelib import samples, synthesize_texture
@@ -185,6 +185,8 @@ class _Way:
         if type(self.steps) is not int or self.steps < 1:
             raise InputError(f"steps is a whole number, 1 or more, not {self.steps!r}")
         check_weight("tv", self.tv_weight)
+        if isinstance(self.init, str) and self.init in ("content", "style"):
+            raise InputError(f"init is 'noise' or a picture, not '{self.init}'")
         check_seed(self.seed)
 
 

@@ -598,7 +598,9 @@ def test_the_first_losses_are_those_of_the_papers_formulas(
     if weights:
         x = noise.double().numpy()
         down, across = np.abs(np.diff(x, axis=2)).mean(), np.abs(np.diff(x, axis=3)).mean()
-        assert first.pop("tv") == pytest.approx(3.0 * 0.5 * (down + across), rel=1e-5)
+        assert first.pop("tv") == pytest.approx(
+            3.0 * positions * 0.5 * (down + across), rel=1e-5
+        )
     assert first == {}
     expected = (
         {"content": 1.0, "style": 8e3, "tv": 0.0} if weights is None else weights._asdict()
