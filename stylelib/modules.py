@@ -117,12 +117,9 @@ class StyleLoss(nn.Module):
 
 
 class LossNetwork(NamedTuple):
-    """What `insert_losses` returns.
+    """What `insert_losses` returns: the network, ending with its last loss, and the losses in it.
 
-    Attributes:
-        model: the network with the losses in it, ending with the last of them.
-        content_losses: the modules inside it, in the order of the network.
-        style_losses: likewise.
+    The losses stand in the order of the network.
     """
 
     model: nn.Sequential
