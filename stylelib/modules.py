@@ -117,7 +117,7 @@ class StyleLoss(nn.Module):
 
 
 class LossNetwork(NamedTuple):
-    """What `insert_losses` returns: the network, ending with its last loss, and the losses in it.
+    """What `insert_losses` returns: the network, up to its last loss, and the losses in it.
 
     The losses stand in the order of the network.
     """
