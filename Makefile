@@ -26,6 +26,7 @@ lab: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/scratch.py
 
 # The method of the paper; the last of the three takes more than an hour.
 bench-paper: .venv/installed

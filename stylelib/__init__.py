@@ -20,6 +20,7 @@ from stylelib.images import (
     postprocess,
     preprocess,
     save_image,
+    visible_range,
 )
 from stylelib.losses import (
     EMBEDDED_WEIGHTS,
@@ -58,7 +59,6 @@ from stylelib.synthesis import (
     get_inits,
     style_objective,
     train,
-    visible_range,
 )
 
 __all__ = [

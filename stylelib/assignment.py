@@ -275,4 +275,4 @@ def style_transfer(
     except KeyboardInterrupt:
         shares = {}
     picture = result.picture.cpu()
-    return TransferResult(postprocess(picture), picture, result.history, made, shares)
+    return TransferResult(postprocess(picture), result.history, made, picture, shares)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from stylelib.optimization import Record
 
 __all__ = ["DivergenceError", "FileError", "InputError", "StylelibError"]
@@ -37,11 +35,11 @@ class DivergenceError(StylelibError, ArithmeticError):
 
     Attributes:
         picture: the last picture whose loss was finite (or the first of all), of the shape that
-            was optimised.
+            was optimised: a tensor, or an array where NumPy computed it.
         history: one `Record` for each step before the one that failed.
     """
 
-    def __init__(self, message: str, picture: Tensor, history: list[Record]) -> None:
+    def __init__(self, message: str, picture: Any, history: list[Record]) -> None:
         super().__init__(message)
         self.picture = picture
         self.history = history

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -17,7 +19,7 @@ __all__ = ["show_images"]
 
 
 def show_images(
-    images: Sequence[Image.Image | Tensor],
+    images: Sequence[Image.Image | Tensor | NDArray[Any]],
     titles: Sequence[str] | None = None,
     *,
     columns: int | None = None,
@@ -28,7 +30,8 @@ def show_images(
 
     Args:
         images: PIL images; normalised tensors (1, 3, H, W) or (3, H, W); or maps of numbers (H,
-            W), drawn in colours from the least to the greatest value of each.
+            W), tensors or arrays, drawn in colours from the least to the greatest value of
+            each.
         titles: one for each picture, may have several lines.
         columns: pictures in a row; None puts all in one row.
         width: of the whole figure, in inches.
@@ -62,9 +65,13 @@ def show_images(
     return figure
 
 
-def _to_array(image: Image.Image | Tensor) -> np.ndarray:
+def _to_array(image: Image.Image | Tensor | NDArray[Any]) -> NDArray[Any]:
+    if isinstance(image, np.ndarray) and image.ndim == 2:
+        return image
     if isinstance(image, Tensor):
         if image.ndim == 2:
             return image.detach().float().cpu().numpy()
         image = postprocess(image)
+    if isinstance(image, np.ndarray):
+        raise InputError(f"an array is shown as a map (H, W), not {image.shape}")
     return np.asarray(load_image(image))

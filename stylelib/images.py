@@ -29,6 +29,7 @@ __all__ = [
     "postprocess",
     "preprocess",
     "save_image",
+    "visible_range",
 ]
 
 IMAGE_MEAN = torch.tensor([0.485, 0.456, 0.406])
@@ -325,12 +326,16 @@ def preprocess(image: Image.Image, image_shape: int | tuple[int, int]) -> Tensor
     Source: the recipe of Zhang et al., Dive into Deep Learning, section "Neural Style
     Transfer".
     """
-    upright = load_image(image)
-    height, width = target_shape(upright, image_shape)
-    resized = upright.resize((width, height), Image.Resampling.BILINEAR)
+    resized = resize(load_image(image), image_shape)
     pixels = torch.from_numpy(np.array(resized)).float() / 255  # (H, W, 3)
     X = (pixels - IMAGE_MEAN) / IMAGE_STD  # (H, W, 3)
     return X.permute(2, 0, 1)[None].contiguous()  # (1, 3, H, W)
+
+
+def resize(image: Image.Image, image_shape: int | tuple[int, int]) -> Image.Image:
+    """A picture in the size that `image_shape` means for it, as `preprocess` resizes it."""
+    height, width = target_shape(image, image_shape)
+    return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
 def target_shape(image: Image.Image, image_shape: int | tuple[int, int]) -> tuple[int, int]:
@@ -357,6 +362,12 @@ def target_shape(image: Image.Image, image_shape: int | tuple[int, int]) -> tupl
             "pixels"
         )
     return height, width
+
+
+def visible_range(device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
+    """The normalised values of black and of white, each of shape (3, 1, 1)."""
+    black, white = -IMAGE_MEAN / IMAGE_STD, (1 - IMAGE_MEAN) / IMAGE_STD
+    return black.view(3, 1, 1).to(device), white.view(3, 1, 1).to(device)
 
 
 def postprocess(X: Tensor) -> Image.Image:

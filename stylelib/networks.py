@@ -219,10 +219,15 @@ def _depth(names: Sequence[str], layers: Sequence[Layer]) -> int:
 
 def _pool(pooling: Pooling, kernel_size: int) -> nn.Module:
     """A pooling of stride 2; where the kernel is 3, the last one may hang over the border."""
+    kind = nn.MaxPool2d if check_pooling(pooling) == "max" else nn.AvgPool2d
+    return kind(kernel_size, stride=2, ceil_mode=kernel_size == 3)
+
+
+def check_pooling(pooling: Pooling) -> Pooling:
+    """One of the two poolings, or an `InputError`."""
     if pooling not in ("max", "avg"):
         raise InputError(f"pooling is 'max' or 'avg', not {pooling!r}")
-    kind = nn.MaxPool2d if pooling == "max" else nn.AvgPool2d
-    return kind(kernel_size, stride=2, ceil_mode=kernel_size == 3)
+    return pooling
 
 
 def _frozen(net: nn.Sequential, state: Mapping[str, Tensor]) -> nn.Sequential:

@@ -384,7 +384,7 @@ def transfer(
         "device": str(device),
     }
     X = X.cpu()
-    return TransferResult(postprocess(X), X, history, settings, shares)
+    return TransferResult(postprocess(X), history, settings, X, shares)
 
 
 def _recipe(name: str) -> Recipe:

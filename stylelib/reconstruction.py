@@ -240,7 +240,7 @@ def _reconstruct(
             "device": str(device),
         }
     )
-    return ReconstructionResult(image, result.picture.cpu(), result.history, settings, measured)
+    return ReconstructionResult(image, result.history, settings, result.picture.cpu(), measured)
 
 
 def _not_silent(size: Tensor) -> Tensor:

@@ -18,22 +18,20 @@ from stylelib.errors import FileError
 from stylelib.images import ImageSource, save_image, write_whole
 from stylelib.optimization import Record
 
-__all__ = ["ReconstructionResult", "Result", "TransferResult"]
+__all__ = ["Finished", "ReconstructionResult", "Result", "TransferResult"]
 
 
 @dataclass(frozen=True)
-class Result:
+class Finished:
     """A finished picture and how it came about.
 
     Attributes:
         image: the picture, RGB.
-        picture: the same before it was made visible: (1, 3, H, W), normalised, on the CPU.
         history: a record of each step.
         settings: what is needed to make it again, the pictures apart, in types that JSON knows.
     """
 
     image: Image.Image
-    picture: Tensor = field(repr=False)
     history: list[Record] = field(repr=False)
     settings: dict[str, Any] = field(repr=False)
 
@@ -63,6 +61,17 @@ class Result:
     def _measured(self) -> dict[str, Any]:
         """What else is known of the finished picture, for the file of settings."""
         return {}
+
+
+@dataclass(frozen=True)
+class Result(Finished):
+    """A finished picture that PyTorch has made.
+
+    Attributes:
+        picture: the picture before it was made visible: (1, 3, H, W), normalised, on the CPU.
+    """
+
+    picture: Tensor = field(repr=False)
 
 
 @dataclass(frozen=True)

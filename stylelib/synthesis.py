@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import StepLR
 
 from stylelib.errors import InputError
 from stylelib.features import FeatureExtractor, Precision
-from stylelib.images import IMAGE_MEAN, IMAGE_STD, ImageSource, load_image, preprocess
+from stylelib.images import ImageSource, load_image, preprocess, visible_range
 from stylelib.losses import LossWeights, check_weights, compute_loss, gram
 from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer
 from stylelib.optimization import Callback, Objective, Optimized, lbfgs, optimize
@@ -28,7 +28,6 @@ __all__ = [
     "synthesize_by_lbfgs",
     "train",
     "usable_device",
-    "visible_range",
 ]
 
 Init = Literal["content", "style", "noise"]
@@ -222,12 +221,6 @@ def check_lr(lr: float) -> float:
     if not 0 < number < 1e38:
         raise InputError(f"lr must be greater than 0 and below 1e38, not {lr}")
     return number
-
-
-def visible_range(device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
-    """The normalised values of black and of white, each of shape (3, 1, 1)."""
-    black, white = -IMAGE_MEAN / IMAGE_STD, (1 - IMAGE_MEAN) / IMAGE_STD
-    return black.view(3, 1, 1).to(device), white.view(3, 1, 1).to(device)
 
 
 def usable_device(device: torch.device | str | None) -> torch.device:

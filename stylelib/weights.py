@@ -22,7 +22,9 @@ from stylelib.images import IMAGE_MEAN, IMAGE_STD
 __all__ = [
     "Download",
     "check_seed",
+    "downloaded_state",
     "embedded_state",
+    "file_state",
     "find_weights",
     "load_weights",
     "network_digest",
@@ -73,10 +75,10 @@ def find_weights(
         means = measured["mean_activation_avg_pool" if averaging else "mean_activation"]
         return embedded_state(net, read_embedded(), means)
     if weights == "torchvision":
-        return _downloaded_state(download)
+        return downloaded_state(download)
     if weights == "random":
         return _random_state(net, seed)
-    return _file_state(weights, ["embedded"] * embedded + ["torchvision", "random"])
+    return file_state(weights, ["embedded"] * embedded + ["torchvision", "random"])
 
 
 def embedded_state(
@@ -143,7 +145,12 @@ def unpack_convolution(raw: Mapping[str, Tensor], name: str) -> tuple[Tensor, Te
     return palette[index], raw[f"{key}_b"].double()
 
 
-def _downloaded_state(download: Download) -> Mapping[str, Tensor]:
+def downloaded_state(download: Download) -> Mapping[str, Tensor]:
+    """The state dict that torchvision offers, from the cache or the internet.
+
+    Raises:
+        FileError: it cannot be downloaded, or is damaged.
+    """
     cached = Path(torch.hub.get_dir()) / "checkpoints" / download.url.rsplit("/", 1)[1]
     if not cached.exists():
         try:  # a short look first: the download would wait long for a server out of reach
@@ -159,7 +166,7 @@ def _downloaded_state(download: Download) -> Mapping[str, Tensor]:
                 f"weights='embedded', or fetch {download.url} elsewhere and give its path, or "
                 f"put it at '{cached}'"
             ) from error
-    return _file_state(cached, [])
+    return file_state(cached, [])
 
 
 def _random_state(net: nn.Sequential, seed: int) -> dict[str, Tensor]:
@@ -174,7 +181,7 @@ def _random_state(net: nn.Sequential, seed: int) -> dict[str, Tensor]:
     return state
 
 
-def _file_state(path: str | os.PathLike[str], known: Sequence[str]) -> Mapping[str, Tensor]:
+def file_state(path: str | os.PathLike[str], known: Sequence[str]) -> Mapping[str, Tensor]:
     """What a file holds; `known` are the words that could have stood in place of its path."""
     if not Path(path).is_file():
         otherwise = f"weights is one of {', '.join(known)}, or a file"

@@ -27,6 +27,8 @@ ORDER = [
     "reconstruction",
     "assignment",
 ]
+# The network in NumPy, likewise.
+SCRATCH = ["windows", "convolution", "pooling", "losses", "adam", "network", "transfer"]
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
 
 
@@ -72,6 +74,25 @@ def test_the_imports_are_found():
 def test_a_module_imports_only_those_below_it(module):
     below = {"_version", *ORDER[: ORDER.index(module)]}
     assert imported_modules(PACKAGE / f"{module}.py") <= below
+
+
+def test_in_from_scratch_too_a_module_imports_only_those_below_it():
+    for module in SCRATCH:
+        tree = ast.parse((PACKAGE / "from_scratch" / f"{module}.py").read_text())
+        imports = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        inside = {name.split(".")[2] for name in imports if name.startswith("stylelib.from_s")}
+        assert inside <= set(SCRATCH[: SCRATCH.index(module)])
+
+
+def test_nothing_in_from_scratch_imports_torch():
+    files = list((PACKAGE / "from_scratch").glob("*.py"))
+    assert {path.stem for path in files} == {"__init__", *SCRATCH}
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                assert not any(alias.name.startswith("torch") for alias in node.names)
+            if isinstance(node, ast.ImportFrom):
+                assert not (node.module or "").startswith("torch")
 
 
 def test_there_is_no_cycle():
@@ -150,7 +171,11 @@ def test_the_public_names_have_no_duplicates_and_star_import_gives_them():
     assert set(stylelib.__all__) <= set(namespace)
 
 
-@pytest.mark.parametrize("module", [*ORDER, "callbacks", "figures", "samples"])
+@pytest.mark.parametrize(
+    "module",
+    [*ORDER, "callbacks", "figures", "samples", "from_scratch"]
+    + [f"from_scratch.{module}" for module in SCRATCH],
+)
 def test_every_name_a_module_exports_is_defined_in_it(module):
     loaded = __import__(f"stylelib.{module}", fromlist=["x"])
     assert loaded.__doc__

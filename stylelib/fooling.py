@@ -1,0 +1,241 @@
+"""Pictures changed until a network says something else (chapter 19)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stylelib.classifiers import (
+    Target,
+    check_count,
+    check_pictures,
+    class_names,
+    target_indices,
+)
+from stylelib.errors import InputError
+from stylelib.images import IMAGE_MEAN, IMAGE_STD, postprocess, visible_range
+from stylelib.optimization import Step, optimize
+from stylelib.results import Result, surroundings
+
+__all__ = ["FoolingResult", "NormalizedGradient", "fooling_image", "fooling_images"]
+
+
+@dataclass(frozen=True)
+class FoolingResult(Result):
+    """A picture that a network takes for something else, and how far it is from the original.
+
+    Distances are between pictures of 8 bits, as they are saved.
+
+    Attributes:
+        original: what it began as, (1, 3, H, W), normalised.
+        fooled: whether `image` is classified as was asked.
+        steps: how many steps it took.
+        confidence: the probability of the target before each step and at the end; of the
+            original class, where there was no target.
+        l2: the length of the change, pixels in 0..1, all H W 3 numbers together.
+        linf: the greatest change of a number, pixels in 0..1.
+    """
+
+    original: Tensor = field(repr=False)
+    fooled: bool
+    steps: int
+    confidence: list[float] = field(repr=False)
+    l2: float
+    linf: float
+
+    def _measured(self) -> dict[str, Any]:
+        return {
+            "fooled": self.fooled,
+            "confidence": self.confidence,
+            "l2": self.l2,
+            "linf": self.linf,
+        }
+
+
+def fooling_image(
+    X: Tensor, target: Target | None, model: nn.Module, **settings: Any
+) -> FoolingResult:
+    """`fooling_images` for one picture, X (1, 3, H, W), and one target.
+
+    Example:
+        >>> from stylelib import classifier, fooling_image, preprocess, samples, top_classes
+        >>> model = classifier()
+        >>> X = preprocess(samples.load("coffee"), (224, 224))
+        >>> result = fooling_image(X, "hummingbird", model, epsilon=2 / 255)
+        >>> top_classes(preprocess(result.image, (224, 224)), 1, model)[0][0][0]
+        'hummingbird'
+        >>> result.linf <= 2 / 255
+        True
+    """
+    if isinstance(X, Tensor) and len(X) != 1:
+        raise InputError(f"fooling_image takes one picture, not {len(X)}: use fooling_images")
+    return fooling_images(X, target, model, **settings)[0]
+
+
+def fooling_images(
+    X: Tensor,
+    targets: Target | Sequence[Target] | Tensor | None,
+    model: nn.Module,
+    *,
+    epsilon: float | None = None,
+    lr: float | None = None,
+    max_steps: int = 100,
+    confidence: float = 0.0,
+) -> list[FoolingResult]:
+    """Change pictures, all at once, until a network takes them for something else.
+
+    Each step moves a picture by `lr` in the direction of the gradient, whatever the gradient's
+    length, and each picture rests as soon as its *rounded* self, as a file of 8 bits holds it,
+    is classified as was asked.
+
+    Args:
+        X: normalised pictures (N, 3, H, W). They are rounded to 8 bits first.
+        targets: a class for each picture, or one for all, to be reached; None asks for any
+            class but the one the network sees at first.
+        model: a classifier in eval mode.
+        epsilon: the greatest change of any number, pixels in 0..1, such as 2 / 255; rounded
+            down to whole grey levels. None sets no bound.
+        lr: the length of a step in normalised units; None takes 1, or, where there is a bound,
+            the length of a step of half of it in every number.
+        max_steps: when to give up; `.fooled` of the result is then False.
+        confidence: go on until the target has more than this probability (without a target:
+            until the original class has less than 1 minus this), 0 to below 1.
+
+    Returns:
+        A result for each picture.
+
+    Raises:
+        InputError: a class that does not exist, a bound below one grey level, a target that a
+            picture has from the start, or pictures as `saliency_map` refuses them.
+
+    Source: the step dX = lr g / ||g|| is that of a course assignment after Szegedy et al.
+    (2014); keeping the change within a box after each step, Madry et al. (2018).
+    """
+    check_pictures(X, model)
+    if not 0 <= confidence < 1:
+        raise InputError(f"confidence is a number from 0 to below 1, not {confidence!r}")
+    original = _rounded(X)
+    with torch.no_grad():
+        seen = model(original).argmax(dim=1)  # (N,)
+    wanted = seen if targets is None else target_indices(targets, len(X)).to(X.device)
+    if targets is not None and bool((wanted == seen).any()):
+        name = class_names()[int(wanted[wanted == seen][0])]
+        raise InputError(f"the network already says '{name}': choose another target")
+
+    low, high = (bound.to(X).expand_as(X) for bound in visible_range())
+    length = 1.0
+    if epsilon is not None:
+        reach = (_whole_levels(epsilon) / 255 / IMAGE_STD).view(3, 1, 1).to(X)
+        low, high = torch.maximum(low, original - reach), torch.minimum(high, original + reach)
+        length = float(reach.expand_as(X[0]).norm()) / 2
+    if lr is not None:
+        length = lr
+    if not 0 < length < math.inf:
+        raise InputError(f"lr is a number above 0, not {lr!r}")
+
+    running = torch.ones(len(X), dtype=torch.bool, device=X.device)
+    final = original.clone()
+    paths: list[list[float]] = [[] for _ in X]
+
+    def objective(picture: Tensor) -> dict[str, Tensor]:
+        scores = model(picture).gather(1, wanted.view(-1, 1)).squeeze(1)  # (N,)
+        sign = 1 if targets is None else -1
+        return {"score": sign * (scores * running).sum()}  # one at rest has no gradient
+
+    def watch(step: Step) -> bool:
+        nonlocal running
+        rounded = _rounded(step.picture)
+        with torch.no_grad():
+            probabilities = model(rounded).softmax(dim=1)  # (N, 1000)
+        p = probabilities.gather(1, wanted.view(-1, 1)).squeeze(1)
+        same = probabilities.argmax(dim=1) == wanted
+        for n in running.nonzero().flatten().tolist():
+            paths[n].append(float(p[n]))
+            final[n] = rounded[n]
+        reached = ~same & (p < 1 - confidence) if targets is None else same & (p > confidence)
+        running = running & ~reached
+        return not bool(running.any())
+
+    picture = original.clone().requires_grad_()
+    history = optimize(
+        picture,
+        objective,
+        NormalizedGradient([picture], length),
+        num_steps=check_count("max_steps", max_steps) + 1,  # the last one only to look
+        clamp=(low, high),
+        callback=watch,
+    ).history
+    settings = {
+        "epsilon": epsilon,
+        "lr": length,
+        "max_steps": max_steps,
+        "confidence": confidence,
+        **surroundings(),
+    }
+    results = []
+    for n, path in enumerate(paths):
+        image, begin = postprocess(final[n]), postprocess(original[n])
+        change = (np.asarray(image, dtype=float) - np.asarray(begin, dtype=float)) / 255
+        names = class_names()
+        asked = None if targets is None else names[int(wanted[n])]
+        results.append(
+            FoolingResult(
+                image=image,
+                history=history[: len(path)],
+                settings={"target": asked, "original": names[int(seen[n])], **settings},
+                picture=final[n : n + 1].cpu(),
+                original=original[n : n + 1].cpu(),
+                fooled=not bool(running[n]),
+                steps=len(path) - 1,
+                confidence=path,
+                l2=float(np.linalg.norm(change)),
+                linf=float(np.abs(change).max()),
+            )
+        )
+    return results
+
+
+class NormalizedGradient(torch.optim.Optimizer):
+    """Steps of the same length whatever the gradient's: dX = -lr g / ||g||, picture by picture.
+
+    A picture whose gradient is 0 stays.
+
+    Args:
+        params: one tensor (N, ...), whose first axis counts the pictures.
+        lr: the Euclidean length of a picture's step.
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float) -> None:
+        super().__init__(params, {"lr": lr})
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch overloads it
+        """One step; `closure` computes the gradients first."""
+        loss = None if closure is None else closure()
+        for group in self.param_groups:
+            for X in group["params"]:
+                lengths = X.grad.flatten(1).norm(dim=1).clamp_min(torch.finfo(X.dtype).tiny)
+                X.data -= group["lr"] * X.grad / lengths.view(-1, *[1] * (X.ndim - 1))
+        return loss
+
+
+def _rounded(X: Tensor) -> Tensor:
+    """The pictures as a file of 8 bits holds them, normalised again."""
+    mean, std = (values.view(3, 1, 1).to(X) for values in (IMAGE_MEAN, IMAGE_STD))
+    pixels = ((X.detach() * std + mean).clamp(0, 1) * 255).round() / 255
+    return (pixels - mean) / std
+
+
+def _whole_levels(epsilon: float) -> int:
+    """How many grey levels of 255 a bound allows."""
+    levels = math.floor(epsilon * 255 + 1e-6) if 0 < epsilon <= 1 else 0
+    if levels < 1:
+        raise InputError(
+            f"epsilon is in pixels of 0..1, one grey level (1 / 255) or more, not {epsilon!r}"
+        )
+    return levels

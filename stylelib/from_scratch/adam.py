@@ -1,0 +1,67 @@
+"""Adam by hand (chapter 16)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stylelib.errors import InputError
+from stylelib.from_scratch.windows import Array
+
+__all__ = ["Adam"]
+
+
+class Adam:
+    """Steps of about the learning rate for every pixel, whatever the size of its gradient.
+
+    Args:
+        learning_rate: in the units of what is moved: grey levels, for a picture in 0..255.
+        beta1: how much of the mean gradient is kept from one step to the next.
+        beta2: likewise of the mean square.
+        epsilon: keeps a pixel whose gradient is 0 from dividing by it.
+
+    Source: Kingma and Ba (2015), algorithm 1.
+
+    Example:
+        >>> x, gradient = np.array([3.0, -4.0]), np.array([0.5, -50.0])
+        >>> Adam(learning_rate=0.1).update(x, gradient).round(6)
+        array([ 2.9, -3.9])
+    """
+
+    def __init__(
+        self,
+        learning_rate: float,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> None:
+        self.learning_rate = _number("learning_rate", learning_rate, "of 0 or more")
+        self.beta1 = _number("beta1", beta1, "from 0 to below 1", end=1)
+        self.beta2 = _number("beta2", beta2, "from 0 to below 1", end=1)
+        self.epsilon = _number("epsilon", epsilon, "above 0", least=5e-324)
+        self.t = 0
+        self.m: Array | None = None  # the mean gradient, not yet corrected
+        self.v: Array | None = None  # the mean square of it, likewise
+
+    def update(self, x: Array, gradient: Array) -> Array:
+        """The next x, a new array; means are carried on to the next call."""
+        if x.shape != gradient.shape or (self.m is not None and self.m.shape != x.shape):
+            before = "" if self.m is None else f", x before had {self.m.shape}"
+            raise InputError(
+                f"x has the shape {x.shape} and its gradient {gradient.shape}{before}"
+            )
+        if self.m is None or self.v is None:
+            self.m, self.v = np.zeros_like(x), np.zeros_like(x)
+        self.t += 1
+        self.m = self.beta1 * self.m + (1 - self.beta1) * gradient
+        self.v = self.beta2 * self.v + (1 - self.beta2) * gradient**2
+        m_hat = self.m / (1 - self.beta1**self.t)
+        v_hat = self.v / (1 - self.beta2**self.t)
+        step: Array = self.learning_rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        return x - step
+
+
+def _number(name: str, value: float, what: str, least: float = 0, end: float = np.inf) -> float:
+    """A number as Python's own float, which changes no array's dtype, or an `InputError`."""
+    if isinstance(value, str) or value is None or not least <= value < end:
+        raise InputError(f"{name} is a number {what}, not {value!r}")
+    return float(value)

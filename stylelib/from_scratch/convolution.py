@@ -1,0 +1,252 @@
+"""Convolution by hand: as loops, and as one matrix product (chapter 14)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from stylelib.errors import InputError
+from stylelib.from_scratch.windows import (
+    Array,
+    Layer,
+    Method,
+    check_features,
+    check_method,
+    check_number,
+    check_top_diff,
+    windows,
+)
+
+__all__ = ["Convolution", "add_columns", "im2col"]
+
+BLOCK_BYTES = 16 * 2**20
+"""About how much memory the columns take at a time: what a processor's cache holds."""
+
+
+def im2col(x: Array, kernel_size: int, stride: int, out: Array | None = None) -> Array:
+    """The windows of one picture as the columns of a matrix.
+
+    Args:
+        x: (C, H, W), padded.
+        kernel_size: k.
+        stride: how far windows are apart.
+        out: memory of the result's shape to write to, in rows; None takes new memory.
+
+    Returns:
+        (C k k, H' W'): row (c, i, j) holds what all windows have in channel c at their place
+        (i, j). One copy, and k k times the memory.
+
+    Source: Chellapilla, Puri and Simard (2006).
+
+    Example:
+        >>> im2col(np.arange(9.0).reshape(1, 3, 3), kernel_size=2, stride=1)
+        array([[0., 1., 3., 4.],
+               [1., 2., 4., 5.],
+               [3., 4., 6., 7.],
+               [4., 5., 7., 8.]])
+    """
+    view = windows(x[None], kernel_size, stride)[0]  # (C, H', W', k, k)
+    view = view.transpose(0, 3, 4, 1, 2)  # (C, k, k, H', W')
+    if out is None:
+        out = np.empty((x.shape[0] * kernel_size**2, view[0, 0, 0].size), dtype=x.dtype)
+    np.copyto(out.reshape(view.shape), view)
+    return out  # (C k k, H' W')
+
+
+def add_columns(columns: Array, d_x: Array, kernel_size: int, stride: int) -> None:
+    """The transpose of `im2col`: add each number of the columns to the pixel it came from.
+
+    Args:
+        columns: (C k k, H' W').
+        d_x: (C, H, W), changed in place.
+        kernel_size: k.
+        stride: how far windows are apart.
+    """
+    view = windows(d_x[None], kernel_size, stride)[0]  # (C, H', W', k, k)
+    C, height, width = view.shape[:3]
+    parts = columns.reshape(C, kernel_size, kernel_size, height, width)
+    for i, j in np.ndindex(kernel_size, kernel_size):
+        view[..., i, j] += parts[:, i, j]
+
+
+class Convolution(Layer):
+    """Convolution, as neural networks mean it: the kernel is not turned round.
+
+    Args:
+        kernel_size: k, the side of the square kernel.
+        channel_in: channels of the input.
+        channel_out: channels of the output.
+        padding: how many zeros are put around the picture.
+        stride: how far windows are apart.
+        method: "im2col", or "loops", which is the formula and hundreds of times slower.
+        trainable: whether `backward` computes `d_weight` and `d_bias`, which takes half of its
+            time. Style transfer moves pixels and does not need them.
+        seed: for the first weights, of the size He et al. (2015) advise; the bias is 0.
+
+    Attributes:
+        weight: (out, in, k, k).
+        bias: (out,).
+        d_weight: the gradient at `weight` from the last backward; None before.
+        d_bias: likewise at `bias`.
+
+    Example:
+        >>> layer = Convolution(3, channel_in=1, channel_out=1, padding=1)
+        >>> layer.weight[:] = 1
+        >>> layer.forward(np.ones((1, 1, 3, 3)))
+        array([[[[4., 6., 4.],
+                 [6., 9., 6.],
+                 [4., 6., 4.]]]])
+    """
+
+    def __init__(
+        self,
+        kernel_size: int,
+        channel_in: int,
+        channel_out: int,
+        padding: int = 0,
+        stride: int = 1,
+        method: Method = "im2col",
+        *,
+        trainable: bool = True,
+        seed: int = 0,
+    ) -> None:
+        self.kernel_size = check_number("kernel_size", kernel_size)
+        self.channel_in = check_number("channel_in", channel_in)
+        self.channel_out = check_number("channel_out", channel_out)
+        self.padding = check_number("padding", padding, least=0)
+        self.stride = check_number("stride", stride)
+        self.method = check_method(method)
+        self.trainable = trainable
+        shape = (channel_out, channel_in, kernel_size, kernel_size)
+        spread = np.sqrt(2 / (channel_in * kernel_size**2))
+        normal = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+        self.weight: Array = normal * np.float32(spread)
+        self.bias: Array = np.zeros(channel_out, dtype=np.float32)
+        self.d_weight: Array | None = None
+        self.d_bias: Array | None = None
+        self._memory: Array = np.empty(0, dtype=np.float32)
+        self._x: Array | None = None  # the padded input, where it is needed again
+        self._shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+
+    def forward(self, x: Array) -> Array:
+        """(N, in, H, W) to (N, out, H', W'), H' = (H + 2 padding - k) // stride + 1."""
+        check_features(x, self.channel_in)
+        padded = self._pad(x)
+        height, width = windows(padded, self.kernel_size, self.stride).shape[2:4]
+        out: Array = np.empty((len(x), self.channel_out, height, width), dtype=x.dtype)
+        self._x = padded if self.trainable else None
+        self._shapes = padded.shape, out.shape
+        weight, bias = self._parameters(x.dtype)
+        if self.method == "loops":
+            self._forward_loops(padded, weight, bias, out)
+        else:
+            self._forward_im2col(padded, weight, bias, out)
+        return out
+
+    def backward(self, top_diff: Array) -> Array:
+        """The gradient at x from the gradient at the output; sets `d_weight` and `d_bias`.
+
+        Args:
+            top_diff: the gradient of a loss at the output of the last forward.
+
+        Returns:
+            The gradient of that loss at the input of the last forward, of its shape.
+        """
+        check_top_diff(top_diff, self._shapes and self._shapes[1])
+        assert self._shapes is not None
+        weight, _ = self._parameters(top_diff.dtype)
+        d_x: Array = np.zeros(self._shapes[0], dtype=top_diff.dtype)
+        if self.trainable:
+            self.d_weight, self.d_bias = np.zeros_like(weight), top_diff.sum(axis=(0, 2, 3))
+        if self.method == "loops":
+            self._backward_loops(top_diff, weight, d_x)
+        else:
+            self._backward_im2col(top_diff, weight, d_x)
+        border = self.padding
+        return d_x[:, :, border:-border, border:-border] if border else d_x
+
+    def _forward_loops(self, x: Array, weight: Array, bias: Array, out: Array) -> None:
+        k, s = self.kernel_size, self.stride
+        for n, o, i, j in np.ndindex(out.shape):
+            window = x[n, :, i * s : i * s + k, j * s : j * s + k]  # (in, k, k)
+            out[n, o, i, j] = np.sum(window * weight[o]) + bias[o]
+
+    def _backward_loops(self, top_diff: Array, weight: Array, d_x: Array) -> None:
+        k, s = self.kernel_size, self.stride
+        for n, o, i, j in np.ndindex(top_diff.shape):
+            place = (n, slice(None), slice(i * s, i * s + k), slice(j * s, j * s + k))
+            d_x[place] += top_diff[n, o, i, j] * weight[o]
+            if self.d_weight is not None and self._x is not None:
+                self.d_weight[o] += top_diff[n, o, i, j] * self._x[place]
+
+    def _forward_im2col(self, x: Array, weight: Array, bias: Array, out: Array) -> None:
+        matrix = weight.reshape(self.channel_out, -1)  # (out, in k k)
+        flat = out.reshape(len(x), self.channel_out, -1)  # (N, out, H' W')
+        for n, strip, places in self._strips(out):
+            block = flat[n, :, places]  # (out, places)
+            columns = self._columns(block)
+            im2col(x[n, :, strip], self.kernel_size, self.stride, columns)
+            np.matmul(matrix, columns, out=block)
+            block += bias[:, None]
+
+    def _backward_im2col(self, top_diff: Array, weight: Array, d_x: Array) -> None:
+        k, s = self.kernel_size, self.stride
+        matrix = weight.reshape(self.channel_out, -1)  # (out, in k k)
+        flat = top_diff.reshape(len(d_x), self.channel_out, -1)  # (N, out, H' W')
+        for n, strip, places in self._strips(top_diff):
+            block = flat[n, :, places]  # (out, places)
+            columns = self._columns(block)
+            if self.d_weight is not None and self._x is not None:
+                im2col(self._x[n, :, strip], k, s, columns)
+                self.d_weight += (block @ columns.T).reshape(weight.shape)
+            np.matmul(matrix.T, block, out=columns)  # now the gradient at the columns
+            add_columns(columns, d_x[n, :, strip], k, s)
+
+    def _strips(self, out: Array) -> Iterator[tuple[int, slice, slice]]:
+        """Picture by picture, some rows of windows at a time: (n, rows of x, places in out)."""
+        height, width = out.shape[2:]
+        k, s = self.kernel_size, self.stride
+        row_bytes = self.channel_in * k * k * width * out.itemsize
+        rows = max(1, BLOCK_BYTES // row_bytes)
+        for n in range(len(out)):
+            for first in range(0, height, rows):
+                last = min(first + rows, height)
+                strip = slice(first * s, (last - 1) * s + k)
+                yield n, strip, slice(first * width, last * width)
+
+    def _columns(self, block: Array) -> Array:
+        """Memory for the columns of a block, (in k k, places), the same each time.
+
+        New memory comes from the system page by page, which would take a third of the time.
+        """
+        shape = self.channel_in * self.kernel_size**2, block.shape[1]
+        size = shape[0] * shape[1]
+        if self._memory.size < size or self._memory.dtype != block.dtype:
+            self._memory = np.empty(size, dtype=block.dtype)
+        return self._memory[:size].reshape(shape)
+
+    def _pad(self, x: Array) -> Array:
+        if self.padding == 0:
+            return x
+        N, C, height, width = x.shape
+        border = self.padding
+        padded: Array = np.zeros((N, C, height + 2 * border, width + 2 * border), dtype=x.dtype)
+        padded[:, :, border:-border, border:-border] = x
+        return padded
+
+    def _parameters(self, dtype: DTypeLike) -> tuple[Array, Array]:
+        shape = (self.channel_out, self.channel_in, self.kernel_size, self.kernel_size)
+        weight, bias = np.asarray(self.weight), np.asarray(self.bias)
+        if weight.shape != shape or bias.shape != shape[:1]:
+            raise InputError(
+                f"weight and bias have the shapes {weight.shape} and {bias.shape}; this layer "
+                f"needs {shape} and {shape[:1]}"
+            )
+        typed: tuple[Any, Any] = (
+            weight.astype(dtype, copy=False),
+            bias.astype(dtype, copy=False),
+        )
+        return typed

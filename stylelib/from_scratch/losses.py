@@ -1,0 +1,127 @@
+"""The losses by hand, each with its gradient (chapter 16).
+
+The gradients are derived on the chapter's page. The factors are those of
+`stylelib.CONVENTIONS["numpy"]`; total variation is that of the main line.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stylelib.errors import InputError
+from stylelib.from_scratch.windows import Array, check_features
+
+__all__ = ["ContentLoss", "StyleLoss", "TVLoss", "gram"]
+
+
+def gram(F: Array) -> Array:
+    """Gram matrices of features, divided by nothing: (N, C, H, W) to (N, C, C).
+
+    Source: Gatys et al. (2016), equation 3.
+    """
+    check_features(F)
+    flat = F.reshape(*F.shape[:2], -1)  # (N, C, M)
+    product: Array = flat @ flat.transpose(0, 2, 1)
+    return product
+
+
+class ContentLoss:
+    """1 / (2 N C H W) * sum((F - P)^2).
+
+    Source: Gatys et al. (2016), equation 1, which has no N C H W.
+
+    Example:
+        >>> F, P = np.full((1, 1, 1, 2), 3.0), np.ones((1, 1, 1, 2))
+        >>> ContentLoss().forward(F, P), ContentLoss().backward(F, P)
+        (2.0, array([[[[1., 1.]]]]))
+    """
+
+    def forward(self, F: Array, P: Array) -> float:
+        """The loss of features F that should be P; both (N, C, H, W)."""
+        return float(np.square(self._difference(F, P)).mean()) / 2
+
+    def backward(self, F: Array, P: Array) -> Array:
+        """The gradient at F: (F - P) / (N C H W)."""
+        return self._difference(F, P) / F.size
+
+    def _difference(self, F: Array, P: Array) -> Array:
+        check_features(F)
+        if F.shape != P.shape:
+            raise InputError(f"F has the shape {F.shape} and P has {P.shape}")
+        return F - P
+
+
+class StyleLoss:
+    """1 / (4 N C^2 M^2) * sum((gram(F) - A)^2), M = H W.
+
+    Source: Gatys et al. (2016), equation 4, for N = 1. They give the gradient in equation 6,
+    where it is set to 0 for F < 0; we leave that to the ReLU before F.
+
+    Nothing brings Gram matrices of different M to one size: the style picture is resized to
+    that of the content.
+
+    Example:
+        >>> F = np.array([[[[1.0, 2.0]]]])  # its Gram matrix is 5
+        >>> A = np.array([[[3.0]]])
+        >>> StyleLoss().forward(F, A), StyleLoss().backward(F, A)
+        (0.25, array([[[[0.5, 1. ]]]]))
+    """
+
+    def forward(self, F: Array, A: Array) -> float:
+        """The loss of features F (N, C, H, W) whose Gram matrices should be A (N, C, C)."""
+        D = self._difference(F, A)
+        # in float64: squares of Gram matrices are beyond float32 where features are large
+        return float(np.square(D, dtype=np.float64).sum()) / (4 * self._factor(F))
+
+    def backward(self, F: Array, A: Array) -> Array:
+        """The gradient at F: 1 / (N C^2 M^2) * (gram(F) - A) F."""
+        D = self._difference(F, A) / self._factor(F)
+        product: Array = (D @ F.reshape(*F.shape[:2], -1)).reshape(F.shape)
+        return product
+
+    def _difference(self, F: Array, A: Array) -> Array:
+        G = gram(F)
+        if A.shape not in (G.shape, (1, *G.shape[1:])):
+            raise InputError(f"A has the shape {A.shape}, the Gram matrices of F {G.shape}")
+        return G - A
+
+    @staticmethod
+    def _factor(F: Array) -> float:
+        N, C, height, width = F.shape
+        return float(N * (C * height * width) ** 2)
+
+
+class TVLoss:
+    """Half the mean absolute difference down, plus half of that across.
+
+    Source: Rudin, Osher and Fatemi (1992), in the anisotropic form of the main line.
+
+    Example:
+        >>> X = np.array([[[[0.0, 1.0], [0.0, 1.0]]]])
+        >>> TVLoss().forward(X), TVLoss().backward(X)
+        (0.5, array([[[[-0.25,  0.25],
+                 [-0.25,  0.25]]]]))
+    """
+
+    def forward(self, X: Array) -> float:
+        """The loss of pictures (N, C, H, W), of 2 x 2 pixels or more."""
+        down, across = self._differences(X)
+        return 0.5 * float(np.abs(down).mean() + np.abs(across).mean())
+
+    def backward(self, X: Array) -> Array:
+        """The gradient at X: each difference pulls its two pixels together, equal ones rest."""
+        down, across = self._differences(X)
+        d_X: Array = np.zeros_like(X)
+        pull = np.sign(down) / (2 * down.size)
+        d_X[:, :, 1:] += pull
+        d_X[:, :, :-1] -= pull
+        pull = np.sign(across) / (2 * across.size)
+        d_X[:, :, :, 1:] += pull
+        d_X[:, :, :, :-1] -= pull
+        return d_X
+
+    def _differences(self, X: Array) -> tuple[Array, Array]:
+        check_features(X)
+        if min(X.shape[2:]) < 2:
+            raise InputError(f"total variation needs 2 x 2 pixels or more, not {X.shape}")
+        return X[:, :, 1:] - X[:, :, :-1], X[:, :, :, 1:] - X[:, :, :, :-1]

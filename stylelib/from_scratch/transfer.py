@@ -1,0 +1,193 @@
+"""Style transfer in NumPy: the loop, and what it gives back (chapter 17)."""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from stylelib._version import __version__
+from stylelib.errors import DivergenceError, InputError
+from stylelib.from_scratch.adam import Adam
+from stylelib.from_scratch.losses import ContentLoss, StyleLoss, TVLoss, gram
+from stylelib.from_scratch.network import VGG19
+from stylelib.from_scratch.windows import Array, check_number
+from stylelib.images import ImageSource, load_image, target_shape
+from stylelib.losses import check_weight
+from stylelib.optimization import Record
+from stylelib.results import Finished, describe
+from stylelib.weights import check_seed
+
+__all__ = ["ScratchResult", "style_transfer"]
+
+CONTENT_LAYERS = ("relu4_2",)
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+@dataclass(frozen=True)
+class ScratchResult(Finished):
+    """A style transfer made in NumPy.
+
+    Attributes:
+        picture: before it was made visible, (1, 3, H, W), in grey levels minus the mean colour.
+    """
+
+    picture: Array = field(repr=False)
+
+
+def style_transfer(
+    content: ImageSource,
+    style: ImageSource,
+    *,
+    image_shape: int | tuple[int, int] = 200,
+    alpha: float = 1.0,
+    beta: float = 500.0,
+    tv: float = 0.0,
+    learning_rate: float = 10.0,
+    steps: int = 100,
+    init: Literal["content", "noise"] = "content",
+    seed: int = 0,
+    content_layers: Sequence[str] = CONTENT_LAYERS,
+    style_layers: Sequence[str] = STYLE_LAYERS,
+    net: VGG19 | None = None,
+    callback: Callable[[Record], None] | None = None,
+) -> ScratchResult:
+    """Paint one picture in the style of another, by Adam, without any framework.
+
+    Args:
+        content: the photograph.
+        style: the painting; resized to the photograph's (H, W), since Gram matrices that are
+            divided by nothing can only be compared at one size.
+        image_shape: (H, W), or the shorter side.
+        alpha: the weight of the content loss, a mean over layers.
+        beta: the weight of the style loss, likewise.
+        tv: the weight of total variation.
+        learning_rate: about how many grey levels a pixel moves in a step.
+        steps: how many.
+        init: "content", or "noise": grey levels drawn evenly from 20 on either side of the
+            mean colour.
+        seed: for "noise".
+        content_layers: where content is compared.
+        style_layers: where style is compared.
+        net: a network that reaches these layers; the embedded VGG-19 otherwise.
+        callback: is given the `Record` of each step, for example a `ProgressBar`.
+
+    Raises:
+        DivergenceError: a loss or the picture is no longer finite; its `.picture` is the last
+            good one.
+
+    Source: Gatys et al. (2016), with Adam in place of L-BFGS. The losses are those of
+    `stylelib.CONVENTIONS["numpy"]`.
+
+    Example:
+        >>> from stylelib import samples
+        >>> photo, painting = samples.load("coffee"), samples.load("mosaic")
+        >>> result = style_transfer(photo, painting, image_shape=32, steps=2)
+        >>> result.history[1].loss < result.history[0].loss
+        True
+    """
+    check_number("steps", steps)
+    check_seed(seed)
+    weights = (
+        check_weight("content", alpha),
+        check_weight("style", beta),
+        check_weight("tv", tv),
+    )
+    adam = Adam(learning_rate)
+    for layers in (content_layers, style_layers):
+        if isinstance(layers, str) or not layers:
+            raise InputError(
+                f"layers are a list of names, for example ['relu4_2'], not {layers!r}"
+            )
+    if init not in ("content", "noise"):
+        raise InputError(f"init is 'content' or 'noise', not {init!r}")
+    if net is None:
+        net = VGG19(layers=[*content_layers, *style_layers])
+    photo = load_image(content)
+    size = target_shape(photo, image_shape)
+    content_X = net.to_input(photo, size)
+    P = net.forward(content_X, content_layers)
+    A = {
+        name: gram(F)
+        for name, F in net.forward(net.to_input(style, size), style_layers).items()
+    }
+    X = content_X
+    if init == "noise":
+        X = np.random.default_rng(seed).uniform(-20, 20, X.shape).astype(X.dtype)
+    history: list[Record] = []
+    seconds, good = 0.0, X
+    for step in range(1, steps + 1):
+        start = time.perf_counter()
+        with np.errstate(over="ignore", invalid="ignore"):  # told by an error, below
+            losses, gradient = loss_and_gradient(net, X, P, A, weights)
+            moved = adam.update(X, gradient)
+        finite = all(math.isfinite(loss) for loss in losses.values())
+        good = X if finite else good
+        if not (finite and np.isfinite(moved).all()):
+            raise DivergenceError(
+                f"step {step}: a loss or the picture is not finite; a smaller learning_rate "
+                f"than {adam.learning_rate:g} may help. The last good picture is in this "
+                "error's .picture",
+                good,
+                history,
+            )
+        X = moved
+        seconds += time.perf_counter() - start
+        history.append(Record(step, losses, adam.learning_rate, seconds, evaluations=step))
+        if callback is not None:
+            callback(history[-1])
+    settings: dict[str, Any] = {
+        "content": describe(content),
+        "style": describe(style),
+        "image_shape": list(size),
+        "alpha": weights[0],
+        "beta": weights[1],
+        "tv": weights[2],
+        "learning_rate": adam.learning_rate,
+        "steps": steps,
+        "init": init,
+        "seed": seed,
+        "content_layers": list(content_layers),
+        "style_layers": list(style_layers),
+        "network": net.digest(),
+        "numpy": np.__version__,
+        "stylelib": __version__,
+        "machine": platform.machine(),
+    }
+    return ScratchResult(net.to_image(X), history, settings, X)
+
+
+def loss_and_gradient(
+    net: VGG19,
+    X: Array,
+    P: Mapping[str, Array],
+    A: Mapping[str, Array],
+    weights: tuple[float, float, float],
+) -> tuple[dict[str, float], Array]:
+    """The weighted losses of a picture by name, and the gradient of their sum at the picture.
+
+    Args:
+        net: a network that reaches all the layers named.
+        X: the picture, (1, 3, H, W).
+        P: the content features it should have, by layer.
+        A: the Gram matrices it should have, by layer.
+        weights: alpha, beta, and that of total variation.
+    """
+    alpha, beta, tv = weights
+    features = net.forward(X, [*P, *A])
+    losses = {"content": 0.0, "style": 0.0, "tv": tv * TVLoss().forward(X)}
+    top_diffs: dict[str, Array] = {}
+    for kind, loss, targets, weight in (
+        ("content", ContentLoss(), P, alpha / len(P)),
+        ("style", StyleLoss(), A, beta / len(A)),
+    ):
+        for name, target in targets.items():
+            losses[kind] += weight * loss.forward(features[name], target)
+            top_diff = weight * loss.backward(features[name], target)
+            top_diffs[name] = top_diffs.get(name, 0) + top_diff
+    return losses, net.backward(top_diffs) + tv * TVLoss().backward(X)

@@ -1,0 +1,218 @@
+"""Which pixels a score depends on: saliency maps and two cures for their noise (chapter 18).
+
+A saliency map is a single gradient of the kind that `optimize` follows for hundreds of steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor, nn
+
+from stylelib.classifiers import Target, check_count, check_pictures, target_indices
+from stylelib.errors import InputError
+from stylelib.images import visible_range
+from stylelib.weights import check_seed
+
+__all__ = [
+    "IntegratedGradients",
+    "cut_out",
+    "integrated_gradients",
+    "saliency_map",
+    "saliency_mask",
+    "score_gradient",
+    "smooth_grad",
+]
+
+Targets = Target | Sequence[Target] | Tensor
+"""One class for all pictures, or one for each: numbers or names."""
+
+
+def score_gradient(X: Tensor, y: Targets, model: nn.Module) -> tuple[Tensor, Tensor]:
+    """The scores of the given classes, (N,), and their gradients at the pixels, (N, 3, H, W).
+
+    Picture n's score depends on picture n alone, so the gradient of the sum of the scores is
+    made of the gradients of each. Nothing is left behind: no `.grad`, neither on X nor on the
+    model's weights, and no graph.
+
+    Args:
+        X: normalised pictures (N, 3, H, W).
+        y: a class for each picture, or one for all.
+        model: a classifier in eval mode.
+    """
+    indices = target_indices(y, len(X)).to(X.device)
+    with torch.enable_grad():
+        X = X.detach().clone().requires_grad_()
+        scores = model(X).gather(1, indices.view(-1, 1)).squeeze(1)  # (N,)
+        (gradient,) = torch.autograd.grad(scores.sum(), X)
+    return scores.detach(), gradient
+
+
+def saliency_map(X: Tensor, y: Targets, model: nn.Module) -> Tensor:
+    """How much each pixel can change the score of a class.
+
+    Args:
+        X: normalised pictures (N, 3, H, W).
+        y: a class for each picture, or one for all: numbers or names.
+        model: a classifier in eval mode.
+
+    Returns:
+        (N, H, W), 0 or more: the absolute gradient of the score before the softmax, the
+        greatest of the three colours.
+
+    Raises:
+        InputError: a class that does not exist, as many classes as there are not pictures, a
+            model in training mode, pictures too small or outside the normalised range.
+
+    Source: Simonyan, Vedaldi and Zisserman (2014), section 3.
+    """
+    check_pictures(X, model)
+    _, gradient = score_gradient(X, y, model)
+    return _greatest_colour(gradient)
+
+
+def smooth_grad(
+    X: Tensor,
+    y: Targets,
+    model: nn.Module,
+    *,
+    noise: float = 0.15,
+    samples: int = 25,
+    seed: int = 0,
+) -> Tensor:
+    """A saliency map with less noise: the mean gradient over noisy copies of the picture.
+
+    Args:
+        X: normalised pictures (N, 3, H, W).
+        y: a class for each picture, or one for all.
+        model: a classifier in eval mode.
+        noise: the standard deviation, as a share of the range of each picture's pixels.
+        samples: how many copies; the time is as many times that of `saliency_map`.
+        seed: of the noise.
+
+    Returns:
+        (N, H, W): gradients are averaged with their signs; then as in `saliency_map`.
+
+    Source: Smilkov et al. (2017).
+    """
+    check_pictures(X, model)
+    if not 0 <= noise < 10:
+        raise InputError(f"noise is a share of the range, from 0 to 1 as a rule, not {noise!r}")
+    check_count("samples", samples)
+    check_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    spread = noise * (X.amax(dim=(1, 2, 3)) - X.amin(dim=(1, 2, 3))).view(-1, 1, 1, 1)
+    total = torch.zeros_like(X)
+    for _ in range(samples):
+        copies = X + spread * torch.randn(X.shape, generator=generator).to(X)
+        total += score_gradient(copies, y, model)[1]
+    return _greatest_colour(total / samples)
+
+
+class IntegratedGradients(NamedTuple):
+    """The share of each number of a picture in its score, and whether the shares add up.
+
+    Attributes:
+        attributions: (N, 3, H, W), signed.
+        map: (N, H, W), as `saliency_map` gives it: the greatest absolute value of the colours.
+        difference: (N,): the score of the picture minus that of the baseline.
+        gap: (N,): by how much the sum of the attributions misses `difference`, relative to it.
+    """
+
+    attributions: Tensor
+    map: Tensor
+    difference: Tensor
+    gap: Tensor
+
+
+def integrated_gradients(
+    X: Tensor,
+    y: Targets,
+    model: nn.Module,
+    *,
+    baseline: Tensor | None = None,
+    steps: int = 50,
+) -> IntegratedGradients:
+    """The gradients along the straight way from a baseline to the picture, times the way.
+
+    Their sum is the score of the picture minus that of the baseline, up to the error of the
+    integral; `.gap` says how large that error is, and more `steps` make it smaller.
+
+    Args:
+        X: normalised pictures (N, 3, H, W).
+        y: a class for each picture, or one for all.
+        model: a classifier in eval mode.
+        baseline: a picture that broadcasts with X, normalised; None takes the mean colour of
+            ImageNet, which is 0 there.
+        steps: how many gradients along the way, at the points of Gauss and Legendre.
+
+    Source: Sundararajan, Taly and Yan (2017), equation 1. They sum at equal distances.
+    """
+    check_pictures(X, model)
+    check_count("steps", steps)
+    start = torch.zeros_like(X) if baseline is None else baseline.to(X).expand_as(X)
+    check_pictures(start, model)
+    points, weights = np.polynomial.legendre.leggauss(steps)  # on -1..1
+    total = torch.zeros_like(X)
+    for point, weight in zip(points, weights, strict=True):
+        between = start + (1 + point) / 2 * (X - start)
+        total += weight / 2 * score_gradient(between, y, model)[1]
+    attributions = total * (X - start)
+    with torch.no_grad():
+        indices = target_indices(y, len(X)).to(X.device).view(-1, 1)
+        ends = [model(at).gather(1, indices).squeeze(1) for at in (X, start)]
+    difference = ends[0] - ends[1]
+    missing = (attributions.sum(dim=(1, 2, 3)) - difference).abs()
+    gap = missing / difference.abs().clamp_min(torch.finfo(X.dtype).tiny)
+    return IntegratedGradients(attributions, _greatest_colour(attributions), difference, gap)
+
+
+def saliency_mask(maps: Tensor, *, quantile: float = 0.9, blur: float = 4.0) -> Tensor:
+    """The largest connected spot of a saliency map, holes filled.
+
+    Args:
+        maps: (N, H, W), as `saliency_map` and the others give them.
+        quantile: the share of pixels that are too weak to count, 0 to below 1.
+        blur: the map is blurred first, by a Gauss of this standard deviation in pixels, since
+            single pixels make no spot. 0 leaves it.
+
+    Returns:
+        (N, H, W), bool.
+    """
+    if maps.ndim != 3 or 0 in maps.shape:
+        raise InputError(f"maps have the shape (N, H, W), not {tuple(maps.shape)}")
+    if not 0 <= quantile < 1:
+        raise InputError(f"quantile is a number from 0 to below 1, not {quantile!r}")
+    if not 0 <= blur < 1000:
+        raise InputError(f"blur is a number of pixels, 0 or more, not {blur!r}")
+    masks = []
+    for values in maps.detach().cpu().double().numpy():
+        smooth = ndimage.gaussian_filter(values, blur) if blur else values
+        spots, count = ndimage.label(smooth >= np.quantile(smooth, quantile))
+        sizes = np.bincount(spots.ravel(), minlength=count + 1)[1:]
+        masks.append(ndimage.binary_fill_holes(spots == 1 + sizes.argmax()))
+    return torch.from_numpy(np.stack(masks))
+
+
+def cut_out(X: Tensor, mask: Tensor) -> Tensor:
+    """The pictures where the mask is true, and white elsewhere.
+
+    Args:
+        X: normalised pictures (N, 3, H, W).
+        mask: (N, H, W), bool.
+    """
+    if mask.dtype != torch.bool or mask.shape != (X.shape[0], *X.shape[2:]):
+        raise InputError(
+            f"the mask is {tuple(mask.shape)} {mask.dtype}; pictures {tuple(X.shape)} need "
+            f"{(X.shape[0], *X.shape[2:])} torch.bool"
+        )
+    white = visible_range()[1].to(X)
+    return torch.where(mask.to(X.device)[:, None], X, white)
+
+
+def _greatest_colour(gradient: Tensor) -> Tensor:
+    return gradient.abs().amax(dim=1)  # (N, H, W)

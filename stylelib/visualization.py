@@ -1,0 +1,460 @@
+"""Pictures of what a class, or a channel, responds to (chapters 20 and 21).
+
+*What* is made large (a score, a channel) is kept apart from *how the picture is stored*
+(pixels, frequencies) and from what happens to it before the network looks (transformations).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stylelib.classifiers import (
+    SMALLEST_SIDE,
+    Target,
+    check_count,
+    check_pictures,
+    class_index,
+    class_names,
+)
+from stylelib.errors import InputError
+from stylelib.images import IMAGE_MEAN, IMAGE_STD, postprocess, visible_range
+from stylelib.networks import Layer, layer_index, layer_name, vgg19
+from stylelib.optimization import Callback, Record, optimize
+from stylelib.results import Result, surroundings
+from stylelib.weights import check_seed
+
+__all__ = [
+    "Blur",
+    "Clamp",
+    "Fourier",
+    "Jitter",
+    "Pixels",
+    "Rotate",
+    "Scale",
+    "Storage",
+    "Transformation",
+    "VisualizationResult",
+    "channel_visualization",
+    "channel_visualizations",
+    "class_visualization",
+    "class_visualizations",
+]
+
+
+# How a picture is stored
+
+
+class Storage(Protocol):
+    """A way to write N pictures as numbers that an optimiser moves."""
+
+    parameter: Tensor
+
+    def pictures(self) -> Tensor:
+        """The normalised pictures (N, 3, H, W) that the parameter stands for."""
+
+
+class Pixels:
+    """Pictures stored as they are: a number for each pixel and colour, normalised.
+
+    Args:
+        count: N, how many pictures.
+        image_shape: (H, W).
+        seed: of the faint noise they begin as.
+    """
+
+    def __init__(self, count: int, image_shape: tuple[int, int], seed: int = 0) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        noise = 0.1 * torch.randn(count, 3, *image_shape, generator=generator)
+        self.parameter = noise.requires_grad_()
+
+    def pictures(self) -> Tensor:
+        """The parameter itself."""
+        return self.parameter
+
+
+OPPONENT_COLOURS = torch.tensor([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]])
+"""Rows: light against dark, red against blue, green against the two others."""
+OPPONENT_SPREAD = torch.tensor([1.0, 0.35, 0.15])
+"""About how much each of them varies in photographs, of the first."""
+
+
+class Fourier:
+    """Pictures stored as waves in colours that do not depend on each other.
+
+    A pixel is a sum of waves of all frequencies, each scaled by one over its frequency, as in
+    photographs; so a step changes large forms as easily as grain. Colours are those of Ohta,
+    Kanade and Sakai (1980), which in photographs are nearly uncorrelated. A sigmoid keeps every
+    pixel between black and white.
+
+    Args:
+        count: N, how many pictures.
+        image_shape: (H, W).
+        seed: of the faint noise they begin as.
+
+    Source: Olah, Mordvintsev and Schubert (2017), "Preconditioning and Parameterization". They
+    measure the colours on ImageNet.
+    """
+
+    def __init__(self, count: int, image_shape: tuple[int, int], seed: int = 0) -> None:
+        self.image_shape = height, width = image_shape
+        generator = torch.Generator().manual_seed(seed)
+        shape = (count, 3, height, width // 2 + 1, 2)  # real and imaginary parts
+        self.parameter = (0.01 * torch.randn(shape, generator=generator)).requires_grad_()
+        frequencies = torch.hypot(
+            torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None, :]
+        )
+        self.scale = 0.25 / frequencies.clamp_min(1 / max(height, width))  # (H, W // 2 + 1)
+        colours = functional.normalize(OPPONENT_COLOURS, dim=1) * OPPONENT_SPREAD[:, None]
+        self.colours = colours  # a row each: what one unit of it adds to R, G, B
+
+    def pictures(self) -> Tensor:
+        """From waves to pixels, from opponent colours to R, G, B, then into 0..1."""
+        spectrum = torch.view_as_complex(self.parameter) * self.scale
+        waves = torch.fft.irfft2(spectrum, s=self.image_shape, norm="ortho")  # (N, 3, H, W)
+        rgb = torch.einsum("nchw,cd->ndhw", waves, self.colours)
+        pixels = torch.sigmoid(rgb)
+        return (pixels - IMAGE_MEAN.view(3, 1, 1)) / IMAGE_STD.view(3, 1, 1)
+
+
+# What happens to it before the network looks
+
+Transformation = Callable[[Tensor, torch.Generator], Tensor]
+"""From pictures (N, 3, H, W) and a source of chance to pictures; differentiable."""
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Shift by up to so many pixels either way; what leaves on one side enters on the other."""
+
+    pixels: int
+
+    def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
+        """A shift drawn anew at each call."""
+        down, across = torch.randint(
+            -self.pixels, self.pixels + 1, (2,), generator=generator
+        ).tolist()
+        return X.roll((down, across), dims=(2, 3))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Enlarge or shrink by a factor drawn evenly between two."""
+
+    lowest: float
+    highest: float
+
+    def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
+        """A factor drawn anew at each call; the size changes with it."""
+        factor = self.lowest + (self.highest - self.lowest) * _chance(generator)
+        size = [max(SMALLEST_SIDE, round(side * factor)) for side in X.shape[2:]]
+        return functional.interpolate(X, size, mode="bilinear", antialias=True)
+
+
+@dataclass(frozen=True)
+class Rotate:
+    """Turn by up to so many degrees either way; corners are filled by reflection."""
+
+    degrees: float
+
+    def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
+        """An angle drawn anew at each call."""
+        angle = math.radians(self.degrees * (2 * _chance(generator) - 1))
+        cos, sin = math.cos(angle), math.sin(angle)
+        height, width = X.shape[2:]
+        # affine_grid counts from -1 to 1 along either side, whatever its length
+        turn = X.new_tensor([[cos, -sin * height / width, 0], [sin * width / height, cos, 0]])
+        grid = functional.affine_grid(
+            turn.expand(len(X), 2, 3), list(X.shape), align_corners=False
+        )
+        return functional.grid_sample(X, grid, padding_mode="reflection", align_corners=False)
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Blur by a Gauss of this standard deviation in pixels."""
+
+    sigma: float
+
+    def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
+        """The same at each call."""
+        radius = max(1, round(3 * self.sigma))
+        places = torch.arange(-radius, radius + 1, dtype=X.dtype, device=X.device)
+        kernel = torch.exp(-0.5 * (places / self.sigma) ** 2)
+        kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)  # one for each colour
+        padded = functional.pad(X, [radius] * 4, mode="replicate")
+        down = functional.conv2d(padded, kernel.mT, groups=3)
+        return functional.conv2d(down, kernel, groups=3)
+
+
+@dataclass(frozen=True)
+class Clamp:
+    """Cut off at black and white, as a screen would."""
+
+    def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
+        """The same at each call; no gradient passes where it cuts."""
+        low, high = visible_range(X.device)
+        return X.clamp(low, high)
+
+
+def _chance(generator: torch.Generator) -> float:
+    return float(torch.rand((), generator=generator))
+
+
+STANDARD: tuple[Transformation, ...] = (Jitter(8), Scale(0.85, 1.15), Rotate(8), Jitter(4))
+"""What `class_visualization` does to a picture in each step unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class VisualizationResult(Result):
+    """A picture of what a class or a channel responds to.
+
+    Attributes:
+        target: the class's name, or layer and channel as in "conv4_1:17".
+        response: of the visible picture, unchanged: the probability of the class, or the
+            mean of the channel.
+    """
+
+    target: str
+    response: float
+
+    def _measured(self) -> dict[str, Any]:
+        return {"response": self.response}
+
+
+StorageName = Literal["fourier", "pixels"]
+LEARNING_RATES = {"fourier": 0.05, "pixels": 0.1}
+
+
+def class_visualization(
+    target: Target, model: nn.Module, **settings: Any
+) -> VisualizationResult:
+    """`class_visualizations` for one class.
+
+    Example:
+        >>> from stylelib import class_visualization, classifier
+        >>> result = class_visualization("hummingbird", classifier(), image_shape=64, steps=2)
+        >>> result.image.size, result.target
+        ((64, 64), 'hummingbird')
+    """
+    return class_visualizations([target], model, **settings)[0]
+
+
+def class_visualizations(
+    targets: Sequence[Target],
+    model: nn.Module,
+    *,
+    image_shape: int | tuple[int, int] = (224, 224),
+    steps: int = 256,
+    storage: StorageName = "fourier",
+    transformations: Sequence[Transformation] = STANDARD,
+    l2: float = 0.0,
+    lr: float | None = None,
+    seed: int = 0,
+    callback: Callback | None = None,
+) -> list[VisualizationResult]:
+    """Pictures that a classifier is as sure of as can be, all classes at once.
+
+    What is made large is s_y(T(I)) - l2 * ||I||^2: the score before the softmax of the
+    transformed picture, minus a penalty for numbers far from the mean colour.
+
+    Args:
+        targets: classes by number or name, one picture each.
+        model: a classifier in eval mode.
+        image_shape: (H, W), or the side of a square.
+        steps: Adam's.
+        storage: "fourier" or "pixels": how pictures are stored while they are made.
+        transformations: what happens to a picture before the network looks, drawn anew in each
+            step and the same for all pictures. Structures that do not survive are not rewarded.
+        l2: the weight lambda of the squared length of the normalised picture.
+        lr: None takes 0.05 for waves and 0.1 for pixels.
+        seed: of the noise it begins as, and of the transformations.
+        callback: called after each step; its `.picture` is the storage's parameter.
+
+    Raises:
+        InputError: a class that does not exist, a model in training mode, a picture too small.
+
+    Source: Simonyan, Vedaldi and Zisserman (2014), equation 1, for the objective and the
+    penalty; Yosinski et al. (2015) and Olah et al. (2017) for what makes it look like
+    something.
+    """
+    indices = [class_index(target) for target in targets]
+    if not indices:
+        raise InputError("there are no targets")
+    device = next(model.parameters()).device
+    wanted = torch.tensor(indices, device=device).view(-1, 1)  # (N, 1)
+    shape = _shape(image_shape)
+    check_pictures(torch.zeros(1, 3, *shape), model)
+
+    def scores(X: Tensor) -> Tensor:
+        picked: Tensor = model(X).gather(1, wanted).squeeze(1)
+        return picked
+
+    made = _maximize(
+        scores, len(indices), shape, steps, storage, transformations, l2, lr, seed, callback
+    )
+    pictures, history, settings = made
+    with torch.no_grad():
+        probabilities = model(pictures).softmax(dim=1).gather(1, wanted)[:, 0].tolist()
+    return [
+        VisualizationResult(
+            image=postprocess(X),
+            history=history,
+            settings={"target": class_names()[index], **settings},
+            picture=X[None].cpu(),
+            target=class_names()[index],
+            response=probability,
+        )
+        for X, index, probability in zip(pictures, indices, probabilities, strict=True)
+    ]
+
+
+def channel_visualization(layer: Layer, channel: int, **settings: Any) -> VisualizationResult:
+    """`channel_visualizations` for one channel of a layer.
+
+    Example:
+        >>> from stylelib import channel_visualization
+        >>> result = channel_visualization("conv2_1", 5, image_shape=32, steps=2)
+        >>> result.target
+        'conv2_1:5'
+    """
+    return channel_visualizations(layer, [channel], **settings)[0]
+
+
+def channel_visualizations(
+    layer: Layer,
+    channels: Sequence[int],
+    *,
+    net: nn.Sequential | None = None,
+    image_shape: int | tuple[int, int] = 128,
+    steps: int = 128,
+    storage: StorageName = "fourier",
+    transformations: Sequence[Transformation] = STANDARD,
+    l2: float = 0.0,
+    lr: float | None = None,
+    seed: int = 0,
+    callback: Callback | None = None,
+) -> list[VisualizationResult]:
+    """Pictures that make the mean of a channel large, all channels of a layer at once.
+
+    Args:
+        layer: of VGG-19, by number or name.
+        channels: numbers from 0.
+        net: a VGG-19 that reaches the layer; the embedded one otherwise.
+        image_shape: (H, W), or the side of a square.
+        steps: Adam's.
+        storage: as for `class_visualizations`.
+        transformations: likewise.
+        l2: likewise.
+        lr: likewise.
+        seed: likewise.
+        callback: likewise.
+
+    Source: Erhan et al. (2009); Olah et al. (2017) call this objective a channel's.
+    """
+    name = layer_name(layer)
+    if net is None:
+        net = vgg19(layers=[name])
+    part = net[: layer_index(net, name) + 1]
+    shape = _shape(image_shape)
+    with torch.no_grad():
+        count = part(torch.zeros(1, 3, *shape)).shape[1]
+    wrong = [c for c in channels if type(c) is not int or not 0 <= c < count]
+    if wrong or not channels:
+        what = f"there is no channel {wrong[0]!r}" if wrong else "there are no channels"
+        raise InputError(f"{what}; {name} has the channels 0 to {count - 1}")
+    places = torch.arange(len(channels)), torch.tensor(list(channels))
+
+    def means(X: Tensor) -> Tensor:
+        picked: Tensor = part(X)[places].mean(dim=(1, 2))  # picture n, its own channel
+        return picked
+
+    made = _maximize(
+        means, len(channels), shape, steps, storage, transformations, l2, lr, seed, callback
+    )
+    pictures, history, settings = made
+    with torch.no_grad():
+        responses = means(pictures).tolist()
+    return [
+        VisualizationResult(
+            image=postprocess(X),
+            history=history,
+            settings={"target": f"{name}:{channel}", **settings},
+            picture=X[None].cpu(),
+            target=f"{name}:{channel}",
+            response=response,
+        )
+        for X, channel, response in zip(pictures, channels, responses, strict=True)
+    ]
+
+
+def _maximize(
+    responses: Callable[[Tensor], Tensor],
+    count: int,
+    image_shape: tuple[int, int],
+    steps: int,
+    storage: StorageName,
+    transformations: Sequence[Transformation],
+    l2: float,
+    lr: float | None,
+    seed: int,
+    callback: Callback | None,
+) -> tuple[Tensor, list[Record], dict[str, Any]]:
+    """Make `responses`, (N,), large: the visible pictures, the history, the settings."""
+    check_count("steps", steps)
+    check_seed(seed)
+    if storage not in ("fourier", "pixels"):
+        raise InputError(f"storage is 'fourier' or 'pixels', not {storage!r}")
+    if not 0 <= l2 < math.inf:
+        raise InputError(f"l2 is a number of 0 or more, not {l2!r}")
+    rate = LEARNING_RATES[storage] if lr is None else lr
+    if not 0 < rate < math.inf:
+        raise InputError(f"lr is a number above 0, not {lr!r}")
+    kind = Fourier if storage == "fourier" else Pixels
+    stored: Storage = kind(count, image_shape, seed)
+    generator = torch.Generator().manual_seed(seed)
+
+    def objective(_: Tensor) -> dict[str, Tensor]:
+        X = stored.pictures()
+        seen = X
+        for transformation in transformations:
+            seen = transformation(seen, generator)
+        losses = {"response": -responses(seen).sum()}
+        return losses | ({"l2": l2 * X.square().sum()} if l2 else {})
+
+    result = optimize(
+        stored.parameter,
+        objective,
+        torch.optim.Adam([stored.parameter], lr=rate),
+        num_steps=steps,
+        callback=callback,
+    )
+    low, high = visible_range()
+    pictures = stored.pictures().detach().clamp(low, high)
+    settings = {
+        "image_shape": list(image_shape),
+        "steps": steps,
+        "storage": storage,
+        "transformations": [repr(each) for each in transformations],
+        "l2": l2,
+        "lr": rate,
+        "seed": seed,
+        **surroundings(),
+    }
+    return pictures, result.history, settings
+
+
+def _shape(image_shape: int | tuple[int, int]) -> tuple[int, int]:
+    given = tuple(image_shape) if isinstance(image_shape, tuple | list) else (image_shape,) * 2
+    if len(given) != 2 or any(type(side) is not int or side < SMALLEST_SIDE for side in given):
+        raise InputError(
+            f"image_shape is (height, width), or a side, of {SMALLEST_SIDE} pixels or more, "
+            f"not {image_shape!r}"
+        )
+    return given[0], given[1]
