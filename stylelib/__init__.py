@@ -10,9 +10,11 @@ Example:
 
 from stylelib import assignment, samples
 from stylelib._version import __version__
+from stylelib.classifiers import class_names, classifier, top_classes
 from stylelib.conventions import CONVENTIONS, Convention, convert_weight
 from stylelib.errors import DivergenceError, FileError, InputError, StylelibError
 from stylelib.features import FeatureExtractor, extract_features, get_contents, get_styles
+from stylelib.fooling import FoolingResult, fooling_image, fooling_images
 from stylelib.images import (
     IMAGE_MEAN,
     IMAGE_STD,
@@ -54,11 +56,26 @@ from stylelib.optimization import Optimized, Record, Step, gradient_shares, lbfg
 from stylelib.recipes import FULL, QUICK, RECIPES, Profile, profile, transfer
 from stylelib.reconstruction import invert_features, synthesize_texture
 from stylelib.results import ReconstructionResult, Result, TransferResult
+from stylelib.saliency import (
+    IntegratedGradients,
+    cut_out,
+    integrated_gradients,
+    saliency_map,
+    saliency_mask,
+    smooth_grad,
+)
 from stylelib.synthesis import (
     SynthesizedImage,
     get_inits,
     style_objective,
     train,
+)
+from stylelib.visualization import (
+    VisualizationResult,
+    channel_visualization,
+    channel_visualizations,
+    class_visualization,
+    class_visualizations,
 )
 
 __all__ = [
@@ -78,7 +95,9 @@ __all__ = [
     "DivergenceError",
     "FeatureExtractor",
     "FileError",
+    "FoolingResult",
     "InputError",
+    "IntegratedGradients",
     "LossNetwork",
     "LossWeights",
     "Losses",
@@ -93,18 +112,29 @@ __all__ = [
     "StylelibError",
     "SynthesizedImage",
     "TransferResult",
+    "VisualizationResult",
     "__version__",
     "assignment",
+    "channel_visualization",
+    "channel_visualizations",
+    "class_names",
+    "class_visualization",
+    "class_visualizations",
+    "classifier",
     "compute_loss",
     "content_loss",
     "convert_weight",
+    "cut_out",
     "extract_features",
+    "fooling_image",
+    "fooling_images",
     "get_contents",
     "get_inits",
     "get_styles",
     "gradient_shares",
     "gram",
     "insert_losses",
+    "integrated_gradients",
     "invert_features",
     "layer_index",
     "layer_name",
@@ -115,12 +145,16 @@ __all__ = [
     "postprocess",
     "preprocess",
     "profile",
+    "saliency_map",
+    "saliency_mask",
     "samples",
     "save_image",
+    "smooth_grad",
     "squeezenet1_1",
     "style_loss",
     "style_objective",
     "synthesize_texture",
+    "top_classes",
     "train",
     "transfer",
     "tv_loss",

@@ -198,7 +198,8 @@ def check_pictures(X: Tensor, model: nn.Module) -> None:
     if not inside:
         raise InputError(
             f"pixels from {float(X.min()):.3g} to {float(X.max()):.3g} are outside the "
-            "normalised range, -2.12 to 2.64: make X by preprocess"
+            "normalised range (black to white, as `visible_range` has it for each colour): "
+            "make X by preprocess"
         )
     if model.training:
         raise InputError("the model is in training mode: call model.eval() first")

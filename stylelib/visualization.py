@@ -83,13 +83,16 @@ OPPONENT_COLOURS = torch.tensor([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]])
 """Rows: light against dark, red against blue, green against the two others."""
 OPPONENT_SPREAD = torch.tensor([1.0, 0.35, 0.15])
 """About how much each of them varies in photographs, of the first."""
+FINEST = 0.2
+"""Waves a pixel: finer ones than this, a wave in five pixels, fade out."""
 
 
 class Fourier:
     """Pictures stored as waves in colours that do not depend on each other.
 
-    A pixel is a sum of waves of all frequencies, each scaled by one over its frequency, as in
-    photographs; so a step changes large forms as easily as grain. Colours are those of Ohta,
+    A pixel is a sum of waves, each scaled by one over its frequency, as in photographs; so a
+    step changes large forms as easily as grain. Waves of less than some five pixels fade out:
+    a network responds to them, an eye sees dots. Colours are those of Ohta,
     Kanade and Sakai (1980), which in photographs are nearly uncorrelated. A sigmoid keeps every
     pixel between black and white.
 
@@ -99,7 +102,7 @@ class Fourier:
         seed: of the faint noise they begin as.
 
     Source: Olah, Mordvintsev and Schubert (2017), "Preconditioning and Parameterization". They
-    measure the colours on ImageNet.
+    measure the colours on ImageNet, and keep all waves.
     """
 
     def __init__(self, count: int, image_shape: tuple[int, int], seed: int = 0) -> None:
@@ -110,7 +113,8 @@ class Fourier:
         frequencies = torch.hypot(
             torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None, :]
         )
-        self.scale = 0.25 / frequencies.clamp_min(1 / max(height, width))  # (H, W // 2 + 1)
+        falling = 0.25 / frequencies.clamp_min(1 / max(height, width))
+        self.scale = falling * torch.exp(-((frequencies / FINEST) ** 2))  # (H, W // 2 + 1)
         colours = functional.normalize(OPPONENT_COLOURS, dim=1) * OPPONENT_SPREAD[:, None]
         self.colours = colours  # a row each: what one unit of it adds to R, G, B
 
@@ -207,7 +211,7 @@ def _chance(generator: torch.Generator) -> float:
     return float(torch.rand((), generator=generator))
 
 
-STANDARD: tuple[Transformation, ...] = (Jitter(8), Scale(0.85, 1.15), Rotate(8), Jitter(4))
+STANDARD: tuple[Transformation, ...] = (Jitter(16), Scale(0.7, 1.2), Rotate(15), Jitter(8))
 """What `class_visualization` does to a picture in each step unless told otherwise."""
 
 

