@@ -128,7 +128,7 @@ def layers() -> None:
             f"{title:24}{forward * 1e3:9.2f} {forward / quick['forward']:7.2f}x"
             f"{backward * 1e3:9.2f} {backward / quick['backward']:7.2f}x"
         )
-    for title, times in (("pooling im2col", quick), ("pooling loops", loops)):
+    for title, times in (("pooling arrays", quick), ("pooling loops", loops)):
         forward, backward = times["pool forward"], times["pool backward"]
         print(
             f"{title:24}{forward * 1e3:9.2f} {forward / quick['pool forward']:7.2f}x"
@@ -209,7 +209,7 @@ def step() -> None:
     print(f"NumPy   {seconds['NumPy']:6.2f} s   loss after 11 steps {losses[-1]:.4f}")
     print(f"PyTorch {seconds['PyTorch']:6.2f} s   loss after 11 steps {torch_loss[-1]:.4f}")
     print(f"NumPy takes {seconds['NumPy'] / seconds['PyTorch']:.2f} times as long")
-    print(f"peak memory of the process until NumPy's first step was done: {memory}")
+    print(f"peak memory of the process until NumPy's first step was done, all in all: {memory}")
 
 
 def peak_memory() -> str:
@@ -218,7 +218,7 @@ def peak_memory() -> str:
     if not status.exists():
         return "?"
     lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    return f"{float(lines['VmHWM'].split()[0]) / 1e6:.2f} GB"
+    return f"{float(lines['VmHWM'].split()[0]) * 1024 / 1e9:.2f} GB"
 
 
 def main() -> None:

@@ -223,7 +223,8 @@ def network_digest(net: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def check_seed(seed: int) -> None:
-    """Refuse what `torch.Generator.manual_seed` cannot take."""
+def check_seed(seed: int) -> int:
+    """A seed that `torch.Generator.manual_seed` can take, or an `InputError`."""
     if type(seed) is not int or not 0 <= seed < 2**63:
         raise InputError(f"seed is a whole number from 0 to 2**63 - 1, not {seed!r}")
+    return seed

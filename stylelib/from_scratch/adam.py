@@ -19,6 +19,9 @@ class Adam:
         beta2: likewise of the mean square.
         epsilon: keeps a pixel whose gradient is 0 from dividing by it.
 
+    Raises:
+        InputError: a number out of its range.
+
     Source: Kingma and Ba (2015), algorithm 1.
 
     Example:
@@ -34,16 +37,32 @@ class Adam:
         beta2: float = 0.999,
         epsilon: float = 1e-8,
     ) -> None:
-        self.learning_rate = _number("learning_rate", learning_rate, "of 0 or more")
+        self.learning_rate = _number(
+            "learning_rate", learning_rate, "of 0 or more, not infinite"
+        )
         self.beta1 = _number("beta1", beta1, "from 0 to below 1", end=1)
         self.beta2 = _number("beta2", beta2, "from 0 to below 1", end=1)
-        self.epsilon = _number("epsilon", epsilon, "above 0", least=5e-324)
+        self.epsilon = _number("epsilon", epsilon, "above 0", least=np.nextafter(0, 1))
         self.t = 0
         self.m: Array | None = None  # the mean gradient, not yet corrected
         self.v: Array | None = None  # the mean square of it, likewise
 
     def update(self, x: Array, gradient: Array) -> Array:
-        """The next x, a new array; means are carried on to the next call."""
+        """The next x, a new array; means are carried on to the next call.
+
+        Args:
+            x: what is moved, of any shape, float32 or float64.
+            gradient: of the same shape and dtype.
+
+        Raises:
+            InputError: they are not, or x had another shape before.
+        """
+        for name, array in (("x", x), ("gradient", gradient)):
+            if not isinstance(array, np.ndarray) or array.dtype not in (np.float32, np.float64):
+                kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+                raise InputError(f"{name} is an array of float32 or float64, not {kind}")
+        if x.dtype != gradient.dtype:
+            raise InputError(f"x is {x.dtype} and its gradient {gradient.dtype}")
         if x.shape != gradient.shape or (self.m is not None and self.m.shape != x.shape):
             before = "" if self.m is None else f", x before had {self.m.shape}"
             raise InputError(
@@ -62,6 +81,7 @@ class Adam:
 
 def _number(name: str, value: float, what: str, least: float = 0, end: float = np.inf) -> float:
     """A number as Python's own float, which changes no array's dtype, or an `InputError`."""
-    if isinstance(value, str) or value is None or not least <= value < end:
+    number = value if isinstance(value, int | float | np.number) else np.nan
+    if isinstance(value, bool) or not least <= number < end:
         raise InputError(f"{name} is a number {what}, not {value!r}")
-    return float(value)
+    return float(number)

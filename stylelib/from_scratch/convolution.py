@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,11 +20,15 @@ from stylelib.from_scratch.windows import (
     check_top_diff,
     windows,
 )
+from stylelib.weights import check_seed
 
 __all__ = ["Convolution", "add_columns", "im2col"]
 
 BLOCK_BYTES = 16 * 2**20
-"""About how much memory the columns take at a time: what a processor's cache holds."""
+"""About how much memory the columns take at a time; those of a whole layer may take hundreds of
+megabytes."""
+
+_scratch = threading.local()  # one memory for columns in each thread, whatever the layer
 
 
 def im2col(x: Array, kernel_size: int, stride: int, out: Array | None = None) -> Array:
@@ -84,13 +89,21 @@ class Convolution(Layer):
         method: "im2col", or "loops", which is the formula and hundreds of times slower.
         trainable: whether `backward` computes `d_weight` and `d_bias`, which takes half of its
             time. Style transfer moves pixels and does not need them.
-        seed: for the first weights, of the size He et al. (2015) advise; the bias is 0.
+        seed: for the first weights, of the size He et al. (2015) advise; the bias is 0. None
+            leaves the weights at 0, for who sets them.
 
     Attributes:
         weight: (out, in, k, k).
         bias: (out,).
-        d_weight: the gradient at `weight` from the last backward; None before.
+        d_weight: the gradient at `weight` from the last backward; None before it, and where
+            the layer is not trainable.
         d_bias: likewise at `bias`.
+
+    Raises:
+        InputError: a size that is no whole number or too small, features of another shape or
+            dtype, weights of another shape, a backward without a forward.
+
+    Source: LeCun et al. (1989); as a matrix product, Chellapilla, Puri and Simard (2006).
 
     Example:
         >>> layer = Convolution(3, channel_in=1, channel_out=1, padding=1)
@@ -111,7 +124,7 @@ class Convolution(Layer):
         method: Method = "im2col",
         *,
         trainable: bool = True,
-        seed: int = 0,
+        seed: int | None = 0,
     ) -> None:
         self.kernel_size = check_number("kernel_size", kernel_size)
         self.channel_in = check_number("channel_in", channel_in)
@@ -120,14 +133,15 @@ class Convolution(Layer):
         self.stride = check_number("stride", stride)
         self.method = check_method(method)
         self.trainable = trainable
-        shape = (channel_out, channel_in, kernel_size, kernel_size)
-        spread = np.sqrt(2 / (channel_in * kernel_size**2))
-        normal = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
-        self.weight: Array = normal * np.float32(spread)
-        self.bias: Array = np.zeros(channel_out, dtype=np.float32)
+        shape = (self.channel_out, self.channel_in, self.kernel_size, self.kernel_size)
+        self.weight: Array = np.zeros(shape, dtype=np.float32)
+        if seed is not None:
+            random = np.random.default_rng(check_seed(seed))
+            spread = np.float32(np.sqrt(2 / (self.channel_in * self.kernel_size**2)))
+            self.weight = spread * random.standard_normal(shape, dtype=np.float32)
+        self.bias: Array = np.zeros(self.channel_out, dtype=np.float32)
         self.d_weight: Array | None = None
         self.d_bias: Array | None = None
-        self._memory: Array = np.empty(0, dtype=np.float32)
         self._x: Array | None = None  # the padded input, where it is needed again
         self._shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
 
@@ -159,7 +173,8 @@ class Convolution(Layer):
         assert self._shapes is not None
         weight, _ = self._parameters(top_diff.dtype)
         d_x: Array = np.zeros(self._shapes[0], dtype=top_diff.dtype)
-        if self.trainable:
+        self.d_weight = self.d_bias = None
+        if self._x is not None:  # the last forward was that of a trainable layer
             self.d_weight, self.d_bias = np.zeros_like(weight), top_diff.sum(axis=(0, 2, 3))
         if self.method == "loops":
             self._backward_loops(top_diff, weight, d_x)
@@ -220,17 +235,18 @@ class Convolution(Layer):
     def _columns(self, block: Array) -> Array:
         """Memory for the columns of a block, (in k k, places), the same each time.
 
-        New memory comes from the system page by page, which would take a third of the time.
+        New memory comes from the system page by page: on an idle machine a quarter of the time.
         """
         shape = self.channel_in * self.kernel_size**2, block.shape[1]
         size = shape[0] * shape[1]
-        if self._memory.size < size or self._memory.dtype != block.dtype:
-            self._memory = np.empty(size, dtype=block.dtype)
-        return self._memory[:size].reshape(shape)
+        memory: Array | None = getattr(_scratch, "memory", None)
+        if memory is None or memory.size < size or memory.dtype != block.dtype:
+            _scratch.memory = memory = np.empty(size, dtype=block.dtype)
+        return memory[:size].reshape(shape)
 
     def _pad(self, x: Array) -> Array:
         if self.padding == 0:
-            return x
+            return x.copy() if self.trainable else x  # kept for backward; x may change
         N, C, height, width = x.shape
         border = self.padding
         padded: Array = np.zeros((N, C, height + 2 * border, width + 2 * border), dtype=x.dtype)

@@ -1,6 +1,7 @@
 """The losses by hand, each with its gradient (chapter 16).
 
-The gradients are derived on the chapter's page. The factors are those of
+Features have the shape (N, C, H, W); other shapes and dtypes raise an `InputError`. The
+gradients are derived on the chapter's page. The factors are those of
 `stylelib.CONVENTIONS["numpy"]`; total variation is that of the main line.
 """
 
@@ -46,8 +47,12 @@ class ContentLoss:
 
     def _difference(self, F: Array, P: Array) -> Array:
         check_features(F)
-        if F.shape != P.shape:
-            raise InputError(f"F has the shape {F.shape} and P has {P.shape}")
+        if not isinstance(P, np.ndarray):
+            raise InputError(f"P is features like F, not {type(P).__name__}")
+        if F.shape != P.shape or F.dtype != P.dtype:
+            raise InputError(
+                f"F has the shape {F.shape} ({F.dtype}) and P has {P.shape} ({P.dtype})"
+            )
         return F - P
 
 
@@ -68,9 +73,12 @@ class StyleLoss:
     """
 
     def forward(self, F: Array, A: Array) -> float:
-        """The loss of features F (N, C, H, W) whose Gram matrices should be A (N, C, C)."""
+        """The loss of features F (N, C, H, W) whose Gram matrices should be A (N, C, C).
+
+        A may also be (1, C, C), the same for all N pictures.
+        """
         D = self._difference(F, A)
-        # in float64: squares of Gram matrices are beyond float32 where features are large
+        # Fourth powers of features: float64 leaves room when a picture has gone astray
         return float(np.square(D, dtype=np.float64).sum()) / (4 * self._factor(F))
 
     def backward(self, F: Array, A: Array) -> Array:
@@ -81,8 +89,13 @@ class StyleLoss:
 
     def _difference(self, F: Array, A: Array) -> Array:
         G = gram(F)
-        if A.shape not in (G.shape, (1, *G.shape[1:])):
-            raise InputError(f"A has the shape {A.shape}, the Gram matrices of F {G.shape}")
+        if not isinstance(A, np.ndarray) or A.shape not in (G.shape, (1, *G.shape[1:])):
+            kind = A.shape if isinstance(A, np.ndarray) else type(A).__name__
+            raise InputError(
+                f"A has the shape {kind}, the Gram matrices of F {G.shape}: give gram(...)"
+            )
+        if A.dtype != G.dtype:
+            raise InputError(f"A is {A.dtype} and F {G.dtype}; they must be alike")
         return G - A
 
     @staticmethod

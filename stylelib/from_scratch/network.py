@@ -57,6 +57,9 @@ class VGG19:
         FileError: the weights are missing, or the file is not the one expected.
         InputError: a layer that VGG-19 does not have.
 
+    `forward` is remembered by the layers: `backward` is about the last one. PyTorch only reads
+    the embedded file.
+
     Source: Simonyan and Zisserman (2014), configuration E.
 
     Example:
@@ -88,9 +91,12 @@ class VGG19:
         for name in names:
             if name.startswith("conv"):
                 width = VGG19_BLOCKS[int(name[4]) - 1][1]
-                layer = Convolution(3, channels, width, 1, method=method, trainable=False)
+                layer = Convolution(
+                    3, channels, width, 1, method=method, trainable=False, seed=None
+                )
                 weight, bias = parameters.convolutions[name]
-                layer.weight, layer.bias = weight.astype(np.float32), bias.astype(np.float32)
+                layer.weight = np.ascontiguousarray(weight, dtype=np.float32)
+                layer.bias = np.ascontiguousarray(bias, dtype=np.float32)
                 self.layers[name] = layer
                 channels = width
             else:
@@ -111,7 +117,10 @@ class VGG19:
         features = {}
         self._shapes = {}
         for name, layer in list(self.layers.items())[: deepest + 1]:
-            X = layer.forward(X)
+            try:
+                X = layer.forward(X)
+            except InputError as error:
+                raise InputError(f"at {name}: {error}") from error
             self._shapes[name] = X.shape
             if name in layers:
                 features[name] = X
@@ -130,6 +139,8 @@ class VGG19:
         """
         if not self._shapes:
             raise InputError("backward needs a forward before it")
+        if not top_diffs:
+            raise InputError("top_diffs is empty: give gradients at one or more layers")
         deepest = self._deepest(list(top_diffs), len(self._shapes))
         for name, top_diff in top_diffs.items():
             check_top_diff(top_diff, self._shapes[name])
@@ -151,8 +162,10 @@ class VGG19:
     def to_image(self, X: Array) -> Image.Image:
         """The picture that X (1, 3, H, W) shows, rounded and cut off at black and white."""
         check_features(X, 3)
-        if len(X) != 1 or not np.isfinite(X).all():
-            raise InputError(f"to_image takes one picture of finite numbers, not {X.shape}")
+        if len(X) != 1:
+            raise InputError(f"to_image takes one picture (1, 3, H, W), not {X.shape}")
+        if not np.isfinite(X).all():
+            raise InputError("the picture has numbers that are not finite (nan or inf)")
         pixels = X[0].transpose(1, 2, 0) + self.mean  # (H, W, 3)
         return Image.fromarray(pixels.clip(0, 255).round().astype(np.uint8))
 
@@ -175,7 +188,7 @@ class VGG19:
         if deepest >= depth:
             raise InputError(
                 f"layer '{VGG19_LAYERS[deepest]}' is deeper than '{VGG19_LAYERS[depth - 1]}', "
-                "where the network, or its last forward, ends"
+                "where this network, or its last forward, ends: name it in VGG19(layers=...)"
             )
         return deepest
 
@@ -196,7 +209,7 @@ def _matconvnet(path: str | os.PathLike[str], names: Sequence[str]) -> Parameter
 
     Weights are stored (height, width, in, out), for R, G, B in 0..255 minus the mean image.
     """
-    from scipy.io import loadmat  # only who has such a file needs it
+    from scipy.io import loadmat  # takes a while to import
 
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"weights is 'embedded' or a path, not {path!r}")

@@ -19,14 +19,7 @@ __all__ = ["AveragePool", "MaxPool", "ReLU"]
 
 
 class _Pool(Layer):
-    """What both kinds of pooling have: a window, a stride, and the shapes of the last forward.
-
-    Args:
-        kernel_size: the side of the square window.
-        stride: how far windows are apart. Rows and columns at the end that fill no window are
-            left out, and get no gradient.
-        method: "im2col", which takes all windows at once, or "loops".
-    """
+    """What both kinds of pooling have: window, stride, and the shapes of the last forward."""
 
     def __init__(self, kernel_size: int, stride: int, method: Method = "im2col") -> None:
         self.kernel_size = check_number("kernel_size", kernel_size)
@@ -56,6 +49,16 @@ class MaxPool(_Pool):
 
     Of several equal ones the first in reading order gets all of it, as in PyTorch. (Any choice
     among them is a subgradient.)
+
+    Args:
+        kernel_size: the side of the square window.
+        stride: how far windows are apart. Rows and columns at the end that fill no window are
+            left out, and get no gradient.
+        method: "im2col", which takes all windows at once, or "loops".
+
+    Raises:
+        InputError: a picture smaller than the window, features of another shape or dtype, a
+            backward without a forward.
 
     Example:
         >>> layer = MaxPool(kernel_size=2, stride=2)
@@ -106,6 +109,16 @@ class MaxPool(_Pool):
 
 class AveragePool(_Pool):
     """The mean of each window; each of its places gets an equal share of the gradient.
+
+    Args:
+        kernel_size: the side of the square window.
+        stride: how far windows are apart. Rows and columns at the end that fill no window are
+            left out, and get no gradient.
+        method: "im2col", which takes all windows at once, or "loops".
+
+    Raises:
+        InputError: a picture smaller than the window, features of another shape or dtype, a
+            backward without a forward.
 
     Example:
         >>> layer = AveragePool(kernel_size=2, stride=2)

@@ -65,7 +65,8 @@ def style_transfer(
             divided by nothing can only be compared at one size.
         image_shape: (H, W), or the shorter side.
         alpha: the weight of the content loss, a mean over layers.
-        beta: the weight of the style loss, likewise.
+        beta: the weight of the style loss, likewise. At 500, the report's, content has hardly a
+            say; try 0.0005.
         tv: the weight of total variation.
         learning_rate: about how many grey levels a pixel moves in a step.
         steps: how many.
@@ -77,7 +78,12 @@ def style_transfer(
         net: a network that reaches these layers; the embedded VGG-19 otherwise.
         callback: is given the `Record` of each step, for example a `ProgressBar`.
 
+    Returns:
+        The picture, its history and its settings.
+
     Raises:
+        InputError: a setting out of its range, or a size too small for the network.
+        FileError: a picture or the weights cannot be read.
         DivergenceError: a loss or the picture is no longer finite; its `.picture` is the last
             good one.
 
@@ -106,6 +112,8 @@ def style_transfer(
             )
     if init not in ("content", "noise"):
         raise InputError(f"init is 'content' or 'noise', not {init!r}")
+    if net is not None and not isinstance(net, VGG19):
+        raise InputError(f"net is a stylelib.from_scratch.VGG19, not {type(net).__name__}")
     if net is None:
         net = VGG19(layers=[*content_layers, *style_layers])
     photo = load_image(content)

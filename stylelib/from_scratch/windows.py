@@ -83,9 +83,10 @@ def check_top_diff(top_diff: Array, shape: tuple[int, ...] | None) -> None:
 
 def check_number(name: str, value: int, least: int = 1) -> int:
     """A whole number of at least `least`, or an `InputError`."""
-    if type(value) is not int or value < least:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < least:
         raise InputError(f"{name} is a whole number, {least} or more, not {value!r}")
-    return value
+    return int(value)
 
 
 def check_method(method: Method) -> Method:
