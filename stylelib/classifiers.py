@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -69,6 +70,8 @@ def classifier(
         'espresso'
     """
     check_seed(seed)
+    if weights is not None and not isinstance(weights, str | os.PathLike):
+        raise InputError(f"weights is None, 'random' or a path, not {weights!r}")
     net: nn.Module
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # constructing draws random weights; torchvision warns that this takes its time
@@ -86,6 +89,8 @@ def classifier(
         state = file_state(weights, ["random"])
     if state is not None:
         _load(net, state, name)
+        if hasattr(net, "transform_input"):  # two of torchvision's, trained on other units
+            setattr(net, "transform_input", True)  # noqa: B010  mypy knows no such attribute
     if name == "efficientnet_lite0":
         net = nn.Sequential(_FromNormalised(127 / 255, 128 / 255), net)
     return net.eval().requires_grad_(False)
@@ -106,16 +111,9 @@ class _FromNormalised(nn.Module):
 
 @cache
 def class_names() -> tuple[str, ...]:
-    """The names of ImageNet's 1,000 classes, in the order of a classifier's scores.
-
-    A name that two classes share ("crane", the bird and the machine; "maillot") is followed by
-    its number: "crane 134", "crane 517".
-    """
+    """The names of ImageNet's 1,000 classes, in the order of a classifier's scores."""
     meta = _package("torchvision.models").SqueezeNet1_1_Weights.IMAGENET1K_V1.meta
-    names = list(meta["categories"])
-    return tuple(
-        f"{name} {index}" if names.count(name) > 1 else name for index, name in enumerate(names)
-    )
+    return tuple(meta["categories"])
 
 
 def class_index(target: Target) -> int:
@@ -130,14 +128,17 @@ def class_index(target: Target) -> int:
     """
     names = class_names()
     if isinstance(target, str):
+        if target in names:  # "Cardigan" is a dog, "cardigan" is not
+            return names.index(target)
         lowered = {name.lower(): index for index, name in enumerate(names)}
         if target.lower() in lowered:
             return lowered[target.lower()]
         hint = did_you_mean(target.lower(), lowered, "class_names() has them all")
         raise InputError(f"there is no class '{target}'; {hint}")
-    if type(target) is not int or not 0 <= target < len(names):
+    whole = isinstance(target, int | np.integer) and not isinstance(target, bool)
+    if not whole or not 0 <= target < len(names):
         raise InputError(f"there is no class {target!r}; the classes are 0 to 999")
-    return target
+    return int(target)
 
 
 def target_indices(targets: Target | Sequence[Target] | Tensor, count: int) -> Tensor:
@@ -152,7 +153,9 @@ def target_indices(targets: Target | Sequence[Target] | Tensor, count: int) -> T
                 f"classes are whole numbers (N,), not {tuple(targets.shape)} {targets.dtype}"
             )
         targets = [int(target) for target in targets.reshape(-1)]
-    each = [targets] if isinstance(targets, int | str) else list(targets)
+    each: list[Any] = list(targets) if isinstance(targets, Sequence) else [targets]
+    if isinstance(targets, str):
+        each = [targets]
     if len(each) not in (1, count):
         raise InputError(f"there are {count} pictures and {len(each)} classes")
     indices = [class_index(target) for target in each]
@@ -188,6 +191,8 @@ def check_pictures(X: Tensor, model: nn.Module) -> None:
     if not isinstance(X, Tensor) or X.ndim != 4 or X.shape[1] != 3 or 0 in X.shape:
         shape = tuple(X.shape) if isinstance(X, Tensor) else type(X).__name__
         raise InputError(f"pictures are a tensor (N, 3, H, W), not {shape}")
+    if not X.is_floating_point():
+        raise InputError(f"pictures are in floating point, not {X.dtype}")
     if min(X.shape[2:]) < SMALLEST_SIDE:
         raise InputError(
             f"pictures of {X.shape[2]} x {X.shape[3]} are too small: a classifier needs "
@@ -239,7 +244,7 @@ def _torchvision_model(name: str) -> tuple[nn.Module, Download]:
     weights: Any = models.get_model_weights(name).DEFAULT
     options = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
     net: nn.Module = models.get_model(name, weights=None, **options)
-    return net, Download(weights.url, f"weights of {name}")
+    return net, Download(weights.url, f"weights of {name}", "classifier() without a name")
 
 
 def _load(net: nn.Module, state: Mapping[str, Tensor], name: str) -> None:

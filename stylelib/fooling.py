@@ -22,6 +22,7 @@ from stylelib.errors import InputError
 from stylelib.images import IMAGE_MEAN, IMAGE_STD, postprocess, visible_range
 from stylelib.optimization import Step, optimize
 from stylelib.results import Result, surroundings
+from stylelib.weights import network_digest
 
 __all__ = ["FoolingResult", "NormalizedGradient", "fooling_image", "fooling_images"]
 
@@ -52,7 +53,8 @@ class FoolingResult(Result):
     def _measured(self) -> dict[str, Any]:
         return {
             "fooled": self.fooled,
-            "confidence": self.confidence,
+            "steps": self.steps,
+            "confidence_path": self.confidence,
             "l2": self.l2,
             "linf": self.linf,
         }
@@ -176,6 +178,7 @@ def fooling_images(
         "lr": length,
         "max_steps": max_steps,
         "confidence": confidence,
+        "network": network_digest(model),
         **surroundings(),
     }
     results = []
@@ -219,8 +222,13 @@ class NormalizedGradient(torch.optim.Optimizer):
         loss = None if closure is None else closure()
         for group in self.param_groups:
             for X in group["params"]:
-                lengths = X.grad.flatten(1).norm(dim=1).clamp_min(torch.finfo(X.dtype).tiny)
-                X.data -= group["lr"] * X.grad / lengths.view(-1, *[1] * (X.ndim - 1))
+                shape = (-1, *[1] * (X.ndim - 1))
+                tiny = torch.finfo(X.dtype).tiny
+                # The greatest number first: squares of very small or large ones leave float32
+                greatest = X.grad.flatten(1).abs().amax(dim=1).clamp_min(tiny)
+                g = X.grad / greatest.view(shape)
+                lengths = g.flatten(1).norm(dim=1).clamp_min(tiny)
+                X.data -= group["lr"] * g / lengths.view(shape)
         return loss
 
 

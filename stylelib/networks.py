@@ -60,7 +60,9 @@ CONTENT_LAYERS: tuple[int, ...] = (25,)
 """conv4_4: the last convolution of block 4."""
 
 VGG19_DOWNLOAD = Download(
-    "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "VGG-19 weights (548 MB)"
+    "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+    "VGG-19 weights (548 MB)",
+    "weights='embedded'",
 )
 
 FIRES: tuple[tuple[int, int, int] | None, ...] = (
@@ -95,6 +97,7 @@ SQUEEZENET_LAYERS: tuple[str, ...] = (
 SQUEEZENET_DOWNLOAD = Download(
     "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
     "SqueezeNet 1.1 weights (4.7 MB)",
+    "VGG-19 with weights='embedded'",
 )
 
 

@@ -92,7 +92,7 @@ def smooth_grad(
         model: a classifier in eval mode.
         noise: the standard deviation, as a share of the range of each picture's pixels.
         samples: how many copies; the time is as many times that of `saliency_map`.
-        seed: of the noise.
+        seed: of the noise, which is drawn for the whole batch.
 
     Returns:
         (N, H, W): gradients are averaged with their signs; then as in `saliency_map`.
@@ -114,19 +114,16 @@ def smooth_grad(
 
 
 class IntegratedGradients(NamedTuple):
-    """The share of each number of a picture in its score, and whether the shares add up.
-
-    Attributes:
-        attributions: (N, 3, H, W), signed.
-        map: (N, H, W), as `saliency_map` gives it: the greatest absolute value of the colours.
-        difference: (N,): the score of the picture minus that of the baseline.
-        gap: (N,): by how much the sum of the attributions misses `difference`, relative to it.
-    """
+    """The share of each number of a picture in its score, and whether the shares add up."""
 
     attributions: Tensor
+    """(N, 3, H, W), signed."""
     map: Tensor
+    """(N, H, W), as `saliency_map` gives it: the greatest absolute value of the colours."""
     difference: Tensor
+    """(N,): the score of the picture minus that of the baseline."""
     gap: Tensor
+    """(N,): by how much the sum of the attributions misses `difference`, relative to it."""
 
 
 def integrated_gradients(
@@ -151,7 +148,8 @@ def integrated_gradients(
             ImageNet, which is 0 there.
         steps: how many gradients along the way, at the points of Gauss and Legendre.
         max_gap: 0.01, for example, doubles the steps until no gap is above 1 %, or until they
-            are 64 times `steps`; look at `.gap`. None leaves it at `steps`.
+            are 64 times `steps`; look at `.gap`. All pictures take as many. None leaves it
+            at `steps`.
 
     Source: Sundararajan, Taly and Yan (2017), equation 1. They sum at equal distances.
     """
@@ -159,7 +157,15 @@ def integrated_gradients(
     check_count("steps", steps)
     if max_gap is not None and not 0 < max_gap < 1:
         raise InputError(f"max_gap is a share, above 0 and below 1, not {max_gap!r}")
-    start = torch.zeros_like(X) if baseline is None else baseline.to(X).expand_as(X)
+    X = X.detach()
+    start = torch.zeros_like(X)
+    if baseline is not None:
+        try:
+            start = baseline.detach().to(X).expand_as(X)
+        except RuntimeError:
+            raise InputError(
+                f"the baseline is {tuple(baseline.shape)} and does not fit {tuple(X.shape)}"
+            ) from None
     check_pictures(start, model)
     with torch.no_grad():
         indices = target_indices(y, len(X)).to(X.device).view(-1, 1)
@@ -205,10 +211,16 @@ def saliency_mask(maps: Tensor, *, quantile: float = 0.9, blur: float = 4.0) -> 
         raise InputError(f"quantile is a number from 0 to below 1, not {quantile!r}")
     if not 0 <= blur < 1000:
         raise InputError(f"blur is a number of pixels, 0 or more, not {blur!r}")
+    if not bool(maps.isfinite().all()):
+        raise InputError("the maps have values that are not finite (nan or inf)")
     masks = []
     for values in maps.detach().cpu().double().numpy():
         smooth = ndimage.gaussian_filter(values, blur) if blur else values
-        spots, count = ndimage.label(smooth >= np.quantile(smooth, quantile))
+        threshold = np.quantile(smooth, quantile)
+        # Where most of a map is equally weak, its ground is not to count as a spot
+        ground = quantile > 0 and smooth.min() == threshold < smooth.max()
+        strong = smooth > threshold if ground else smooth >= threshold
+        spots, count = ndimage.label(strong)
         sizes = np.bincount(spots.ravel(), minlength=count + 1)[1:]
         masks.append(ndimage.binary_fill_holes(spots == 1 + sizes.argmax()))
     return torch.from_numpy(np.stack(masks))

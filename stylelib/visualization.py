@@ -26,9 +26,9 @@ from stylelib.classifiers import (
 from stylelib.errors import InputError
 from stylelib.images import IMAGE_MEAN, IMAGE_STD, postprocess, visible_range
 from stylelib.networks import Layer, layer_index, layer_name, vgg19
-from stylelib.optimization import Callback, Record, optimize
+from stylelib.optimization import Callback, optimize
 from stylelib.results import Result, surroundings
-from stylelib.weights import check_seed
+from stylelib.weights import check_seed, network_digest
 
 __all__ = [
     "Blur",
@@ -69,10 +69,16 @@ class Pixels:
         seed: of the faint noise they begin as.
     """
 
-    def __init__(self, count: int, image_shape: tuple[int, int], seed: int = 0) -> None:
+    def __init__(
+        self,
+        count: int,
+        image_shape: tuple[int, int],
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
         generator = torch.Generator().manual_seed(seed)
         noise = 0.1 * torch.randn(count, 3, *image_shape, generator=generator)
-        self.parameter = noise.requires_grad_()
+        self.parameter = noise.to(device).requires_grad_()
 
     def pictures(self) -> Tensor:
         """The parameter itself."""
@@ -105,26 +111,34 @@ class Fourier:
     measure the colours on ImageNet, and keep all waves.
     """
 
-    def __init__(self, count: int, image_shape: tuple[int, int], seed: int = 0) -> None:
+    def __init__(
+        self,
+        count: int,
+        image_shape: tuple[int, int],
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
         self.image_shape = height, width = image_shape
         generator = torch.Generator().manual_seed(seed)
         shape = (count, 3, height, width // 2 + 1, 2)  # real and imaginary parts
-        self.parameter = (0.01 * torch.randn(shape, generator=generator)).requires_grad_()
+        noise = 0.01 * torch.randn(shape, generator=generator)
+        self.parameter = noise.to(device).requires_grad_()
         frequencies = torch.hypot(
             torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None, :]
         )
+        frequencies = frequencies.to(device)
         falling = 0.25 / frequencies.clamp_min(1 / max(height, width))
         self.scale = falling * torch.exp(-((frequencies / FINEST) ** 2))  # (H, W // 2 + 1)
         colours = functional.normalize(OPPONENT_COLOURS, dim=1) * OPPONENT_SPREAD[:, None]
-        self.colours = colours  # a row each: what one unit of it adds to R, G, B
+        self.colours = colours.to(device)  # a row each: what one unit of it adds to R, G, B
 
     def pictures(self) -> Tensor:
         """From waves to pixels, from opponent colours to R, G, B, then into 0..1."""
         spectrum = torch.view_as_complex(self.parameter) * self.scale
         waves = torch.fft.irfft2(spectrum, s=self.image_shape, norm="ortho")  # (N, 3, H, W)
         rgb = torch.einsum("nchw,cd->ndhw", waves, self.colours)
-        pixels = torch.sigmoid(rgb)
-        return (pixels - IMAGE_MEAN.view(3, 1, 1)) / IMAGE_STD.view(3, 1, 1)
+        mean, std = (values.view(3, 1, 1).to(rgb) for values in (IMAGE_MEAN, IMAGE_STD))
+        return (torch.sigmoid(rgb) - mean) / std
 
 
 # What happens to it before the network looks
@@ -138,6 +152,10 @@ class Jitter:
     """Shift by up to so many pixels either way; what leaves on one side enters on the other."""
 
     pixels: int
+
+    def __post_init__(self) -> None:
+        if type(self.pixels) is not int or self.pixels < 0:
+            raise InputError(f"pixels is a whole number, 0 or more, not {self.pixels!r}")
 
     def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
         """A shift drawn anew at each call."""
@@ -154,6 +172,13 @@ class Scale:
     lowest: float
     highest: float
 
+    def __post_init__(self) -> None:
+        if not 0 < self.lowest <= self.highest < math.inf:
+            raise InputError(
+                f"factors are above 0, the lower one first, not {self.lowest!r}, "
+                f"{self.highest!r}"
+            )
+
     def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
         """A factor drawn anew at each call; the size changes with it."""
         factor = self.lowest + (self.highest - self.lowest) * _chance(generator)
@@ -166,6 +191,10 @@ class Rotate:
     """Turn by up to so many degrees either way; corners are filled by reflection."""
 
     degrees: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.degrees <= 360:
+            raise InputError(f"degrees are 0 to 360, not {self.degrees!r}")
 
     def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
         """An angle drawn anew at each call."""
@@ -185,6 +214,10 @@ class Blur:
     """Blur by a Gauss of this standard deviation in pixels."""
 
     sigma: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma < 1000:
+            raise InputError(f"sigma is a number of pixels above 0, not {self.sigma!r}")
 
     def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
         """The same at each call."""
@@ -233,6 +266,10 @@ class VisualizationResult(Result):
 
 
 StorageName = Literal["fourier", "pixels"]
+STORAGES: dict[str, type[Fourier] | type[Pixels]] = {
+    "fourier": Fourier,
+    "pixels": Pixels,
+}
 LEARNING_RATES = {"fourier": 0.05, "pixels": 0.1}
 
 
@@ -291,7 +328,7 @@ def class_visualizations(
     indices = [class_index(target) for target in targets]
     if not indices:
         raise InputError("there are no targets")
-    device = next(model.parameters()).device
+    device = _device(model)
     wanted = torch.tensor(indices, device=device).view(-1, 1)  # (N, 1)
     shape = _shape(image_shape)
     check_pictures(torch.zeros(1, 3, *shape), model)
@@ -300,23 +337,14 @@ def class_visualizations(
         picked: Tensor = model(X).gather(1, wanted).squeeze(1)
         return picked
 
-    made = _maximize(
-        scores, len(indices), shape, steps, storage, transformations, l2, lr, seed, callback
-    )
-    pictures, history, settings = made
-    with torch.no_grad():
-        probabilities = model(pictures).softmax(dim=1).gather(1, wanted)[:, 0].tolist()
-    return [
-        VisualizationResult(
-            image=postprocess(X),
-            history=history,
-            settings={"target": class_names()[index], **settings},
-            picture=X[None].cpu(),
-            target=class_names()[index],
-            response=probability,
-        )
-        for X, index, probability in zip(pictures, indices, probabilities, strict=True)
-    ]
+    def measure(X: Tensor) -> Tensor:
+        probabilities: Tensor = model(X).softmax(dim=1).gather(1, wanted).squeeze(1)
+        return probabilities
+
+    digest = network_digest(model)
+    way = _Way(shape, steps, storage, tuple(transformations), l2, lr, seed, device, digest)
+    names = [class_names()[index] for index in indices]
+    return _visualize(names, scores, measure, way, callback)
 
 
 def channel_visualization(layer: Layer, channel: int, **settings: Any) -> VisualizationResult:
@@ -365,10 +393,13 @@ def channel_visualizations(
     name = layer_name(layer)
     if net is None:
         net = vgg19(layers=[name])
+    device = _device(net)
     part = net[: layer_index(net, name) + 1]
     shape = _shape(image_shape)
     with torch.no_grad():
-        count = part(torch.zeros(1, 3, *shape)).shape[1]
+        count = part(torch.zeros(1, 3, *shape, device=device)).shape[1]
+    if not isinstance(channels, list | tuple | range):
+        raise InputError(f"channels is a list, for example [{channels!r}], not {channels!r}")
     wrong = [c for c in channels if type(c) is not int or not 0 <= c < count]
     if wrong or not channels:
         what = f"there is no channel {wrong[0]!r}" if wrong else "there are no channels"
@@ -379,79 +410,99 @@ def channel_visualizations(
         picked: Tensor = part(X)[places].mean(dim=(1, 2))  # picture n, its own channel
         return picked
 
-    made = _maximize(
-        means, len(channels), shape, steps, storage, transformations, l2, lr, seed, callback
-    )
-    pictures, history, settings = made
-    with torch.no_grad():
-        responses = means(pictures).tolist()
-    return [
-        VisualizationResult(
-            image=postprocess(X),
-            history=history,
-            settings={"target": f"{name}:{channel}", **settings},
-            picture=X[None].cpu(),
-            target=f"{name}:{channel}",
-            response=response,
-        )
-        for X, channel, response in zip(pictures, channels, responses, strict=True)
-    ]
+    names = [f"{name}:{channel}" for channel in channels]
+    digest = network_digest(net)
+    way = _Way(shape, steps, storage, tuple(transformations), l2, lr, seed, device, digest)
+    return _visualize(names, means, means, way, callback)
 
 
-def _maximize(
+@dataclass(frozen=True)
+class _Way:
+    """How a visualisation is made, whatever it is of."""
+
+    image_shape: tuple[int, int]
+    steps: int
+    storage: StorageName
+    transformations: tuple[Transformation, ...]
+    l2: float
+    lr: float | None
+    seed: int
+    device: torch.device
+    network: str
+
+    def __post_init__(self) -> None:
+        check_count("steps", self.steps)
+        check_seed(self.seed)
+        if self.storage not in STORAGES:
+            raise InputError(f"storage is 'fourier' or 'pixels', not {self.storage!r}")
+        if not 0 <= self.l2 < math.inf:
+            raise InputError(f"l2 is a number of 0 or more, not {self.l2!r}")
+        if not 0 < self.rate < math.inf:
+            raise InputError(f"lr is a number above 0, not {self.lr!r}")
+
+    @property
+    def rate(self) -> float:
+        """Adam's learning rate."""
+        return LEARNING_RATES[self.storage] if self.lr is None else self.lr
+
+
+def _visualize(
+    names: Sequence[str],
     responses: Callable[[Tensor], Tensor],
-    count: int,
-    image_shape: tuple[int, int],
-    steps: int,
-    storage: StorageName,
-    transformations: Sequence[Transformation],
-    l2: float,
-    lr: float | None,
-    seed: int,
+    measure: Callable[[Tensor], Tensor],
+    way: _Way,
     callback: Callback | None,
-) -> tuple[Tensor, list[Record], dict[str, Any]]:
-    """Make `responses`, (N,), large: the visible pictures, the history, the settings."""
-    check_count("steps", steps)
-    check_seed(seed)
-    if storage not in ("fourier", "pixels"):
-        raise InputError(f"storage is 'fourier' or 'pixels', not {storage!r}")
-    if not 0 <= l2 < math.inf:
-        raise InputError(f"l2 is a number of 0 or more, not {l2!r}")
-    rate = LEARNING_RATES[storage] if lr is None else lr
-    if not 0 < rate < math.inf:
-        raise InputError(f"lr is a number above 0, not {lr!r}")
-    kind = Fourier if storage == "fourier" else Pixels
-    stored: Storage = kind(count, image_shape, seed)
-    generator = torch.Generator().manual_seed(seed)
+) -> list[VisualizationResult]:
+    """Make `responses` of N pictures, (N,), large; `measure` says how it went."""
+    stored: Storage = STORAGES[way.storage](len(names), way.image_shape, way.seed, way.device)
+    generator = torch.Generator().manual_seed(way.seed)
 
     def objective(_: Tensor) -> dict[str, Tensor]:
         X = stored.pictures()
         seen = X
-        for transformation in transformations:
+        for transformation in way.transformations:
             seen = transformation(seen, generator)
         losses = {"response": -responses(seen).sum()}
-        return losses | ({"l2": l2 * X.square().sum()} if l2 else {})
+        return losses | ({"l2": way.l2 * X.square().sum()} if way.l2 else {})
 
-    result = optimize(
+    history = optimize(
         stored.parameter,
         objective,
-        torch.optim.Adam([stored.parameter], lr=rate),
-        num_steps=steps,
+        torch.optim.Adam([stored.parameter], lr=way.rate),
+        num_steps=way.steps,
         callback=callback,
-    )
-    low, high = visible_range()
-    pictures = stored.pictures().detach().clamp(low, high)
+    ).history
+    low, high = visible_range(way.device)
     settings = {
-        "image_shape": list(image_shape),
-        "steps": steps,
-        "storage": storage,
-        "transformations": [repr(each) for each in transformations],
-        "l2": l2,
-        "lr": rate,
-        "seed": seed,
+        "image_shape": list(way.image_shape),
+        "steps": way.steps,
+        "storage": way.storage,
+        "transformations": [repr(each) for each in way.transformations],
+        "l2": way.l2,
+        "lr": way.rate,
+        "seed": way.seed,
+        "network": way.network,
         **surroundings(),
     }
-    return pictures, result.history, settings
+    with torch.no_grad():
+        pictures = stored.pictures().clamp(low, high)
+        measured = measure(pictures).tolist()
+    return [
+        VisualizationResult(
+            image=postprocess(X),
+            history=history,
+            settings={"target": name, **settings},
+            picture=X[None].cpu(),
+            target=name,
+            response=response,
+        )
+        for name, X, response in zip(names, pictures, measured, strict=True)
+    ]
+
+
+def _device(model: nn.Module) -> torch.device:
+    first = next(model.parameters(), None)
+    return torch.device("cpu") if first is None else first.device
 
 
 def _shape(image_shape: int | tuple[int, int]) -> tuple[int, int]:

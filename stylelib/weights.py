@@ -38,10 +38,11 @@ EMBEDDED_MEAN = (123.68, 116.779, 103.939)
 
 
 class Download(NamedTuple):
-    """A file of weights that torchvision offers: its address, and what it is, in words."""
+    """A file of weights that torchvision offers: its address, its name, what to use instead."""
 
     url: str
     what: str
+    instead: str
 
 
 def find_weights(
@@ -162,8 +163,8 @@ def downloaded_state(download: Download) -> Mapping[str, Tensor]:
             )
         except (OSError, RuntimeError) as error:  # a wrong hash is a RuntimeError
             raise FileError(
-                f"torchvision's {download.what} cannot be downloaded: {error}. Use VGG-19 with "
-                f"weights='embedded', or fetch {download.url} elsewhere and give its path, or "
+                f"torchvision's {download.what} cannot be downloaded: {error}. Use "
+                f"{download.instead}, or fetch {download.url} elsewhere and give its path, or "
                 f"put it at '{cached}'"
             ) from error
     return file_state(cached, [])

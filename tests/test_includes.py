@@ -39,6 +39,7 @@ def test_there_are_includes():
     ids=[f"{page.stem}-{number}" for number, (page, _, _) in enumerate(INCLUDES)],
 )
 def test_an_include_finds_its_source_and_its_markers(page, target, options):
+    assert set(options) <= {"pyobject", "start-at", "end-at", "end-before", "lines"}
     path = (page.parent / target).resolve()
     lines = path.read_text(encoding="utf-8").splitlines()
     if "pyobject" in options:

