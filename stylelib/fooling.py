@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -60,10 +60,19 @@ class FoolingResult(Result):
         }
 
 
+class FoolingSettings(TypedDict, total=False):
+    """What `fooling_images` takes by name."""
+
+    epsilon: float | None
+    lr: float | None
+    max_steps: int
+    confidence: float
+
+
 def fooling_image(
-    X: Tensor, target: Target | None, model: nn.Module, **settings: Any
+    X: Tensor, target: Target | None, model: nn.Module, **settings: Unpack[FoolingSettings]
 ) -> FoolingResult:
-    """`fooling_images` for one picture, X (1, 3, H, W), and one target.
+    """`fooling_images` for one picture, X (1, 3, H, W), and one target, or None.
 
     Example:
         >>> from stylelib import classifier, fooling_image, preprocess, samples, top_classes

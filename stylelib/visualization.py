@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -273,8 +273,27 @@ STORAGES: dict[str, type[Fourier] | type[Pixels]] = {
 LEARNING_RATES = {"fourier": 0.05, "pixels": 0.1}
 
 
+class VisualizationSettings(TypedDict, total=False):
+    """What `class_visualizations` takes by name."""
+
+    image_shape: int | tuple[int, int]
+    steps: int
+    storage: StorageName
+    transformations: Sequence[Transformation]
+    l2: float
+    lr: float | None
+    seed: int
+    callback: Callback | None
+
+
+class ChannelSettings(VisualizationSettings, total=False):
+    """What `channel_visualizations` takes by name."""
+
+    net: nn.Sequential | None
+
+
 def class_visualization(
-    target: Target, model: nn.Module, **settings: Any
+    target: Target, model: nn.Module, **settings: Unpack[VisualizationSettings]
 ) -> VisualizationResult:
     """`class_visualizations` for one class.
 
@@ -347,7 +366,9 @@ def class_visualizations(
     return _visualize(names, scores, measure, way, callback)
 
 
-def channel_visualization(layer: Layer, channel: int, **settings: Any) -> VisualizationResult:
+def channel_visualization(
+    layer: Layer, channel: int, **settings: Unpack[ChannelSettings]
+) -> VisualizationResult:
     """`channel_visualizations` for one channel of a layer.
 
     Example:
