@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -27,16 +28,16 @@ Method = Literal["im2col", "loops"]
 """How a layer computes: by whole arrays, or as the formula is written, in Python loops."""
 
 
-class Layer:
+class Layer(ABC):
     """A function of features that knows how to send a gradient back."""
 
+    @abstractmethod
     def forward(self, x: Array) -> Array:
         """The layer's output; what `backward` needs of `x` is kept."""
-        raise NotImplementedError
 
+    @abstractmethod
     def backward(self, top_diff: Array) -> Array:
         """The gradient of a loss at the input, from that at the output of the last forward."""
-        raise NotImplementedError
 
 
 def windows(x: Array, kernel_size: int, stride: int) -> Array:
