@@ -27,6 +27,7 @@ __all__ = [
     "class_index",
     "class_names",
     "classifier",
+    "pick",
     "target_indices",
     "top_classes",
 ]
@@ -153,13 +154,17 @@ def target_indices(targets: Target | Sequence[Target] | Tensor, count: int) -> T
                 f"classes are whole numbers (N,), not {tuple(targets.shape)} {targets.dtype}"
             )
         targets = [int(target) for target in targets.reshape(-1)]
-    each: list[Any] = list(targets) if isinstance(targets, Sequence) else [targets]
-    if isinstance(targets, str):
-        each = [targets]
+    several = isinstance(targets, Sequence) and not isinstance(targets, str)
+    each: list[Any] = list(targets) if several else [targets]  # type: ignore[arg-type]  # so it is
     if len(each) not in (1, count):
         raise InputError(f"there are {count} pictures and {len(each)} classes")
     indices = [class_index(target) for target in each]
     return torch.tensor(indices if len(each) == count else indices * count)
+
+
+def pick(scores: Tensor, indices: Tensor) -> Tensor:
+    """From each row of scores (N, 1000) the one that indices (N,) name: (N,)."""
+    return scores.gather(1, indices.view(-1, 1)).squeeze(1)
 
 
 def top_classes(

@@ -16,6 +16,7 @@ from stylelib.classifiers import (
     check_count,
     check_pictures,
     class_names,
+    pick,
     target_indices,
 )
 from stylelib.errors import InputError
@@ -155,7 +156,7 @@ def fooling_images(
     paths: list[list[float]] = [[] for _ in X]
 
     def objective(picture: Tensor) -> dict[str, Tensor]:
-        scores = model(picture).gather(1, wanted.view(-1, 1)).squeeze(1)  # (N,)
+        scores = pick(model(picture), wanted)  # (N,)
         sign = 1 if targets is None else -1
         return {"score": sign * (scores * running).sum()}  # one at rest has no gradient
 
@@ -164,7 +165,7 @@ def fooling_images(
         rounded = _rounded(step.picture)
         with torch.no_grad():
             probabilities = model(rounded).softmax(dim=1)  # (N, 1000)
-        p = probabilities.gather(1, wanted.view(-1, 1)).squeeze(1)
+        p = pick(probabilities, wanted)
         same = probabilities.argmax(dim=1) == wanted
         for n in running.nonzero().flatten().tolist():
             paths[n].append(float(p[n]))

@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor, nn
 
-from stylelib.classifiers import Target, check_count, check_pictures, target_indices
+from stylelib.classifiers import Target, check_count, check_pictures, pick, target_indices
 from stylelib.errors import InputError
 from stylelib.images import visible_range
 from stylelib.weights import check_seed
@@ -47,7 +46,7 @@ def score_gradient(X: Tensor, y: Targets, model: nn.Module) -> tuple[Tensor, Ten
     indices = target_indices(y, len(X)).to(X.device)
     with torch.enable_grad():
         X = X.detach().clone().requires_grad_()
-        scores = model(X).gather(1, indices.view(-1, 1)).squeeze(1)  # (N,)
+        scores = pick(model(X), indices)  # (N,)
         (gradient,) = torch.autograd.grad(scores.sum(), X)
     return scores.detach(), gradient
 
@@ -168,8 +167,8 @@ def integrated_gradients(
             ) from None
     check_pictures(start, model)
     with torch.no_grad():
-        indices = target_indices(y, len(X)).to(X.device).view(-1, 1)
-        ends = [model(at).gather(1, indices).squeeze(1) for at in (X, start)]
+        indices = target_indices(y, len(X)).to(X.device)
+        ends = [pick(model(at), indices) for at in (X, start)]
     difference = ends[0] - ends[1]
     most = steps if max_gap is None else 64 * steps
     while True:
@@ -205,6 +204,8 @@ def saliency_mask(maps: Tensor, *, quantile: float = 0.9, blur: float = 4.0) -> 
     Returns:
         (N, H, W), bool.
     """
+    from scipy import ndimage  # takes a while to import
+
     if maps.ndim != 3 or 0 in maps.shape:
         raise InputError(f"maps have the shape (N, H, W), not {tuple(maps.shape)}")
     if not 0 <= quantile < 1:

@@ -22,6 +22,7 @@ from stylelib.classifiers import (
     check_pictures,
     class_index,
     class_names,
+    pick,
 )
 from stylelib.errors import InputError
 from stylelib.images import IMAGE_MEAN, IMAGE_STD, postprocess, visible_range
@@ -347,23 +348,19 @@ def class_visualizations(
     indices = [class_index(target) for target in targets]
     if not indices:
         raise InputError("there are no targets")
-    device = _device(model)
-    wanted = torch.tensor(indices, device=device).view(-1, 1)  # (N, 1)
+    wanted = torch.tensor(indices, device=_device(model))  # (N,)
     shape = _shape(image_shape)
     check_pictures(torch.zeros(1, 3, *shape), model)
 
     def scores(X: Tensor) -> Tensor:
-        picked: Tensor = model(X).gather(1, wanted).squeeze(1)
-        return picked
+        return pick(model(X), wanted)
 
     def measure(X: Tensor) -> Tensor:
-        probabilities: Tensor = model(X).softmax(dim=1).gather(1, wanted).squeeze(1)
-        return probabilities
+        return pick(model(X).softmax(dim=1), wanted)
 
-    digest = network_digest(model)
-    way = _Way(shape, steps, storage, tuple(transformations), l2, lr, seed, device, digest)
+    way = _Way(shape, steps, storage, tuple(transformations), l2, lr, seed)
     names = [class_names()[index] for index in indices]
-    return _visualize(names, scores, measure, way, callback)
+    return _visualize(names, scores, measure, model, way, callback)
 
 
 def channel_visualization(
@@ -414,11 +411,10 @@ def channel_visualizations(
     name = layer_name(layer)
     if net is None:
         net = vgg19(layers=[name])
-    device = _device(net)
     part = net[: layer_index(net, name) + 1]
     shape = _shape(image_shape)
     with torch.no_grad():
-        count = part(torch.zeros(1, 3, *shape, device=device)).shape[1]
+        count = part(torch.zeros(1, 3, *shape, device=_device(net))).shape[1]
     if not isinstance(channels, list | tuple | range):
         raise InputError(f"channels is a list, for example [{channels!r}], not {channels!r}")
     wrong = [c for c in channels if type(c) is not int or not 0 <= c < count]
@@ -432,9 +428,8 @@ def channel_visualizations(
         return picked
 
     names = [f"{name}:{channel}" for channel in channels]
-    digest = network_digest(net)
-    way = _Way(shape, steps, storage, tuple(transformations), l2, lr, seed, device, digest)
-    return _visualize(names, means, means, way, callback)
+    way = _Way(shape, steps, storage, tuple(transformations), l2, lr, seed)
+    return _visualize(names, means, means, net, way, callback)
 
 
 @dataclass(frozen=True)
@@ -448,8 +443,6 @@ class _Way:
     l2: float
     lr: float | None
     seed: int
-    device: torch.device
-    network: str
 
     def __post_init__(self) -> None:
         check_count("steps", self.steps)
@@ -471,11 +464,13 @@ def _visualize(
     names: Sequence[str],
     responses: Callable[[Tensor], Tensor],
     measure: Callable[[Tensor], Tensor],
+    model: nn.Module,
     way: _Way,
     callback: Callback | None,
 ) -> list[VisualizationResult]:
     """Make `responses` of N pictures, (N,), large; `measure` says how it went."""
-    stored: Storage = STORAGES[way.storage](len(names), way.image_shape, way.seed, way.device)
+    device = _device(model)
+    stored: Storage = STORAGES[way.storage](len(names), way.image_shape, way.seed, device)
     generator = torch.Generator().manual_seed(way.seed)
 
     def objective(_: Tensor) -> dict[str, Tensor]:
@@ -493,7 +488,7 @@ def _visualize(
         num_steps=way.steps,
         callback=callback,
     ).history
-    low, high = visible_range(way.device)
+    low, high = visible_range(device)
     settings = {
         "image_shape": list(way.image_shape),
         "steps": way.steps,
@@ -502,7 +497,7 @@ def _visualize(
         "l2": way.l2,
         "lr": way.rate,
         "seed": way.seed,
-        "network": way.network,
+        "network": network_digest(model),
         **surroundings(),
     }
     with torch.no_grad():
