@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from stylelib import InputError
 from stylelib.from_scratch import AveragePool, Convolution, MaxPool, ReLU, convolution
-from stylelib.from_scratch.convolution import add_columns, im2col
+from stylelib.from_scratch.convolution import im2col
 from stylelib.from_scratch.windows import windows
 
 METHODS = ["im2col", "loops"]
@@ -151,25 +151,28 @@ def test_columns_equal_pytorchs(sizes, seed):
     expected = functional.unfold(torch.tensor(x)[None], k, stride=stride)[0].numpy()
     assert columns.dtype == np.float64
     assert np.array_equal(columns, expected)
-    grown, start = draw(columns.shape, seed + 1), draw(shape, seed + 2)
-    d_x = start.copy()
-    add_columns(grown, d_x, k, stride)
-    folded = functional.fold(torch.tensor(grown)[None], shape[1:], k, stride=stride)
-    assert_near(d_x, start + folded[0].numpy(), 1e-13)  # added to what was there
-
-
-@quick
-@given(poolings(), SEEDS)
-def test_adding_columns_is_the_transpose_of_taking_them(sizes, seed):
-    (_, *shape), k, stride = sizes
-    x, d_x = draw(shape, seed), np.zeros(shape)
-    taken = im2col(x, k, stride)
-    columns = draw(taken.shape, seed + 1)
-    add_columns(columns, d_x, k, stride)
-    assert np.vdot(taken, columns) == pytest.approx(np.vdot(x, d_x), rel=1e-11, abs=1e-11)
 
 
 # Convolution
+
+
+@quick
+@given(convolutions(), SEEDS)
+def test_the_way_back_through_columns_is_fold_and_the_transpose(sizes, seed):
+    layer, x, top = convolve("im2col", *sizes, seed=seed)
+    layer.bias[:] = 0
+    out = layer.forward(x)
+    d_x = layer.backward(top)
+    assert np.vdot(out, top) == pytest.approx(np.vdot(x, d_x), rel=1e-10, abs=1e-10)
+    columns = layer.weight.reshape(len(layer.weight), -1).T @ top.reshape(*top.shape[:2], -1)
+    folded = functional.fold(
+        torch.tensor(columns),
+        x.shape[2:],
+        layer.kernel_size,
+        padding=layer.padding,
+        stride=layer.stride,
+    )
+    assert_near(d_x, folded.numpy(), 1e-12)
 
 
 @quick
@@ -264,8 +267,8 @@ def test_results_do_not_depend_on_how_many_strips_are_made(sizes, block_bytes, m
     in_strips = forward_and_back(layer, x, top)
     for one, other in zip(in_strips, whole, strict=True):
         assert_near(one, other, 1e-11)
-    if block_bytes == 1:  # each row of windows by itself, twice
-        assert len(calls) == 2 * len(x) * top.shape[2]
+    if block_bytes == 1:  # each row of windows by itself: twice those on x, once those on top
+        assert len(calls) == len(x) * (2 * top.shape[2] + x.shape[2])
 
 
 def test_several_rows_are_taken_at_a_time_and_the_last_strip_may_be_shorter(monkeypatch):
@@ -278,7 +281,8 @@ def test_several_rows_are_taken_at_a_time_and_the_last_strip_may_be_shorter(monk
     monkeypatch.setattr(convolution, "BLOCK_BYTES", 4 * 2 * 9 * 6 * 8 + 10)
     for mine, theirs in zip(forward_and_back(layer, x, top), expected, strict=True):
         assert_near(mine, theirs, 1e-10)
-    assert rows == [4, 4, 1] * 2
+    # d_x has 9 rows of windows too, in 3 channels where x has 2
+    assert rows == [4, 4, 1] * 2 + [2, 2, 2, 2, 1]
 
 
 @pytest.mark.parametrize("method", METHODS)

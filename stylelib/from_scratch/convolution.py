@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +23,7 @@ from stylelib.from_scratch.windows import (
 )
 from stylelib.weights import check_seed
 
-__all__ = ["Convolution", "add_columns", "im2col"]
+__all__ = ["Convolution", "convolve", "im2col"]
 
 BLOCK_BYTES = 16 * 2**20
 """About how much memory the columns take at a time; those of a whole layer may take hundreds of
@@ -61,20 +62,56 @@ def im2col(x: Array, kernel_size: int, stride: int, out: Array | None = None) ->
     return out  # (C k k, H' W')
 
 
-def add_columns(columns: Array, d_x: Array, kernel_size: int, stride: int) -> None:
-    """The transpose of `im2col`: add each number of the columns to the pixel it came from.
+def convolve(
+    x: Array, weight: Array, stride: int, out: Array, bias: Array | None = None
+) -> None:
+    """Convolution as one matrix product for each strip of a picture.
 
     Args:
-        columns: (C k k, H' W').
-        d_x: (C, H, W), changed in place.
-        kernel_size: k.
+        x: (N, in, H, W), padded.
+        weight: (out, in, k, k).
         stride: how far windows are apart.
+        out: (N, out, H', W'), written to; what it held is lost.
+        bias: (out,), added if given.
     """
-    view = windows(d_x[None], kernel_size, stride)[0]  # (C, H', W', k, k)
-    C, height, width = view.shape[:3]
-    parts = columns.reshape(C, kernel_size, kernel_size, height, width)
-    for i, j in np.ndindex(kernel_size, kernel_size):
-        view[..., i, j] += parts[:, i, j]
+    k = weight.shape[-1]
+    matrix = weight.reshape(len(weight), -1)  # (out, in k k)
+    flat = out.reshape(*out.shape[:2], -1)  # (N, out, H' W')
+    for n, strip, places in _strips(out, stride, weight.shape):
+        block = flat[n, :, places]  # (out, places)
+        columns = _columns(weight.shape, block)
+        im2col(x[n, :, strip], k, stride, columns)
+        np.matmul(matrix, columns, out=block)
+        if bias is not None:
+            block += bias[:, None]
+
+
+def _strips(
+    out: Array, stride: int, weight_shape: tuple[int, ...]
+) -> Iterator[tuple[int, slice, slice]]:
+    """Picture by picture, some rows of windows at a time: (n, rows of x, places in out)."""
+    height, width = out.shape[2:]
+    _, channel_in, k, _ = weight_shape
+    row_bytes = channel_in * k * k * width * out.itemsize
+    rows = max(1, BLOCK_BYTES // row_bytes)
+    for n in range(len(out)):
+        for first in range(0, height, rows):
+            last = min(first + rows, height)
+            strip = slice(first * stride, (last - 1) * stride + k)
+            yield n, strip, slice(first * width, last * width)
+
+
+def _columns(weight_shape: tuple[int, ...], block: Array) -> Array:
+    """Memory for the columns of a block (out, places): (in k k, places), the same each time.
+
+    New memory comes from the system page by page: on an idle machine a quarter of the time.
+    """
+    shape = math.prod(weight_shape[1:]), block.shape[1]
+    size = math.prod(shape)
+    memory: Array | None = getattr(_scratch, "memory", None)
+    if memory is None or memory.size < size or memory.dtype != block.dtype:
+        _scratch.memory = memory = np.empty(size, dtype=block.dtype)
+    return memory[:size].reshape(shape)
 
 
 class Convolution(Layer):
@@ -133,7 +170,8 @@ class Convolution(Layer):
         self.stride = check_number("stride", stride)
         self.method = check_method(method)
         self.trainable = trainable
-        shape = (self.channel_out, self.channel_in, self.kernel_size, self.kernel_size)
+        shape = self.channel_out, self.channel_in, self.kernel_size, self.kernel_size
+        self._weight_shape = shape
         self.weight: Array = np.zeros(shape, dtype=np.float32)
         if seed is not None:
             random = np.random.default_rng(check_seed(seed))
@@ -157,7 +195,7 @@ class Convolution(Layer):
         if self.method == "loops":
             self._forward_loops(padded, weight, bias, out)
         else:
-            self._forward_im2col(padded, weight, bias, out)
+            convolve(padded, weight, self.stride, out, bias)
         return out
 
     def backward(self, top_diff: Array) -> Array:
@@ -172,16 +210,14 @@ class Convolution(Layer):
         check_top_diff(top_diff, self._shapes and self._shapes[1])
         assert self._shapes is not None
         weight, _ = self._parameters(top_diff.dtype)
-        d_x: Array = np.zeros(self._shapes[0], dtype=top_diff.dtype)
         self.d_weight = self.d_bias = None
         if self._x is not None:  # the last forward was that of a trainable layer
-            self.d_weight, self.d_bias = np.zeros_like(weight), top_diff.sum(axis=(0, 2, 3))
+            gradient = self._d_weight_loops if self.method == "loops" else self._d_weight
+            self.d_weight = gradient(top_diff, self._x)
+            self.d_bias = top_diff.sum(axis=(0, 2, 3))
         if self.method == "loops":
-            self._backward_loops(top_diff, weight, d_x)
-        else:
-            self._backward_im2col(top_diff, weight, d_x)
-        border = self.padding
-        return d_x[:, :, border:-border, border:-border] if border else d_x
+            return self._d_x_loops(top_diff, weight)
+        return self._d_x(top_diff, weight)
 
     def _forward_loops(self, x: Array, weight: Array, bias: Array, out: Array) -> None:
         k, s = self.kernel_size, self.stride
@@ -189,60 +225,57 @@ class Convolution(Layer):
             window = x[n, :, i * s : i * s + k, j * s : j * s + k]  # (in, k, k)
             out[n, o, i, j] = np.sum(window * weight[o]) + bias[o]
 
-    def _backward_loops(self, top_diff: Array, weight: Array, d_x: Array) -> None:
+    def _d_weight_loops(self, top_diff: Array, x: Array) -> Array:
         k, s = self.kernel_size, self.stride
+        d_weight: Array = np.zeros(self._weight_shape, dtype=top_diff.dtype)
         for n, o, i, j in np.ndindex(top_diff.shape):
-            place = (n, slice(None), slice(i * s, i * s + k), slice(j * s, j * s + k))
-            d_x[place] += top_diff[n, o, i, j] * weight[o]
-            if self.d_weight is not None and self._x is not None:
-                self.d_weight[o] += top_diff[n, o, i, j] * self._x[place]
+            window = x[n, :, i * s : i * s + k, j * s : j * s + k]  # (in, k, k)
+            d_weight[o] += top_diff[n, o, i, j] * window
+        return d_weight
 
-    def _forward_im2col(self, x: Array, weight: Array, bias: Array, out: Array) -> None:
-        matrix = weight.reshape(self.channel_out, -1)  # (out, in k k)
-        flat = out.reshape(len(x), self.channel_out, -1)  # (N, out, H' W')
-        for n, strip, places in self._strips(out):
+    def _d_x_loops(self, top_diff: Array, weight: Array) -> Array:
+        k, s = self.kernel_size, self.stride
+        d_x: Array = np.zeros(self._padded_shape(), dtype=top_diff.dtype)
+        for n, o, i, j in np.ndindex(top_diff.shape):
+            window = d_x[n, :, i * s : i * s + k, j * s : j * s + k]  # (in, k, k)
+            window += top_diff[n, o, i, j] * weight[o]
+        return self._cut(d_x)
+
+    def _d_weight(self, top_diff: Array, x: Array) -> Array:
+        shape = self._weight_shape
+        flat = top_diff.reshape(*top_diff.shape[:2], -1)  # (N, out, H' W')
+        d_matrix: Array | None = None  # (out, in k k)
+        for n, strip, places in _strips(top_diff, self.stride, shape):
             block = flat[n, :, places]  # (out, places)
-            columns = self._columns(block)
+            columns = _columns(shape, block)
             im2col(x[n, :, strip], self.kernel_size, self.stride, columns)
-            np.matmul(matrix, columns, out=block)
-            block += bias[:, None]
+            product = block @ columns.T
+            d_matrix = product if d_matrix is None else np.add(d_matrix, product, out=product)
+        assert d_matrix is not None  # no layer's output is empty
+        return d_matrix.reshape(shape)
 
-    def _backward_im2col(self, top_diff: Array, weight: Array, d_x: Array) -> None:
+    def _d_x(self, top_diff: Array, weight: Array) -> Array:
+        """A convolution too, of `top_diff` spread between zeros, with the kernels turned."""
+        N, channels, height, width = self._padded_shape()
         k, s = self.kernel_size, self.stride
-        matrix = weight.reshape(self.channel_out, -1)  # (out, in k k)
-        flat = top_diff.reshape(len(d_x), self.channel_out, -1)  # (N, out, H' W')
-        for n, strip, places in self._strips(top_diff):
-            block = flat[n, :, places]  # (out, places)
-            columns = self._columns(block)
-            if self.d_weight is not None and self._x is not None:
-                im2col(self._x[n, :, strip], k, s, columns)
-                self.d_weight += (block @ columns.T).reshape(weight.shape)
-            np.matmul(matrix.T, block, out=columns)  # now the gradient at the columns
-            add_columns(columns, d_x[n, :, strip], k, s)
+        rows, columns = top_diff.shape[2:]
+        shape = N, self.channel_out, height + k - 1, width + k - 1
+        spread: Array = np.zeros(shape, dtype=top_diff.dtype)
+        spread[:, :, k - 1 : k - 1 + rows * s : s, k - 1 : k - 1 + columns * s : s] = top_diff
+        turned = weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)  # (in, out, k, k)
+        shape = N, channels, height - 2 * self.padding, width - 2 * self.padding
+        d_x: Array = np.empty(shape, dtype=top_diff.dtype)
+        convolve(self._cut(spread), turned, 1, d_x)
+        return d_x
 
-    def _strips(self, out: Array) -> Iterator[tuple[int, slice, slice]]:
-        """Picture by picture, some rows of windows at a time: (n, rows of x, places in out)."""
-        height, width = out.shape[2:]
-        k, s = self.kernel_size, self.stride
-        row_bytes = self.channel_in * k * k * width * out.itemsize
-        rows = max(1, BLOCK_BYTES // row_bytes)
-        for n in range(len(out)):
-            for first in range(0, height, rows):
-                last = min(first + rows, height)
-                strip = slice(first * s, (last - 1) * s + k)
-                yield n, strip, slice(first * width, last * width)
+    def _cut(self, padded: Array) -> Array:
+        """Without the border of padding."""
+        border = self.padding
+        return padded[:, :, border:-border, border:-border] if border else padded
 
-    def _columns(self, block: Array) -> Array:
-        """Memory for the columns of a block, (in k k, places), the same each time.
-
-        New memory comes from the system page by page: on an idle machine a quarter of the time.
-        """
-        shape = self.channel_in * self.kernel_size**2, block.shape[1]
-        size = shape[0] * shape[1]
-        memory: Array | None = getattr(_scratch, "memory", None)
-        if memory is None or memory.size < size or memory.dtype != block.dtype:
-            _scratch.memory = memory = np.empty(size, dtype=block.dtype)
-        return memory[:size].reshape(shape)
+    def _padded_shape(self) -> tuple[int, ...]:
+        assert self._shapes is not None  # backward has checked that
+        return self._shapes[0]
 
     def _pad(self, x: Array) -> Array:
         if self.padding == 0:
@@ -254,7 +287,7 @@ class Convolution(Layer):
         return padded
 
     def _parameters(self, dtype: DTypeLike) -> tuple[Array, Array]:
-        shape = (self.channel_out, self.channel_in, self.kernel_size, self.kernel_size)
+        shape = self._weight_shape
         weight, bias = np.asarray(self.weight), np.asarray(self.bias)
         if weight.shape != shape or bias.shape != shape[:1]:
             raise InputError(
