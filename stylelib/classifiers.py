@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stylelib.errors import FileError, InputError, did_you_mean
@@ -26,6 +27,7 @@ __all__ = [
     "check_pictures",
     "class_index",
     "class_names",
+    "class_scores",
     "classifier",
     "pick",
     "target_indices",
@@ -54,15 +56,15 @@ def classifier(
         name: "efficientnet_lite0", whose weights come with packages, or any classifier of
             torchvision by its name there, for example "squeezenet1_1".
         weights: None takes the packages' weights, or for the others torchvision's (a download
-            the first time); or "random"; or the path of a state dict.
+            the first time); or "random"; or the path of a state dict, as torchvision has it.
         seed: for "random" only.
 
     Raises:
-        FileError: the weights are missing, not the ones expected, or cannot be downloaded.
+        FileError: the weights are missing, do not fit the network, or cannot be downloaded.
         InputError: there is no such classifier.
 
-    Source: EfficientNet-Lite0: Tan and Le (2019), as its authors later simplified it for
-    telephones; the weights are theirs, converted by the package.
+    Source: Tan and Le (2019) for EfficientNet; Liu (2020) for Lite, which is simplified for
+    telephones. The weights are theirs, converted by the package.
 
     Example:
         >>> from stylelib import classifier, preprocess, samples, top_classes
@@ -77,7 +79,7 @@ def classifier(
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # constructing draws random weights; torchvision warns that this takes its time
         warnings.simplefilter("ignore")
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # that of the CPU alone
         if name == "efficientnet_lite0":
             net = _package("efficientnet_lite_pytorch").EfficientNet.from_name(
                 "efficientnet-lite0"
@@ -142,12 +144,16 @@ def class_index(target: Target) -> int:
     return int(target)
 
 
-def target_indices(targets: Target | Sequence[Target] | Tensor, count: int) -> Tensor:
+def target_indices(
+    targets: Target | Sequence[Target] | Tensor | NDArray[np.integer[Any]], count: int
+) -> Tensor:
     """Class numbers, (count,), from one class for all or one for each picture.
 
     Raises:
         InputError: a class that does not exist, or as many classes as there are not pictures.
     """
+    if isinstance(targets, np.ndarray):
+        targets = torch.as_tensor(targets)
     if isinstance(targets, Tensor):
         if targets.ndim > 1 or targets.is_floating_point() or targets.dtype == torch.bool:
             raise InputError(
@@ -160,6 +166,29 @@ def target_indices(targets: Target | Sequence[Target] | Tensor, count: int) -> T
         raise InputError(f"there are {count} pictures and {len(each)} classes")
     indices = [class_index(target) for target in each]
     return torch.tensor(indices if len(each) == count else indices * count)
+
+
+def class_scores(X: Tensor, model: nn.Module) -> Tensor:
+    """A classifier's scores, (N, 3, H, W) to (N, 1000).
+
+    Raises:
+        InputError: the model does not take such pictures, or gives something else: a network
+            with a class for the background before the others would be off by one in all names.
+    """
+    try:
+        scores = model(X)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise InputError(
+            f"the model does not take pictures {tuple(X.shape)} of {X.dtype} on {X.device}: "
+            f"{str(error).strip().splitlines()[0]}"
+        ) from error
+    wanted = (len(X), len(class_names()))
+    if not isinstance(scores, Tensor) or scores.shape != wanted:
+        found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise InputError(f"the model gives {found}; a classifier of ImageNet gives {wanted}")
+    return scores
 
 
 def pick(scores: Tensor, indices: Tensor) -> Tensor:
@@ -183,7 +212,7 @@ def top_classes(
     if check_count("k", k) > 1000:
         raise InputError(f"k is at most 1000, not {k!r}")
     with torch.no_grad():
-        probabilities, indices = model(X).softmax(dim=1).topk(k)  # (N, k) each
+        probabilities, indices = class_scores(X, model).softmax(dim=1).topk(k)  # (N, k) each
     names = class_names()
     return [
         [(names[index], float(p)) for p, index in zip(row, places.tolist(), strict=True)]
@@ -211,8 +240,8 @@ def check_pictures(X: Tensor, model: nn.Module) -> None:
             "normalised range (black to white, as `visible_range` has it for each colour): "
             "make X by preprocess"
         )
-    if model.training:
-        raise InputError("the model is in training mode: call model.eval() first")
+    if any(part.training for part in model.modules()):
+        raise InputError("the model is in training mode, or a part of it: call model.eval()")
 
 
 def check_count(name: str, value: int) -> int:

@@ -16,6 +16,7 @@ from stylelib.classifiers import (
     check_count,
     check_pictures,
     class_names,
+    class_scores,
     pick,
     target_indices,
 )
@@ -120,7 +121,7 @@ def fooling_images(
             until the original class has less than 1 minus this), 0 to below 1.
 
     Returns:
-        A result for each picture.
+        A result for each picture. `.history` has the score of all running pictures together.
 
     Raises:
         InputError: a class that does not exist, a bound below one grey level, a target that a
@@ -134,7 +135,7 @@ def fooling_images(
         raise InputError(f"confidence is a number from 0 to below 1, not {confidence!r}")
     original = _rounded(X)
     with torch.no_grad():
-        seen = model(original).argmax(dim=1)  # (N,)
+        seen = class_scores(original, model).argmax(dim=1)  # (N,)
     wanted = seen if targets is None else target_indices(targets, len(X)).to(X.device)
     if targets is not None and bool((wanted == seen).any()):
         name = class_names()[int(wanted[wanted == seen][0])]
@@ -156,7 +157,7 @@ def fooling_images(
     paths: list[list[float]] = [[] for _ in X]
 
     def objective(picture: Tensor) -> dict[str, Tensor]:
-        scores = pick(model(picture), wanted)  # (N,)
+        scores = pick(class_scores(picture, model), wanted)  # (N,)
         sign = 1 if targets is None else -1
         return {"score": sign * (scores * running).sum()}  # one at rest has no gradient
 
@@ -164,7 +165,7 @@ def fooling_images(
         nonlocal running
         rounded = _rounded(step.picture)
         with torch.no_grad():
-            probabilities = model(rounded).softmax(dim=1)  # (N, 1000)
+            probabilities = class_scores(rounded, model).softmax(dim=1)  # (N, 1000)
         p = pick(probabilities, wanted)
         same = probabilities.argmax(dim=1) == wanted
         for n in running.nonzero().flatten().tolist():
@@ -205,7 +206,7 @@ def fooling_images(
                 picture=final[n : n + 1].cpu(),
                 original=original[n : n + 1].cpu(),
                 fooled=not bool(running[n]),
-                steps=len(path) - 1,
+                steps=max(0, len(path) - 1),  # no step at all if Ctrl-C was early
                 confidence=path,
                 l2=float(np.linalg.norm(change)),
                 linf=float(np.abs(change).max()),
@@ -229,9 +230,14 @@ class NormalizedGradient(torch.optim.Optimizer):
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch overloads it
         """One step; `closure` computes the gradients first."""
-        loss = None if closure is None else closure()
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             for X in group["params"]:
+                if X.grad is None:
+                    continue
                 shape = (-1, *[1] * (X.ndim - 1))
                 tiny = torch.finfo(X.dtype).tiny
                 # The greatest number first: squares of very small or large ones leave float32
@@ -251,7 +257,8 @@ def _rounded(X: Tensor) -> Tensor:
 
 def _whole_levels(epsilon: float) -> int:
     """How many grey levels of 255 a bound allows."""
-    levels = math.floor(epsilon * 255 + 1e-6) if 0 < epsilon <= 1 else 0
+    number = isinstance(epsilon, float | int | np.number) and not isinstance(epsilon, bool)
+    levels = math.floor(epsilon * 255 + 1e-6) if number and 0 < epsilon <= 1 else 0
     if levels < 1:
         raise InputError(
             f"epsilon is in pixels of 0..1, one grey level (1 / 255) or more, not {epsilon!r}"

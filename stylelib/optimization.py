@@ -140,9 +140,9 @@ class _SpentError(Exception):
 class _Evaluations:
     """The closure an optimiser calls: losses and gradient of the picture as it is now.
 
-    It counts, refuses to go beyond `most`, remembers the best picture, and answers from memory
-    when it is asked again about the picture it has just seen: L-BFGS begins each step with the
-    picture that the line search of the step before ended on.
+    It counts, refuses to go beyond `most`, and remembers the best picture. For L-BFGS it scales
+    losses and gradients, and answers from memory when it is asked again about the picture it
+    has just seen: a step begins with the picture that the line search before it ended on.
     """
 
     def __init__(
@@ -151,10 +151,10 @@ class _Evaluations:
         objective: Objective,
         most: int | None,
         bounds: tuple[Tensor, Tensor] | None,
-        scaled: bool,
+        quasi_newton: bool,
     ) -> None:
         self.X, self.objective, self.most = X, objective, most
-        self.bounds, self.scaled = bounds, scaled
+        self.bounds, self.quasi_newton = bounds, quasi_newton
         self.count = 0
         self.scale: float | None = None
         self.started_from: dict[str, float] = {}  # the losses of the step's first picture
@@ -162,7 +162,8 @@ class _Evaluations:
         self.best: tuple[float, Tensor] | None = None
 
     def __call__(self) -> float:
-        if self.seen is None or not torch.equal(self.seen[0], self.X):
+        known = self.quasi_newton and self.seen and torch.equal(self.seen[0], self.X)
+        if not known:
             if self.count == self.most:
                 raise _SpentError
             self._evaluate()
@@ -178,11 +179,12 @@ class _Evaluations:
         losses = self.objective(self.X)
         if not any(loss.requires_grad for loss in losses.values()):
             raise InputError("the objective has no losses that depend on the picture")
-        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]  # untyped in torch
+        total_loss = torch.stack(list(losses.values())).sum()
+        total_loss.backward(inputs=[self.X])  # type: ignore[no-untyped-call]  # untyped in torch
         if self.X.grad is None:
             raise InputError("the objective has no losses that depend on the picture")
         gradient: Tensor = self.X.grad
-        if self.scaled:
+        if self.quasi_newton:
             if self.scale is None:
                 size = float(gradient.abs().mean())
                 self.scale = 1e6 / size if 0 < size < math.inf else 1.0
@@ -268,7 +270,7 @@ def optimize(
                 f"not with max_iter {optimizer.param_groups[0]['max_iter']}"
             )
         optimizer.state.clear()  # curvature in the units of an earlier call
-    closure = _Evaluations(X, objective, max_evaluations, clamp, scaled=quasi_newton)
+    closure = _Evaluations(X, objective, max_evaluations, clamp, quasi_newton)
     good = X.detach().clone()  # the last picture whose losses were finite
     started_from = good.clone()
     history: list[Record] = []

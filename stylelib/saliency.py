@@ -12,7 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stylelib.classifiers import Target, check_count, check_pictures, pick, target_indices
+from stylelib.classifiers import (
+    Target,
+    check_count,
+    check_pictures,
+    class_scores,
+    pick,
+    target_indices,
+)
 from stylelib.errors import InputError
 from stylelib.images import visible_range
 from stylelib.weights import check_seed
@@ -42,11 +49,15 @@ def score_gradient(X: Tensor, y: Targets, model: nn.Module) -> tuple[Tensor, Ten
         X: normalised pictures (N, 3, H, W).
         y: a class for each picture, or one for all.
         model: a classifier in eval mode.
+
+    Raises:
+        InputError: as for `saliency_map`, but pictures may be outside the visible range, as
+            noisy copies are.
     """
     indices = target_indices(y, len(X)).to(X.device)
     with torch.enable_grad():
         X = X.detach().clone().requires_grad_()
-        scores = pick(model(X), indices)  # (N,)
+        scores = pick(class_scores(X, model), indices)  # (N,)
         (gradient,) = torch.autograd.grad(scores.sum(), X)
     return scores.detach(), gradient
 
@@ -91,7 +102,7 @@ def smooth_grad(
         model: a classifier in eval mode.
         noise: the standard deviation, as a share of the range of each picture's pixels.
         samples: how many copies; the time is as many times that of `saliency_map`.
-        seed: of the noise, which is drawn for the whole batch.
+        seed: of the noise, the same for all pictures but for its strength.
 
     Returns:
         (N, H, W): gradients are averaged with their signs; then as in `saliency_map`.
@@ -107,7 +118,7 @@ def smooth_grad(
     spread = noise * (X.amax(dim=(1, 2, 3)) - X.amin(dim=(1, 2, 3))).view(-1, 1, 1, 1)
     total = torch.zeros_like(X)
     for _ in range(samples):
-        copies = X + spread * torch.randn(X.shape, generator=generator).to(X)
+        copies = X + spread * torch.randn(X.shape[1:], generator=generator).to(X)
         total += score_gradient(copies, y, model)[1]
     return _greatest_colour(total / samples)
 
@@ -147,8 +158,9 @@ def integrated_gradients(
             ImageNet, which is 0 there.
         steps: how many gradients along the way, at the points of Gauss and Legendre.
         max_gap: 0.01, for example, doubles the steps until no gap is above 1 %, or until they
-            are 64 times `steps`; look at `.gap`. All pictures take as many. None leaves it
-            at `steps`.
+            are 64 times `steps`; look at `.gap`. All pictures take as many, and those of the
+            tries before come on top: at worst 127 times `steps` in all. Where the difference is
+            near 0 no gap is small. None leaves it at `steps`.
 
     Source: Sundararajan, Taly and Yan (2017), equation 1. They sum at equal distances.
     """
@@ -159,6 +171,8 @@ def integrated_gradients(
     X = X.detach()
     start = torch.zeros_like(X)
     if baseline is not None:
+        if not isinstance(baseline, Tensor):
+            raise InputError(f"the baseline is a picture, a tensor, not {baseline!r}")
         try:
             start = baseline.detach().to(X).expand_as(X)
         except RuntimeError:
@@ -168,7 +182,7 @@ def integrated_gradients(
     check_pictures(start, model)
     with torch.no_grad():
         indices = target_indices(y, len(X)).to(X.device)
-        ends = [pick(model(at), indices) for at in (X, start)]
+        ends = [pick(class_scores(at, model), indices) for at in (X, start)]
     difference = ends[0] - ends[1]
     most = steps if max_gap is None else 64 * steps
     while True:
@@ -195,6 +209,8 @@ def _integral(X: Tensor, start: Tensor, y: Targets, model: nn.Module, steps: int
 def saliency_mask(maps: Tensor, *, quantile: float = 0.9, blur: float = 4.0) -> Tensor:
     """The largest connected spot of a saliency map, holes filled.
 
+    Pixels are connected at their sides, not at their corners.
+
     Args:
         maps: (N, H, W), as `saliency_map` and the others give them.
         quantile: the share of pixels that are too weak to count, 0 to below 1.
@@ -202,7 +218,10 @@ def saliency_mask(maps: Tensor, *, quantile: float = 0.9, blur: float = 4.0) -> 
             single pixels make no spot. 0 leaves it.
 
     Returns:
-        (N, H, W), bool.
+        (N, H, W), bool, on the CPU.
+
+    Source: the use is that of Simonyan, Vedaldi and Zisserman (2014), section 3.2, who grow
+    the mask by colour instead (GraphCut).
     """
     from scipy import ndimage  # takes a while to import
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypedDict, Unpack
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,12 +23,13 @@ from stylelib.classifiers import (
     check_pictures,
     class_index,
     class_names,
+    class_scores,
     pick,
 )
 from stylelib.errors import InputError
 from stylelib.images import IMAGE_MEAN, IMAGE_STD, postprocess, visible_range
 from stylelib.networks import Layer, layer_index, layer_name, vgg19
-from stylelib.optimization import Callback, optimize
+from stylelib.optimization import Callback, Step, optimize
 from stylelib.results import Result, surroundings
 from stylelib.weights import check_seed, network_digest
 
@@ -36,6 +38,7 @@ __all__ = [
     "Clamp",
     "Fourier",
     "Jitter",
+    "Noise",
     "Pixels",
     "Rotate",
     "Scale",
@@ -56,9 +59,10 @@ class Storage(Protocol):
     """A way to write N pictures as numbers that an optimiser moves."""
 
     parameter: Tensor
+    """What the pictures begin as, (N, ...)."""
 
-    def pictures(self) -> Tensor:
-        """The normalised pictures (N, 3, H, W) that the parameter stands for."""
+    def pictures(self, parameter: Tensor) -> Tensor:
+        """The normalised pictures (N, 3, H, W) that such a parameter stands for."""
 
 
 class Pixels:
@@ -67,7 +71,7 @@ class Pixels:
     Args:
         count: N, how many pictures.
         image_shape: (H, W).
-        seed: of the faint noise they begin as.
+        seed: of the faint noise they begin as, the same for all.
     """
 
     def __init__(
@@ -78,35 +82,38 @@ class Pixels:
         device: torch.device | str = "cpu",
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
-        noise = 0.1 * torch.randn(count, 3, *image_shape, generator=generator)
-        self.parameter = noise.to(device).requires_grad_()
+        noise = 0.1 * torch.randn(3, *image_shape, generator=generator)
+        self.parameter = noise.to(device).repeat(count, 1, 1, 1).requires_grad_()
 
-    def pictures(self) -> Tensor:
+    def pictures(self, parameter: Tensor) -> Tensor:
         """The parameter itself."""
-        return self.parameter
+        return parameter
 
 
 OPPONENT_COLOURS = torch.tensor([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]])
 """Rows: light against dark, red against blue, green against the two others."""
 OPPONENT_SPREAD = torch.tensor([1.0, 0.35, 0.15])
 """About how much each of them varies in photographs, of the first."""
-FINEST = 0.2
-"""Waves a pixel: finer ones than this, a wave in five pixels, fade out."""
+
+
+FINEST = 0.3
+"""In a wave in some three pixels an eye no longer sees a form."""
 
 
 class Fourier:
     """Pictures stored as waves in colours that do not depend on each other.
 
     A pixel is a sum of waves, each scaled by one over its frequency, as in photographs; so a
-    step changes large forms as easily as grain. Waves of less than some five pixels fade out:
-    a network responds to them, an eye sees dots. Colours are those of Ohta,
-    Kanade and Sakai (1980), which in photographs are nearly uncorrelated. A sigmoid keeps every
-    pixel between black and white.
+    step changes large forms as easily as grain. Colours are those of Ohta, Kanade and Sakai
+    (1980), which in photographs depend little on each other. A sigmoid keeps every pixel
+    between black and white.
 
     Args:
         count: N, how many pictures.
         image_shape: (H, W).
-        seed: of the faint noise they begin as.
+        seed: of the faint noise they begin as, the same for all.
+        finest: waves a pixel, at which a wave is down to 37 %; finer ones hardly occur. None
+            keeps all. A network responds to fine waves, where an eye sees dots.
 
     Source: Olah, Mordvintsev and Schubert (2017), "Preconditioning and Parameterization". They
     measure the colours on ImageNet, and keep all waves.
@@ -118,24 +125,26 @@ class Fourier:
         image_shape: tuple[int, int],
         seed: int = 0,
         device: torch.device | str = "cpu",
+        finest: float | None = FINEST,
     ) -> None:
         self.image_shape = height, width = image_shape
         generator = torch.Generator().manual_seed(seed)
-        shape = (count, 3, height, width // 2 + 1, 2)  # real and imaginary parts
+        shape = (3, height, width // 2 + 1, 2)  # real and imaginary parts
         noise = 0.01 * torch.randn(shape, generator=generator)
-        self.parameter = noise.to(device).requires_grad_()
+        self.parameter = noise.to(device).repeat(count, 1, 1, 1, 1).requires_grad_()
         frequencies = torch.hypot(
             torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None, :]
         )
         frequencies = frequencies.to(device)
         falling = 0.25 / frequencies.clamp_min(1 / max(height, width))
-        self.scale = falling * torch.exp(-((frequencies / FINEST) ** 2))  # (H, W // 2 + 1)
+        kept = 1.0 if finest is None else torch.exp(-((frequencies / finest) ** 2))
+        self.scale = falling * kept  # (H, W // 2 + 1)
         colours = functional.normalize(OPPONENT_COLOURS, dim=1) * OPPONENT_SPREAD[:, None]
         self.colours = colours.to(device)  # a row each: what one unit of it adds to R, G, B
 
-    def pictures(self) -> Tensor:
+    def pictures(self, parameter: Tensor) -> Tensor:
         """From waves to pixels, from opponent colours to R, G, B, then into 0..1."""
-        spectrum = torch.view_as_complex(self.parameter) * self.scale
+        spectrum = torch.view_as_complex(parameter) * self.scale
         waves = torch.fft.irfft2(spectrum, s=self.image_shape, norm="ortho")  # (N, 3, H, W)
         rgb = torch.einsum("nchw,cd->ndhw", waves, self.colours)
         mean, std = (values.view(3, 1, 1).to(rgb) for values in (IMAGE_MEAN, IMAGE_STD))
@@ -168,7 +177,7 @@ class Jitter:
 
 @dataclass(frozen=True)
 class Scale:
-    """Enlarge or shrink by a factor drawn evenly between two."""
+    """Enlarge or shrink by a factor drawn evenly between two; no side becomes less than 32."""
 
     lowest: float
     highest: float
@@ -245,7 +254,36 @@ def _chance(generator: torch.Generator) -> float:
     return float(torch.rand((), generator=generator))
 
 
-STANDARD: tuple[Transformation, ...] = (Jitter(16), Scale(0.7, 1.2), Rotate(15), Jitter(8))
+@dataclass(frozen=True)
+class Noise:
+    """Add grain, of a strength drawn evenly between none and the highest.
+
+    A change that is fainter than the grain is hard to see in it, for a network too: what is
+    rewarded must be strong, and of one piece.
+
+    Args:
+        highest: standard deviation in normalised units.
+    """
+
+    highest: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.highest < math.inf:
+            raise InputError(f"highest is a number of 0 or more, not {self.highest!r}")
+
+    def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
+        """Strength and grain drawn anew at each call, the same for all pictures."""
+        strength = self.highest * _chance(generator)
+        return X + strength * torch.randn(X.shape[1:], generator=generator).to(X)
+
+
+STANDARD: tuple[Transformation, ...] = (
+    Jitter(16),
+    Scale(0.7, 1.2),
+    Rotate(15),
+    Jitter(8),
+    Noise(1.0),
+)
 """What `class_visualization` does to a picture in each step unless told otherwise."""
 
 
@@ -267,10 +305,6 @@ class VisualizationResult(Result):
 
 
 StorageName = Literal["fourier", "pixels"]
-STORAGES: dict[str, type[Fourier] | type[Pixels]] = {
-    "fourier": Fourier,
-    "pixels": Pixels,
-}
 LEARNING_RATES = {"fourier": 0.05, "pixels": 0.1}
 
 
@@ -280,6 +314,7 @@ class VisualizationSettings(TypedDict, total=False):
     image_shape: int | tuple[int, int]
     steps: int
     storage: StorageName
+    finest: float | None
     transformations: Sequence[Transformation]
     l2: float
     lr: float | None
@@ -314,13 +349,14 @@ def class_visualizations(
     image_shape: int | tuple[int, int] = (224, 224),
     steps: int = 256,
     storage: StorageName = "fourier",
+    finest: float | None = FINEST,
     transformations: Sequence[Transformation] = STANDARD,
     l2: float = 0.0,
     lr: float | None = None,
     seed: int = 0,
     callback: Callback | None = None,
 ) -> list[VisualizationResult]:
-    """Pictures that a classifier is as sure of as can be, all classes at once.
+    """Pictures that a classifier gives as high a score as can be, all classes at once.
 
     What is made large is s_y(T(I)) - l2 * ||I||^2: the score before the softmax of the
     transformed picture, minus a penalty for numbers far from the mean colour.
@@ -331,12 +367,17 @@ def class_visualizations(
         image_shape: (H, W), or the side of a square.
         steps: Adam's.
         storage: "fourier" or "pixels": how pictures are stored while they are made.
+        finest: of `Fourier`; pixels have no such bound.
         transformations: what happens to a picture before the network looks, drawn anew in each
             step and the same for all pictures. Structures that do not survive are not rewarded.
         l2: the weight lambda of the squared length of the normalised picture.
         lr: None takes 0.05 for waves and 0.1 for pixels.
         seed: of the noise it begins as, and of the transformations.
-        callback: called after each step; its `.picture` is the storage's parameter.
+        callback: called after each step; its `.picture` holds all pictures, (N, 3, H, W).
+
+    Returns:
+        A result for each class, the same whether made alone or among others, up to rounding.
+        `.history` has the response of all pictures together.
 
     Raises:
         InputError: a class that does not exist, a model in training mode, a picture too small.
@@ -345,20 +386,18 @@ def class_visualizations(
     penalty; Yosinski et al. (2015) and Olah et al. (2017) for what makes it look like
     something.
     """
-    indices = [class_index(target) for target in targets]
-    if not indices:
-        raise InputError("there are no targets")
+    indices = [class_index(target) for target in _several("targets", targets)]
     wanted = torch.tensor(indices, device=_device(model))  # (N,)
     shape = _shape(image_shape)
     check_pictures(torch.zeros(1, 3, *shape), model)
 
     def scores(X: Tensor) -> Tensor:
-        return pick(model(X), wanted)
+        return pick(class_scores(X, model), wanted)
 
     def measure(X: Tensor) -> Tensor:
-        return pick(model(X).softmax(dim=1), wanted)
+        return pick(class_scores(X, model).softmax(dim=1), wanted)
 
-    way = _Way(shape, steps, storage, tuple(transformations), l2, lr, seed)
+    way = _Way(shape, steps, storage, finest, transformations, l2, lr, seed)
     names = [class_names()[index] for index in indices]
     return _visualize(names, scores, measure, model, way, callback)
 
@@ -385,6 +424,7 @@ def channel_visualizations(
     image_shape: int | tuple[int, int] = 128,
     steps: int = 128,
     storage: StorageName = "fourier",
+    finest: float | None = FINEST,
     transformations: Sequence[Transformation] = STANDARD,
     l2: float = 0.0,
     lr: float | None = None,
@@ -400,6 +440,7 @@ def channel_visualizations(
         image_shape: (H, W), or the side of a square.
         steps: Adam's.
         storage: as for `class_visualizations`.
+        finest: likewise.
         transformations: likewise.
         l2: likewise.
         lr: likewise.
@@ -415,20 +456,22 @@ def channel_visualizations(
     shape = _shape(image_shape)
     with torch.no_grad():
         count = part(torch.zeros(1, 3, *shape, device=_device(net))).shape[1]
-    if not isinstance(channels, list | tuple | range):
-        raise InputError(f"channels is a list, for example [{channels!r}], not {channels!r}")
+    channels = [
+        int(c) if isinstance(c, np.integer) else c for c in _several("channels", channels)
+    ]
     wrong = [c for c in channels if type(c) is not int or not 0 <= c < count]
-    if wrong or not channels:
-        what = f"there is no channel {wrong[0]!r}" if wrong else "there are no channels"
-        raise InputError(f"{what}; {name} has the channels 0 to {count - 1}")
-    places = torch.arange(len(channels)), torch.tensor(list(channels))
+    if wrong:
+        raise InputError(
+            f"there is no channel {wrong[0]!r}; {name} has the channels 0 to {count - 1}"
+        )
+    places = torch.arange(len(channels)), torch.tensor(channels)
 
     def means(X: Tensor) -> Tensor:
         picked: Tensor = part(X)[places].mean(dim=(1, 2))  # picture n, its own channel
         return picked
 
     names = [f"{name}:{channel}" for channel in channels]
-    way = _Way(shape, steps, storage, tuple(transformations), l2, lr, seed)
+    way = _Way(shape, steps, storage, finest, transformations, l2, lr, seed)
     return _visualize(names, means, means, net, way, callback)
 
 
@@ -439,7 +482,8 @@ class _Way:
     image_shape: tuple[int, int]
     steps: int
     storage: StorageName
-    transformations: tuple[Transformation, ...]
+    finest: float | None
+    transformations: Sequence[Transformation]
     l2: float
     lr: float | None
     seed: int
@@ -447,8 +491,16 @@ class _Way:
     def __post_init__(self) -> None:
         check_count("steps", self.steps)
         check_seed(self.seed)
-        if self.storage not in STORAGES:
+        listed = isinstance(self.transformations, Sequence)
+        if not listed or not all(callable(each) for each in self.transformations):
+            raise InputError(
+                "transformations is a list of functions such as [Jitter(8)], not "
+                f"{self.transformations!r}"
+            )
+        if self.storage not in LEARNING_RATES:
             raise InputError(f"storage is 'fourier' or 'pixels', not {self.storage!r}")
+        if self.finest is not None and not 0 < self.finest < math.inf:
+            raise InputError(f"finest is None or a number above 0, not {self.finest!r}")
         if not 0 <= self.l2 < math.inf:
             raise InputError(f"l2 is a number of 0 or more, not {self.l2!r}")
         if not 0 < self.rate < math.inf:
@@ -470,29 +522,38 @@ def _visualize(
 ) -> list[VisualizationResult]:
     """Make `responses` of N pictures, (N,), large; `measure` says how it went."""
     device = _device(model)
-    stored: Storage = STORAGES[way.storage](len(names), way.image_shape, way.seed, device)
+    stored: Storage
+    if way.storage == "fourier":
+        stored = Fourier(len(names), way.image_shape, way.seed, device, way.finest)
+    else:
+        stored = Pixels(len(names), way.image_shape, way.seed, device)
     generator = torch.Generator().manual_seed(way.seed)
 
-    def objective(_: Tensor) -> dict[str, Tensor]:
-        X = stored.pictures()
+    def objective(parameter: Tensor) -> dict[str, Tensor]:
+        X = stored.pictures(parameter)
         seen = X
         for transformation in way.transformations:
             seen = transformation(seen, generator)
         losses = {"response": -responses(seen).sum()}
         return losses | ({"l2": way.l2 * X.square().sum()} if way.l2 else {})
 
+    def watch(step: Step) -> bool | None:
+        assert callback is not None
+        return callback(replace(step, picture=stored.pictures(step.picture)))
+
     history = optimize(
         stored.parameter,
         objective,
         torch.optim.Adam([stored.parameter], lr=way.rate),
         num_steps=way.steps,
-        callback=callback,
+        callback=watch if callback else None,
     ).history
     low, high = visible_range(device)
     settings = {
         "image_shape": list(way.image_shape),
         "steps": way.steps,
         "storage": way.storage,
+        "finest": way.finest,
         "transformations": [repr(each) for each in way.transformations],
         "l2": way.l2,
         "lr": way.rate,
@@ -501,7 +562,7 @@ def _visualize(
         **surroundings(),
     }
     with torch.no_grad():
-        pictures = stored.pictures().clamp(low, high)
+        pictures = stored.pictures(stored.parameter).clamp(low, high)
         measured = measure(pictures).tolist()
     return [
         VisualizationResult(
@@ -514,6 +575,15 @@ def _visualize(
         )
         for name, X, response in zip(names, pictures, measured, strict=True)
     ]
+
+
+def _several(name: str, values: Sequence[Any]) -> list[Any]:
+    """A list of something, or an `InputError`: "cat" would be a list of letters."""
+    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray | Tensor):
+        raise InputError(f"{name} is a list, for example [{values!r}], not {values!r}")
+    if len(values) == 0:
+        raise InputError(f"there are no {name}")
+    return values.tolist() if isinstance(values, np.ndarray | Tensor) else list(values)
 
 
 def _device(model: nn.Module) -> torch.device:

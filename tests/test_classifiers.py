@@ -480,8 +480,43 @@ def test_black_white_and_the_smallest_side_are_allowed(dtype):
     check_pictures(X, nn.Flatten().eval())
 
 
+def test_a_model_of_which_a_part_is_in_training_mode_is_refused():
+    inner = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(3 * 32 * 32))
+    outer = nn.Sequential(inner).eval()
+    check_pictures(good(), outer)
+    inner[1].train()
+    with pytest.raises(InputError, match="training mode, or a part of it"):
+        check_pictures(good(), outer)
+
+
+@pytest.mark.parametrize("count", [10, 1001])
+def test_scores_that_are_not_of_a_thousand_classes_are_refused(count):
+    message = rf"the model gives \(1, {count}\); a classifier of ImageNet gives \(1, 1000\)"
+    with pytest.raises(InputError, match=message):
+        top_classes(good(), 1, Fixed(torch.zeros(count)).eval())
+
+
+def test_features_are_no_scores():
+    with pytest.raises(InputError, match=r"the model gives \(1, 3, 32, 32\)"):
+        top_classes(good(), 1, nn.Identity().eval())
+
+
+def test_pictures_that_a_network_does_not_take_are_named():
+    with pytest.raises(InputError, match=r"does not take pictures \(1, 3, 32, 32\)"):
+        top_classes(good(), 1, classifier("alexnet", "random"))
+    with pytest.raises(InputError, match=r"pictures .* of torch.float64 on cpu: "):
+        top_classes(good().double(), 1, classifier("squeezenet1_1", "random"))
+
+
+def test_targets_may_be_numpys_whole_numbers():
+    assert target_indices(np.array([3, 5]), 2).tolist() == [3, 5]
+    assert target_indices(np.array([7]), 3).tolist() == [7, 7, 7]
+    with pytest.raises(InputError, match="classes are whole numbers"):
+        target_indices(np.array([0.5]), 1)
+
+
 def test_a_model_in_training_mode_is_refused():
-    with pytest.raises(InputError, match=re.escape("call model.eval() first")):
+    with pytest.raises(InputError, match=re.escape("call model.eval()")):
         check_pictures(good(), nn.Flatten().train())
-    with pytest.raises(InputError, match=re.escape("call model.eval() first")):
+    with pytest.raises(InputError, match=re.escape("call model.eval()")):
         top_classes(good(), 1, Fixed(torch.zeros(1000)).train())

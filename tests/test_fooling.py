@@ -112,6 +112,12 @@ def test_a_picture_without_a_gradient_stays():
     assert float((X - before)[0, 0, 0, 0]) == pytest.approx(2)
 
 
+def test_a_tensor_that_has_no_gradient_yet_is_skipped():
+    X = torch.ones(2, 3)
+    NormalizedGradient([X], lr=1.0).step()
+    assert torch.equal(X, torch.ones(2, 3))
+
+
 def test_a_closure_is_called_before_the_step():
     X = torch.ones(1, 4).requires_grad_()
     optimizer = NormalizedGradient([X], lr=0.25)
@@ -309,6 +315,19 @@ def test_picture_and_network_are_left_as_they_were(curved, X):
     assert not curved.weight.requires_grad
 
 
+def test_weights_that_could_learn_get_no_gradients(curved, X):
+    curved.requires_grad_()
+    fooling_image(X, another(curved, X), curved, max_steps=2)
+    assert curved.weight.grad is None
+
+
+def test_it_works_where_gradients_are_switched_off(curved, X):
+    expected = fooling_image(X, another(curved, X), curved)
+    with torch.no_grad():
+        result = fooling_image(X, another(curved, X), curved)
+    assert np.array_equal(np.asarray(result.image), np.asarray(expected.image))
+
+
 # --- settings and files
 
 
@@ -351,7 +370,7 @@ def test_the_file_counts_steps_as_the_result_does(curved, X, tmp_path):
     [
         *(
             ({"epsilon": value}, f"one grey level (1 / 255) or more, not {value!r}")
-            for value in (0, 0.0039, 0.5 / 255, -0.1, 1.001, 2, np.nan, np.inf)
+            for value in (0, 0.0039, 0.5 / 255, -0.1, 1.001, 2, np.nan, np.inf, True, "2/255")
         ),
         *(({"lr": value}, "lr is a number above 0") for value in (0, -1, np.nan, np.inf)),
         *(

@@ -52,6 +52,25 @@ def test_adam_reaches_the_known_minimum():
     torch.testing.assert_close(result.picture, (P + 3 * Q) / 4, rtol=0, atol=1e-8)
 
 
+def test_only_the_picture_gets_a_gradient():
+    X, weight = picture(0), picture(1)
+    optimize(
+        X, lambda X: {"loss": (X * weight).sum()}, torch.optim.Adam([X], lr=0.1), num_steps=2
+    )
+    assert weight.grad is None
+
+
+def test_an_objective_of_chance_is_asked_in_each_step_even_where_nothing_moves():
+    X, answers = picture(0), iter([0.0, 0.0, 1.0, 1.0])
+    start = X.detach().clone()
+    adam = torch.optim.Adam([X], lr=0.1)
+    history = optimize(
+        X, lambda X: {"loss": next(answers) * X.sum()}, adam, num_steps=4
+    ).history
+    assert [record.evaluations for record in history] == [1, 2, 3, 4]
+    assert not torch.equal(X, start)
+
+
 def test_path_is_that_of_adam_with_bias_correction():
     X, P, Q = picture(0), picture(1, False), picture(2, False)
     x, m, v = X.detach().numpy().copy(), np.zeros(SHAPE), np.zeros(SHAPE)

@@ -369,10 +369,10 @@ def test_smooth_grad_is_the_mean_over_noisy_copies(tiny, noise):
     generator = torch.Generator().manual_seed(4)
     total = np.zeros(X.shape)
     for _ in range(5):
-        drawn = torch.randn(X.shape, generator=generator).numpy()
+        drawn = torch.randn(X.shape[1:], generator=generator)[None]  # one for all pictures
         for n, target in enumerate(targets):
             spread = noise * (X[n].max() - X[n].min()).item()
-            copy_ = X[n : n + 1] + spread * torch.from_numpy(drawn[n : n + 1])
+            copy_ = X[n : n + 1] + spread * drawn
             total[n] += tiny.by_hand(copy_, [target])[1][0]
     expected = np.abs(total / 5).max(axis=1)
     maps = smooth_grad(X, targets, tiny, noise=noise, samples=5, seed=4)
@@ -457,8 +457,9 @@ def test_steps_out_of_range_are_refused(tiny, steps):
         torch.full((1, 3, 32, 32), torch.nan),
         torch.zeros(1, 3, 16, 32),
         torch.zeros(3, 3, 32, 32),
+        0.0,
     ],
-    ids=["range", "nan", "size", "count"],
+    ids=["range", "nan", "size", "count", "number"],
 )
 def test_a_baseline_that_is_no_picture_of_the_same_size_is_refused(tiny, baseline):
     with pytest.raises(InputError):

@@ -21,7 +21,7 @@ from stylelib import (
     samples,
     vgg19,
 )
-from stylelib.visualization import Blur, Clamp, Fourier, Jitter, Pixels, Rotate, Scale
+from stylelib.visualization import Blur, Clamp, Fourier, Jitter, Noise, Pixels, Rotate, Scale
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 LOWEST, HIGHEST = (
@@ -80,7 +80,7 @@ def visualize(targets, model, **settings):
 # --- storage
 
 
-def waves_by_hand(storage, height, width):
+def waves_by_hand(storage, height, width, finest=0.3):
     """The documented sum of waves, in NumPy, wave by wave: pixels in 0..1, (N, 3, H, W)."""
     parameter = storage.parameter.detach().double().numpy()
     opponents = np.array([[1, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=float)
@@ -93,7 +93,7 @@ def waves_by_hand(storage, height, width):
             fy, fx = (i if i < (height + 1) // 2 else i - height) / height, j / width
             frequency = np.sqrt(fx**2 + fy**2)
             scale = 0.25 / max(frequency, 1 / max(height, width))
-            scale *= np.exp(-((frequency / 0.2) ** 2))
+            scale *= np.exp(-((frequency / finest) ** 2))
             number = (parameter[:, :, i, j, 0] + 1j * parameter[:, :, i, j, 1]) * scale
             turn = np.exp(2j * np.pi * (fy * down + fx * across))
             twice = 1 if j == 0 or 2 * j == width else 2  # the other half of the spectrum
@@ -107,12 +107,15 @@ def waves_by_hand(storage, height, width):
 
 
 @pytest.mark.parametrize("shape", [(6, 8), (5, 7), (8, 5), (7, 6)], ids=str)
-def test_a_picture_is_a_sum_of_waves(shape):
-    storage = Fourier(2, shape, seed=4)
+@pytest.mark.parametrize("finest", [0.1, None])
+def test_a_picture_is_a_sum_of_waves(shape, finest):
+    storage = Fourier(2, shape, seed=4, finest=finest)
     with torch.no_grad():
         storage.parameter.mul_(100)  # the noise at the start is faint
-    expected = (waves_by_hand(storage, *shape) - MEAN[:, None, None]) / STD[:, None, None]
-    pictures = storage.pictures()
+        storage.parameter[1] += 3
+    by_hand = waves_by_hand(storage, *shape, finest=finest or np.inf)
+    expected = (by_hand - MEAN[:, None, None]) / STD[:, None, None]
+    pictures = storage.pictures(storage.parameter)
     assert pictures.shape == (2, 3, *shape)
     assert pictures.detach().std() > 0.1
     assert np.abs(pictures.detach().numpy() - expected).max() < 1e-5
@@ -125,7 +128,7 @@ def test_gradients_flow_through_the_waves(shape):
     with torch.no_grad():
         storage.parameter.mul_(50)
     weight = np.random.default_rng(0).normal(size=(1, 3, *shape))
-    (torch.from_numpy(weight).float() * storage.pictures()).sum().backward()
+    (torch.from_numpy(weight).float() * storage.pictures(storage.parameter)).sum().backward()
 
     def total(move):
         shifted = Fourier(1, shape)
@@ -148,11 +151,11 @@ def test_the_start_is_faint_seeded_noise(kind):
     assert torch.equal(torch.get_rng_state(), state)
     assert first.parameter.is_leaf
     assert first.parameter.requires_grad
-    assert torch.equal(first.pictures(), again.pictures())
-    assert not torch.equal(first.pictures(), other.pictures())
-    X = first.pictures().detach()
+    assert torch.equal(first.pictures(first.parameter), again.pictures(again.parameter))
+    assert not torch.equal(first.pictures(first.parameter), other.pictures(other.parameter))
+    X = first.pictures(first.parameter).detach()
     assert X.shape == (2, 3, 33, 48)
-    assert not torch.equal(X[0], X[1])
+    assert torch.equal(X[0], X[1])  # alone or among others: the same start
     assert 0 < float(X.std(dim=(0, 2, 3)).max()) < 0.3
 
 
@@ -160,20 +163,38 @@ def test_waves_stay_strictly_between_black_and_white_and_pixels_are_free():
     storage = Fourier(1, (16, 16))
     with torch.no_grad():
         storage.parameter.mul_(300)
-    X = storage.pictures()
+    X = storage.pictures(storage.parameter)
     assert (X > LOWEST).all()
     assert (X < HIGHEST).all()
     assert float(X.detach().amax() - X.detach().amin()) > 2
     with torch.no_grad():
         storage.parameter.mul_(1e6)
-    X = storage.pictures()
+    X = storage.pictures(storage.parameter)
     assert (X >= LOWEST - 1e-5).all()
     assert (X <= HIGHEST + 1e-5).all()
     pixels = Pixels(1, (16, 16))
-    assert pixels.pictures() is pixels.parameter
+    assert pixels.pictures(pixels.parameter) is pixels.parameter
 
 
 # --- transformations
+
+
+def test_noise_is_normal_the_same_for_all_and_of_any_strength_up_to_the_highest():
+    X, generator = random_pictures(2, 40, 50), chance(1)
+    strengths = []
+    for _ in range(200):
+        added = Noise(0.5)(X, generator) - X
+        assert torch.allclose(added[0], added[1], atol=1e-12)
+        strengths.append(float(added[0].std()))
+    assert float(added.mean().abs()) < 0.02
+    # even on 0..0.5: its mean within four standard errors, no gap at either end
+    assert abs(np.mean(strengths) - 0.25) < 4 * 0.5 / np.sqrt(12 * 200)
+    assert min(strengths) < 0.03
+    assert 0.47 < max(strengths) < 0.52
+    assert torch.equal(Noise(0.0)(X, generator), X)
+    for highest in (-0.1, float("inf"), float("nan")):
+        with pytest.raises(InputError, match="highest is a number of 0 or more"):
+            Noise(highest)
 
 
 @pytest.mark.parametrize("most", [1, 3])
@@ -450,9 +471,76 @@ def test_the_callback_sees_each_step_and_can_stop(linear):
     (result,) = visualize([1], linear, steps=9, callback=steps.append)
     assert [step.step for step in steps] == list(range(1, 10))
     assert [step.losses for step in steps] == [record.losses for record in result.history]
-    assert steps[0].picture.shape == Fourier(1, (32, 32)).parameter.shape
+    start = Fourier(1, (32, 32))
+    assert torch.equal(steps[0].picture, start.pictures(start.parameter).detach())
+    assert not steps[0].picture.requires_grad
     (short,) = visualize([1], linear, steps=9, callback=lambda step: step.step == 3)
     assert len(short.history) == 3
+
+
+@pytest.mark.parametrize("storage", ["fourier", "pixels"])
+def test_a_picture_is_the_same_alone_and_among_others(storage):
+    settings = {
+        "storage": storage,
+        "transformations": [Jitter(3), Scale(1.0, 1.3), Noise(0.5)],
+        "steps": 4,
+    }
+    model = Mean().eval()
+    alone = visualize([3], model, **settings)[0]
+    others = visualize([1, 3, 2], model, **settings)
+    assert torch.allclose(alone.picture, others[1].picture, atol=1e-5)
+    assert alone.settings == others[1].settings
+    assert not torch.allclose(alone.picture, others[0].picture, atol=1e-2)
+
+
+class Mean(nn.Module):
+    """Scores (N, 1000) of pictures of any size, each of weighted colours and their squares."""
+
+    def forward(self, X):
+        numbers = torch.cat([X, X.square()], dim=1).mean(dim=(2, 3))  # (N, 6)
+        return numbers @ torch.randn(6, 1000, generator=chance(5))
+
+
+def test_nothing_is_left_on_a_models_weights():
+    model = Linear().requires_grad_().eval()
+    visualize([1, 2], model)
+    assert model.weight.grad is None
+    assert model.weight.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ("hummingbird", "targets is a list, for example ['hummingbird']"),
+        (3, "targets is a list, for example [3], not 3"),
+        ([], "there are no targets"),
+        (torch.tensor([]), "there are no targets"),
+    ],
+)
+def test_targets_that_are_no_list_are_refused(linear, targets, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        visualize(targets, linear)
+
+
+def test_targets_and_channels_may_be_arrays(linear, short_net):
+    names = [result.target for result in visualize(torch.tensor([1, 2]), linear, steps=1)]
+    assert names == [class_names()[1], class_names()[2]]
+    (result,) = channel_visualizations(
+        "conv1_1", np.array([5]), net=short_net, image_shape=32, steps=1
+    )
+    assert result.target == "conv1_1:5"
+
+
+@pytest.mark.parametrize("transformations", [Jitter(3), [3], "blur"])
+def test_transformations_that_are_no_functions_are_refused(linear, transformations):
+    with pytest.raises(InputError, match="transformations is a list of functions"):
+        visualize([1], linear, transformations=transformations)
+
+
+@pytest.mark.parametrize("finest", [0, -1, float("nan"), float("inf")])
+def test_a_finest_wave_out_of_range_is_refused(linear, finest):
+    with pytest.raises(InputError, match="finest is None or a number above 0"):
+        visualize([1], linear, finest=finest)
 
 
 def test_settings_are_saved_beside_the_picture(linear, tmp_path):
@@ -549,7 +637,8 @@ def test_a_channel_responds_more_than_to_noise_and_to_photographs(short_net):
     results = channel_visualizations(
         layer, channels, net=short_net, image_shape=64, steps=40, seed=2
     )
-    start = Fourier(2, (64, 64), seed=2).pictures().detach()
+    storage = Fourier(2, (64, 64), seed=2)
+    start = storage.pictures(storage.parameter).detach()
     for n, (channel, result) in enumerate(zip(channels, results, strict=True)):
         expected = response_of(short_net, layer, channel, result.picture)
         assert result.response == pytest.approx(expected, rel=1e-3)
@@ -583,7 +672,7 @@ def test_the_first_loss_is_minus_the_mean_of_each_channel(short_net):
         storage="pixels",
         transformations=(),
     )
-    start = Pixels(3, (32, 32)).pictures().detach()
+    start = Pixels(3, (32, 32)).parameter.detach()
     means = [
         response_of(short_net, "conv1_2", channel, start[n : n + 1])
         for n, channel in enumerate((3, 3, 60))
