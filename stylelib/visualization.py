@@ -263,6 +263,9 @@ class Noise:
 
     Args:
         highest: standard deviation in normalised units.
+
+    Source: that gradients under such noise look more like things, Kaur, Cohen and Lipton
+    (2019), who average over it.
     """
 
     highest: float
