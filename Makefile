@@ -28,7 +28,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/scratch.py
 
-# The method of the paper; the last of the three takes more than an hour.
+# The method of the paper; the last of the three takes one to three hours.
 bench-paper: .venv/installed
 	$(BIN)/python benchmarks/paper.py inversion
 	$(BIN)/python benchmarks/paper.py texture

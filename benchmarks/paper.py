@@ -4,7 +4,7 @@
     python benchmarks/paper.py inversion
     python benchmarks/paper.py texture
 
-The first takes about an hour on two cores, the other two some minutes each.
+The first takes one to three hours on two cores, the other two some minutes each.
 """
 
 import argparse
