@@ -121,7 +121,7 @@ _ALL = (
             r"\frac{1}{NCM}\sum(F-P)^2",
             r"\frac{1}{CM}FF^\top",
             r"\frac{1}{NC^2}\sum(G-A)^2",
-            r"\frac12(\text{mean}|\Delta_x|+\text{mean}|\Delta_y|)",
+            r"\frac12(\text{mean}\lvert\Delta_x\rvert+\text{mean}\lvert\Delta_y\rvert)",
         ),
     ),
     Convention(

@@ -262,7 +262,8 @@ class Convolution(Layer):
         shape = N, self.channel_out, height + k - 1, width + k - 1
         spread: Array = np.zeros(shape, dtype=top_diff.dtype)
         spread[:, :, k - 1 : k - 1 + rows * s : s, k - 1 : k - 1 + columns * s : s] = top_diff
-        turned = weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)  # (in, out, k, k)
+        turned = weight.reshape(*weight.shape[:2], k * k)[:, :, ::-1]  # by 180 degrees
+        turned = turned.transpose(1, 0, 2).reshape(channels, -1, k, k)  # (in, out, k, k)
         shape = N, channels, height - 2 * self.padding, width - 2 * self.padding
         d_x: Array = np.empty(shape, dtype=top_diff.dtype)
         convolve(self._cut(spread), turned, 1, d_x)
