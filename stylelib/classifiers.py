@@ -160,8 +160,11 @@ def target_indices(
                 f"classes are whole numbers (N,), not {tuple(targets.shape)} {targets.dtype}"
             )
         targets = [int(target) for target in targets.reshape(-1)]
-    several = isinstance(targets, Sequence) and not isinstance(targets, str)
-    each: list[Any] = list(targets) if several else [targets]  # type: ignore[arg-type]  # so it is
+    each: list[Any] = (
+        [targets]
+        if isinstance(targets, str) or not isinstance(targets, Sequence)
+        else list(targets)
+    )
     if len(each) not in (1, count):
         raise InputError(f"there are {count} pictures and {len(each)} classes")
     indices = [class_index(target) for target in each]
@@ -241,7 +244,9 @@ def check_pictures(X: Tensor, model: nn.Module) -> None:
             "make X by preprocess"
         )
     if any(part.training for part in model.modules()):
-        raise InputError("the model is in training mode, or a part of it: call model.eval()")
+        raise InputError(
+            "the model is in training mode, or a part of it: call model.eval() first"
+        )
 
 
 def check_count(name: str, value: int) -> int:

@@ -516,7 +516,7 @@ def test_targets_may_be_numpys_whole_numbers():
 
 
 def test_a_model_in_training_mode_is_refused():
-    with pytest.raises(InputError, match=re.escape("call model.eval()")):
+    with pytest.raises(InputError, match=re.escape("call model.eval() first")):
         check_pictures(good(), nn.Flatten().train())
-    with pytest.raises(InputError, match=re.escape("call model.eval()")):
+    with pytest.raises(InputError, match=re.escape("call model.eval() first")):
         top_classes(good(), 1, Fixed(torch.zeros(1000)).train())

@@ -210,14 +210,14 @@ class Convolution(Layer):
         check_top_diff(top_diff, self._shapes and self._shapes[1])
         assert self._shapes is not None
         weight, _ = self._parameters(top_diff.dtype)
+        padded_shape, loops = self._shapes[0], self.method == "loops"
         self.d_weight = self.d_bias = None
         if self._x is not None:  # the last forward was that of a trainable layer
-            gradient = self._d_weight_loops if self.method == "loops" else self._d_weight
-            self.d_weight = gradient(top_diff, self._x)
+            d_weight = self._d_weight_loops if loops else self._d_weight
+            self.d_weight = d_weight(top_diff, self._x)
             self.d_bias = top_diff.sum(axis=(0, 2, 3))
-        if self.method == "loops":
-            return self._d_x_loops(top_diff, weight)
-        return self._d_x(top_diff, weight)
+        d_x = self._d_x_loops if loops else self._d_x
+        return d_x(top_diff, weight, padded_shape)
 
     def _forward_loops(self, x: Array, weight: Array, bias: Array, out: Array) -> None:
         k, s = self.kernel_size, self.stride
@@ -233,9 +233,11 @@ class Convolution(Layer):
             d_weight[o] += top_diff[n, o, i, j] * window
         return d_weight
 
-    def _d_x_loops(self, top_diff: Array, weight: Array) -> Array:
+    def _d_x_loops(
+        self, top_diff: Array, weight: Array, padded_shape: tuple[int, ...]
+    ) -> Array:
         k, s = self.kernel_size, self.stride
-        d_x: Array = np.zeros(self._padded_shape(), dtype=top_diff.dtype)
+        d_x: Array = np.zeros(padded_shape, dtype=top_diff.dtype)
         for n, o, i, j in np.ndindex(top_diff.shape):
             window = d_x[n, :, i * s : i * s + k, j * s : j * s + k]  # (in, k, k)
             window += top_diff[n, o, i, j] * weight[o]
@@ -254,9 +256,9 @@ class Convolution(Layer):
         assert d_matrix is not None  # no layer's output is empty
         return d_matrix.reshape(shape)
 
-    def _d_x(self, top_diff: Array, weight: Array) -> Array:
+    def _d_x(self, top_diff: Array, weight: Array, padded_shape: tuple[int, ...]) -> Array:
         """A convolution too, of `top_diff` spread between zeros, with the kernels turned."""
-        N, channels, height, width = self._padded_shape()
+        N, channels, height, width = padded_shape
         k, s = self.kernel_size, self.stride
         rows, columns = top_diff.shape[2:]
         shape = N, self.channel_out, height + k - 1, width + k - 1
@@ -273,10 +275,6 @@ class Convolution(Layer):
         """Without the border of padding."""
         border = self.padding
         return padded[:, :, border:-border, border:-border] if border else padded
-
-    def _padded_shape(self) -> tuple[int, ...]:
-        assert self._shapes is not None  # backward has checked that
-        return self._shapes[0]
 
     def _pad(self, x: Array) -> Array:
         if self.padding == 0:
