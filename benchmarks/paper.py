@@ -97,7 +97,7 @@ def texture() -> None:
         result = synthesize_texture(samples.load(name), image_shape=(256, 256), steps=300)
         begin = result.history[0].losses
         shares = "  ".join(
-            f"{layer} {error / (begin[layer] * len(begin)):.3%}"
+            f"{layer} {error / (begin[layer] * len(result.errors)):.3%}"
             for layer, error in result.errors.items()
         )
         print(f"{name:13} {shares}  ({result.history[-1].seconds:.0f} s)", flush=True)

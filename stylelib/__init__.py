@@ -54,7 +54,7 @@ from stylelib.networks import (
 )
 from stylelib.optimization import Optimized, Record, Step, gradient_shares, lbfgs, optimize
 from stylelib.recipes import FULL, QUICK, RECIPES, Profile, profile, transfer
-from stylelib.reconstruction import invert_features, synthesize_texture
+from stylelib.reconstruction import invert_features, range_loss, synthesize_texture
 from stylelib.results import ReconstructionResult, Result, TransferResult
 from stylelib.saliency import (
     IntegratedGradients,
@@ -145,6 +145,7 @@ __all__ = [
     "postprocess",
     "preprocess",
     "profile",
+    "range_loss",
     "saliency_map",
     "saliency_mask",
     "samples",

@@ -12,18 +12,46 @@ from torch import Tensor, nn
 
 from stylelib.errors import InputError
 from stylelib.features import FeatureExtractor
-from stylelib.images import ImageSource, load_image, postprocess, preprocess, target_shape
-from stylelib.losses import check_weight, content_loss, gram, style_loss, tv_loss
+from stylelib.images import (
+    ImageSource,
+    load_image,
+    postprocess,
+    preprocess,
+    target_shape,
+    visible_range,
+)
+from stylelib.losses import (
+    check_features,
+    check_weight,
+    content_loss,
+    gram,
+    style_loss,
+    tv_loss,
+)
 from stylelib.networks import Layer, layer_index, vgg19
 from stylelib.optimization import Callback
 from stylelib.results import ReconstructionResult, describe, surroundings
 from stylelib.synthesis import Init, starting_picture, synthesize_by_lbfgs, usable_device
 from stylelib.weights import check_seed, network_digest
 
-__all__ = ["TEXTURE_LAYERS", "invert_features", "synthesize_texture"]
+__all__ = ["TEXTURE_LAYERS", "invert_features", "range_loss", "synthesize_texture"]
 
 TEXTURE_LAYERS: tuple[str, ...] = ("relu1_1", "pool1", "pool2", "pool3", "pool4")
 """Where Gatys, Ecker and Bethge (2015) compare textures."""
+
+
+def range_loss(X: Tensor) -> Tensor:
+    """How far pixels lie beyond black and white: the mean square of what is cut off when shown.
+
+    Args:
+        X: pictures (N, 3, H, W), normalised.
+
+    Source: after the norm that Mahendran and Vedaldi (2015) ask of a picture to
+    keep it in range; that one is felt within the range too, this one is 0 there.
+    """
+    check_features(X)
+    low, high = visible_range(X.device)
+    return (X - X.clamp(low, high)).square().mean()
 
 
 def invert_features(
@@ -34,6 +62,7 @@ def invert_features(
     steps: int = 200,
     init: Init | ImageSource = "noise",
     tv_weight: float = 0.0,
+    range_weight: float = 0.0,
     seed: int = 0,
     device: torch.device | str | None = None,
     net: nn.Sequential | None = None,
@@ -53,6 +82,8 @@ def invert_features(
         init: what to start from: "noise" (faint, around the mean colour), or a picture.
         tv_weight: of total variation, added to the relative error. It smooths what the layer
             leaves open, at the price of a greater error.
+        range_weight: of `range_loss`, added likewise. It keeps pixels between black and white.
+            The features of a photograph do that by themselves.
         seed: of the noise.
         device: where to compute; None is a GPU that CUDA knows, where there is one, else the
             processor.
@@ -89,7 +120,7 @@ def invert_features(
         compare,
         vgg19(layers=[layer]) if net is None else net,
         device,
-        _Way(steps, init, tv_weight, seed, callback),
+        _Way(steps, init, tv_weight, range_weight, seed, callback),
         {"image": describe(image), "image_shape": image_shape},
     )
 
@@ -103,6 +134,7 @@ def synthesize_texture(
     steps: int = 300,
     init: Init | ImageSource = "noise",
     tv_weight: float = 0.0,
+    range_weight: float = 0.1,
     seed: int = 0,
     device: torch.device | str | None = None,
     net: nn.Sequential | None = None,
@@ -122,6 +154,8 @@ def synthesize_texture(
         steps: how often the features and their gradient may be computed.
         init: as for `invert_features`.
         tv_weight: likewise.
+        range_weight: likewise; Gram matrices alone leave pixels beyond black and white, and the
+            picture as shown has a greater error than the one that was optimised.
         seed: of the noise.
         device: as for `invert_features`.
         net: the network; None is `vgg19(pooling="avg")`.
@@ -134,6 +168,7 @@ def synthesize_texture(
 
     Source: Gatys, Ecker and Bethge (2015): Gram matrices, their layers, average pooling. There
     a layer's loss has the factor 1 / (4 C^2 M^2); relative errors make all layers count alike.
+    There pixels may go anywhere; here `range_loss` holds them.
 
     Example:
         >>> from stylelib import samples, synthesize_texture
@@ -162,7 +197,7 @@ def synthesize_texture(
         compare,
         vgg19(layers=layers, pooling="avg") if net is None else net,
         device,
-        _Way(steps, init, tv_weight, seed, callback),
+        _Way(steps, init, tv_weight, range_weight, seed, callback),
         {
             "image": describe(image),
             "image_shape": image_shape,
@@ -178,6 +213,7 @@ class _Way:
     steps: int
     init: Init | ImageSource
     tv_weight: float
+    range_weight: float
     seed: int
     callback: Callback | None
 
@@ -185,6 +221,7 @@ class _Way:
         if type(self.steps) is not int or self.steps < 1:
             raise InputError(f"steps is a whole number, 1 or more, not {self.steps!r}")
         check_weight("tv", self.tv_weight)
+        check_weight("range", self.range_weight)
         if isinstance(self.init, str) and self.init in ("content", "style"):
             raise InputError(f"init is 'noise' or a picture, not '{self.init}'")
         check_seed(self.seed)
@@ -216,7 +253,11 @@ def _reconstruct(
         values: dict[str, Tensor] = {}
         for label, error, Y_hat in zip(labels, errors, Y_hats, strict=True):
             values[label] = values.get(label, 0) + error(Y_hat) / len(errors)
-        return values | ({"tv": way.tv_weight * tv_loss(X)} if way.tv_weight else {})
+        if way.tv_weight:
+            values["tv"] = way.tv_weight * tv_loss(X)
+        if way.range_weight:
+            values["range"] = way.range_weight * range_loss(X)
+        return values
 
     X = starting_picture(way.init, given, given, shape, way.seed).to(device)
     result = synthesize_by_lbfgs(X, objective, way.steps, clamp=False, callback=way.callback)
@@ -235,6 +276,7 @@ def _reconstruct(
             "max_evaluations": way.steps,
             "init": describe(way.init),
             "tv_weight": way.tv_weight,
+            "range_weight": way.range_weight,
             "seed": way.seed,
             "network": network_digest(net),
             "device": str(device),

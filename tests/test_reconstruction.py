@@ -18,6 +18,7 @@ from stylelib import (
     extract_features,
     invert_features,
     preprocess,
+    range_loss,
     samples,
     squeezenet1_1,
     synthesize_texture,
@@ -219,6 +220,8 @@ def test_the_default_sizes_and_bounds_are_the_documented_ones(function):
     expected = (224, 200) if function is invert_features else (256, 300)
     assert (parameters["image_shape"].default, parameters["steps"].default) == expected
     assert (parameters["tv_weight"].default, parameters["seed"].default) == (0, 0)
+    held = 0 if function is invert_features else 0.1
+    assert parameters["range_weight"].default == held
 
 
 # --- the start
@@ -364,6 +367,66 @@ def test_total_variation_is_added_with_its_weight(either):
     assert "tv" not in more.errors
 
 
+# --- pixels in range
+
+
+def test_the_range_loss_is_the_mean_square_of_what_is_cut_off():
+    """Pixels 0.3 above white and 0.2 below black, in one colour each, in 0..1."""
+    pixels = np.full((1, 3, 2, 5), 0.5)
+    pixels[0, 0, 0, 0], pixels[0, 1, 1, 3], pixels[0, 2, 0, 1] = 1.3, -0.2, 1.0
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    X = torch.from_numpy((pixels - mean.reshape(3, 1, 1)) / std.reshape(3, 1, 1))
+    expected = ((0.3 / 0.229) ** 2 + (0.2 / 0.224) ** 2) / 30
+    assert float(range_loss(X)) == pytest.approx(expected, rel=1e-6)
+    X.requires_grad_()
+    assert torch.autograd.gradcheck(range_loss, X)
+    with pytest.raises(InputError, match="shape"):
+        range_loss(X[0])
+
+
+def test_pictures_in_range_have_no_range_loss(cat):
+    corners = Image.new("RGB", SIZE, "white")
+    corners.paste("black", (0, 0, 10, 10))
+    for picture in (cat, corners):
+        assert float(range_loss(normalised(picture))) == pytest.approx(0, abs=1e-12)
+
+
+def cut_off(X):
+    """The mean square of what is lost in showing a picture, from its pixels in 0..1."""
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    levels = X[0].permute(1, 2, 0).double().numpy() * std + mean
+    return (((levels - levels.clip(0, 1)) / std) ** 2).mean()
+
+
+@pytest.mark.parametrize("weight", [0.1, 10.0])
+def test_the_range_loss_is_added_with_its_weight(either, weight):
+    """At every step, of the picture it started from; the steepest ones leave the range."""
+    steps = []
+    either(steps=30, callback=steps.append, range_weight=weight)
+    losses = [step.losses["range"] for step in steps]
+    for step, loss in zip(steps, losses, strict=True):
+        assert loss == pytest.approx(weight * cut_off(step.picture), rel=1e-3, abs=1e-12)
+    assert losses[0] == 0
+    assert max(losses) > 0
+
+
+def test_a_texture_is_held_in_range(texture):
+    free, held, pressed = (
+        texture(layers=LAYERS, steps=40, range_weight=weight) for weight in (0, 0.1, 10)
+    )
+    assert cut_off(free.picture) > 1e-4
+    assert cut_off(held.picture) < cut_off(free.picture) / 2
+    assert cut_off(pressed.picture) < cut_off(free.picture) / 100
+    assert "range" not in free.history[0].losses
+    assert "range" not in held.errors
+
+
+def test_features_are_compared_alone_unless_asked(invert):
+    free, held = invert(), invert(range_weight=0.5)
+    assert list(free.history[0].losses) == ["relu2_1"]
+    assert list(held.history[0].losses) == ["relu2_1", "range"]
+
+
 # --- textures
 
 
@@ -386,7 +449,7 @@ def test_the_loss_is_the_mean_over_layers(texture, tiles, avg):
     assert losses == {
         layer: pytest.approx(gram_error(X, target, avg, layer) / len(LAYERS), rel=1e-4)
         for layer in LAYERS
-    }
+    } | {"range": 0}
 
 
 def test_a_layer_named_twice_counts_twice_or_is_refused(texture, tiles, avg):
@@ -546,7 +609,10 @@ def test_an_error_that_is_not_finite_is_a_divergence_however_few_the_steps(eithe
 # --- settings and files
 
 
-SETTINGS = {"image", "image_shape", "layers", "seed", "network", "init", "tv_weight", "device"}
+SETTINGS = {"image", "image_shape", "layers", "seed", "network", "init", "device"} | {
+    "tv_weight",
+    "range_weight",
+}
 
 
 def test_settings_are_in_types_that_json_knows(either):
@@ -570,13 +636,18 @@ def test_settings_are_enough_to_make_it_again(invert, texture, cat, tiles):
         steps=settings["max_evaluations"],
     )
     assert torch.equal(again.picture, first.picture)
-    first = texture(layers=["pool1", 0], image_shape=(20, 28), texture_shape=18, steps=9)
+    first = texture(
+        layers=["pool1", 0], image_shape=(20, 28), texture_shape=18, steps=9, range_weight=2
+    )
     settings = json.loads(json.dumps(first.settings))
     assert settings["layers"] == [4, 0]
     again = texture(
         tiles,
         settings["layers"],
-        **{k: settings[k] for k in ("seed", "texture_shape", "image_shape", "init")},
+        **{
+            k: settings[k]
+            for k in ("seed", "texture_shape", "image_shape", "init", "range_weight")
+        },
         steps=settings["max_evaluations"],
     )
     assert torch.equal(again.picture, first.picture)
@@ -682,7 +753,8 @@ def test_the_picture_is_what_the_image_shows(either):
             for value in (0, -1, 1.5, 2.0, True, None, "3")
         ),
         *(
-            ({"tv_weight": value}, "the tv weight is a number")
+            ({f"{name}_weight": value}, f"the {name} weight is a number")
+            for name in ("tv", "range")
             for value in (-1, -1e-9, math.nan, math.inf, None, "1", [1])
         ),
         *(({"seed": value}, "seed is a whole number") for value in (-1, 1.5, 2**63, None)),
