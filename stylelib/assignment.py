@@ -140,7 +140,7 @@ class Settings:
 
 
 SQUEEZENET_SETTINGS = Settings(192, 512, 3, 6e-2, (1, 4, 6, 7), (300000, 1000, 15, 3), 5e-2)
-"""For SqueezeNet 1.1, as in the report this module reproduces; the course has several sets."""
+"""For SqueezeNet 1.1, as in the report this module reproduces; the course's sets are others."""
 EMBEDDED_SETTINGS = Settings(
     192,
     512,
@@ -171,8 +171,8 @@ def style_transfer(
 ) -> TransferResult:
     """Style transfer by the assignment's losses and schedule.
 
-    Adam at 3.0, where nearly every step carries a pixel from one end of its range to the
-    other; from step 180 at 0.1, which lets it settle.
+    Adam at 3.0, whose first steps carry pixels from one end of their range to the other; from
+    step 180 at 0.1.
 
     Args:
         content: a path, bytes, a binary file or a PIL image.
@@ -182,7 +182,8 @@ def style_transfer(
         lr: Adam's learning rate at the start.
         decayed_lr: the learning rate after `decay_lr_at` steps.
         decay_lr_at: after how many steps it changes.
-        largest: the picture is clamped to +-largest, in normalised units, after each step.
+        largest: the picture is clamped to +-largest, in normalised units, at the start
+            and after each step.
         init_random: start from noise in place of the content picture.
         seed: of the noise.
         device: where to compute; None is a GPU that CUDA knows, where there is one, else the
@@ -198,7 +199,8 @@ def style_transfer(
 
     Source: the style transfer assignment of Stanford's course CS231n. There Adam begins anew at
     `decay_lr_at`, here it keeps its averages; there the picture is clamped before each step but
-    the last ten, here after each; there random starts are uniform, here they are faint noise.
+    the last ten, here before the first and after each; there random starts are uniform, here
+    they are faint noise.
     """
     content_image, style_image = load_image(content), load_image(style)
     check_seed(seed)

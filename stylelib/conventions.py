@@ -242,7 +242,8 @@ def convert_weight(
             raise InputError(
                 f"the total variations of '{source}' and '{target}' do not differ by a factor: "
                 + ", ".join(
-                    f"'{each.name}' has {each.formulas[3] or 'none'}" for each in (here, there)
+                    f"'{each.name}' has {each.tv.__name__ if each.tv else 'none'}"
+                    for each in (here, there)
                 )
             )
         return weight

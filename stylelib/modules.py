@@ -18,7 +18,7 @@ from stylelib.errors import InputError
 from stylelib.features import FeatureExtractor
 from stylelib.images import IMAGE_MEAN, IMAGE_STD
 from stylelib.losses import LossWeights, gram, tv_loss
-from stylelib.networks import Layer, layer_index
+from stylelib.networks import Layer, layer_index, named_layers
 from stylelib.optimization import Objective
 
 __all__ = [
@@ -57,8 +57,8 @@ class Normalization(nn.Module):
 
     def __init__(self, mean: Tensor = IMAGE_MEAN, std: Tensor = IMAGE_STD) -> None:
         super().__init__()
-        self.register_buffer("mean", mean.view(-1, 1, 1))
-        self.register_buffer("std", std.view(-1, 1, 1))
+        self.register_buffer("mean", mean.detach().clone().view(-1, 1, 1))
+        self.register_buffer("std", std.detach().clone().view(-1, 1, 1))
 
     def forward(self, X: Tensor) -> Tensor:
         """(X - mean) / std for pictures (N, 3, H, W) in 0..1."""
@@ -82,7 +82,7 @@ class ContentLoss(nn.Module):
 
     def __init__(self, Y: Tensor, by: str = "modules") -> None:
         super().__init__()
-        self.register_buffer("target", Y.detach())
+        self.register_buffer("target", Y.detach().clone())
         self.convention = convention(by)
 
     def forward(self, Y_hat: Tensor) -> Tensor:
@@ -163,8 +163,8 @@ def insert_losses(
     head = [] if normalization is None else [("normalization", normalization)]
     start = nn.Sequential(OrderedDict[str, nn.Module](head))
     named = [
-        (name, nn.ReLU() if isinstance(layer, nn.ReLU) else layer)
-        for name, layer in net.named_children()
+        (name, nn.ReLU() if isinstance(layer, nn.ReLU) and layer.inplace else layer)
+        for name, layer in named_layers(net)
     ]
     plain = nn.Sequential(OrderedDict[str, nn.Module](named))
     with torch.no_grad():

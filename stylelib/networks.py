@@ -250,7 +250,7 @@ def layer_index(names: Sequence[str] | nn.Sequential, layer: Layer) -> int:
         InputError: there is no such layer; the message says which name may have been meant.
     """
     if isinstance(names, nn.Sequential):
-        names = [name for name, _ in names.named_children()]
+        names = [name for name, _ in named_layers(names)]
     if isinstance(layer, str):
         if layer in names:
             return list(names).index(layer)
@@ -259,6 +259,11 @@ def layer_index(names: Sequence[str] | nn.Sequential, layer: Layer) -> int:
     if type(layer) is not int or not 0 <= layer < len(names):
         raise InputError(f"there is no layer {layer!r}; the layers are 0 to {len(names) - 1}")
     return layer
+
+
+def named_layers(net: nn.Sequential) -> list[tuple[str, nn.Module]]:
+    """The layers with their names, in order; one that stands in two places is there twice."""
+    return list(zip(net._modules, net, strict=True))
 
 
 def layer_name(layer: Layer) -> str:

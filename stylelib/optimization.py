@@ -87,7 +87,8 @@ class Optimized:
     """What `optimize` gives back.
 
     Attributes:
-        picture: the picture after the last step, detached.
+        picture: what X holds at the end, detached: the picture after the last step, or with
+            `keep_best` the best one.
         history: a record of each step made.
         interrupted: whether Ctrl-C ended it.
     """
@@ -216,7 +217,8 @@ def optimize(
 ) -> Optimized:
     """Change a picture, in place, step by step, until done or until the callback says stop.
 
-    Ctrl-C ends it early and is no error: the picture made so far is returned. L-BFGS also ends
+    Ctrl-C ends it early and is no error: the picture made so far is returned. Any other
+    exception passes through, and X is what the step that raised it began with. L-BFGS also ends
     early where a step no longer changes the picture. While it runs, this process keeps memory
     that it would otherwise give back to the system at each step.
 
@@ -229,8 +231,9 @@ def optimize(
             of a step. That step is undone; it has a record all the same, with the losses of the
             picture it started from, which then is the last one. None sets no such bound.
         scheduler: changes the learning rate after each step.
-        clamp: (lowest, highest), tensors that broadcast with X. After each step the picture is
-            clamped to them, outside the optimiser's view. None leaves it free.
+        clamp: (lowest, highest), tensors that broadcast with X. Before the first step and after
+            each the picture is clamped to them, outside the optimiser's view. None leaves it
+            free.
         keep_best: at the end, also after Ctrl-C, go back to the picture with the lowest total
             loss of those the objective was computed for and that lie within `clamp`. The
             picture after the last step is not one of them unless a line search has tried it.
@@ -246,9 +249,10 @@ def optimize(
             "X must be a leaf tensor that requires a gradient: "
             "X.detach().clone().requires_grad_()"
         )
-    if not any(
-        X is parameter for group in optimizer.param_groups for parameter in group["params"]
-    ):
+    groups = [
+        group for group in optimizer.param_groups if any(X is each for each in group["params"])
+    ]
+    if not groups:
         raise InputError(
             "the optimizer does not hold X: build it with, for example, "
             "torch.optim.Adam([X], lr=0.3)"
@@ -264,12 +268,18 @@ def optimize(
 
     quasi_newton = isinstance(optimizer, torch.optim.LBFGS)
     if quasi_newton:
+        if len(groups[0]["params"]) != 1:
+            raise InputError(
+                f"L-BFGS is to hold the picture alone, not {len(groups[0]['params'])} tensors"
+            )
         if clamp is not None and optimizer.param_groups[0]["max_iter"] != 1:
             raise InputError(
                 "clamping goes with an L-BFGS of one iteration a step, as `lbfgs` makes it, "
                 f"not with max_iter {optimizer.param_groups[0]['max_iter']}"
             )
         optimizer.state.clear()  # curvature in the units of an earlier call
+    if clamp is not None:
+        X.data.clamp_(*clamp)
     closure = _Evaluations(X, objective, max_evaluations, clamp, quasi_newton)
     good = X.detach().clone()  # the last picture whose losses were finite
     started_from = good.clone()
@@ -280,7 +290,7 @@ def optimize(
             begin = time.perf_counter()
             started_from.copy_(X.detach())
             closure.started_from = {}
-            lr = float(optimizer.param_groups[0]["lr"])
+            lr = float(groups[0]["lr"])
             within_step = True
             spent = False
             try:
@@ -290,6 +300,9 @@ def optimize(
                 X.data.copy_(started_from)
                 if not closure.started_from:
                     break
+            except BaseException:
+                X.data.copy_(started_from)
+                raise
             values = closure.started_from
             if not all(math.isfinite(value) for value in values.values()):
                 lr = history[-1].lr if history else lr  # of the step that made this picture
@@ -299,7 +312,9 @@ def optimize(
             good.copy_(started_from)
             if scheduler is not None and not spent:
                 scheduler.step()
-            finite = bool(torch.isfinite(X).all())
+            if not torch.isfinite(X).all():
+                what = f"after step {number} the picture is no longer finite"
+                raise _diverged(X, good, history, what, lr, quasi_newton)
             if clamp is not None:
                 X.data.clamp_(*clamp)
                 if quasi_newton:
@@ -308,9 +323,6 @@ def optimize(
             seconds += time.perf_counter() - begin
             record = number, values, lr, seconds, closure.count
             history.append(Record(*record))
-            if not finite:
-                what = f"after step {number} the picture is no longer finite"
-                raise _diverged(X, good, history, what, lr, quasi_newton)
             if callback is not None and callback(Step(*record, good.clone())):
                 break
             if spent or (quasi_newton and torch.equal(X, started_from)):
@@ -330,7 +342,8 @@ def lbfgs(X: Tensor, *, history_size: int = 20) -> torch.optim.LBFGS:
     A step is one direction and the search along it for a picture that satisfies the strong
     Wolfe conditions, most often at the first try. PyTorch's thresholds for stopping and for
     accepting curvature are absolute numbers: `optimize` therefore scales the objective such
-    that its first gradient is 1e6 on average, and this function sets the former to 0. So losses
+    that its first gradient is 1e6 on average, and this function sets the former to 0 (but for
+    the 1e-9 of the line search, which PyTorch does not let change). So losses
     times a constant give the same pictures. Each call of `optimize` begins without curvature.
 
     Args:
@@ -338,7 +351,8 @@ def lbfgs(X: Tensor, *, history_size: int = 20) -> torch.optim.LBFGS:
         history_size: how many of the last steps the curvature is estimated from. Each keeps
             two tensors of the size of the picture.
 
-    Source: Liu and Nocedal (1989); line search: Nocedal and Wright (2006), algorithms 3.5, 3.6.
+    Source: Nocedal (1980), Liu and Nocedal (1989); line search: Nocedal and Wright (2006),
+    algorithms 3.5, 3.6.
     """
     if type(history_size) is not int or history_size < 1:
         raise InputError(f"history_size is a whole number, 1 or more, not {history_size!r}")
@@ -380,7 +394,8 @@ def gradient_shares(X: Tensor, objective: Objective) -> dict[str, float]:
     """How much of the push on the pixels comes from each loss.
 
     The share of a loss is the L1 norm of its gradient with respect to X, divided by the sum of
-    these norms over all the losses. Shares add up to 1. Gradients of different losses may
+    these norms over all the losses. Shares add up to 1, or are all 0
+    where nothing pushes. Gradients of different losses may
     oppose each other: near the end of an optimisation they nearly cancel, while their shares
     stay.
 

@@ -195,7 +195,8 @@ class _Task:
             style_layers=self.style_layers,
             by="paper",
         )
-        positions = losses.content_losses[0].target[0, 0].numel() if self.content_layers else 1
+        sizes = [module.target[0, 0].numel() for module in losses.content_losses]
+        positions = sum(sizes) / len(sizes) if sizes else 1
         weights = self.weights
         weights = weights._replace(style=weights.style * positions, tv=weights.tv * positions)
         objective = modules_objective(losses, weights)
@@ -252,7 +253,8 @@ def transfer(
         weights: a factor for each kind of loss. The recipes' are for the embedded network. With
             "gatys" those of style and total variation are for *each position* of the content
             layer's features: the paper's content loss is a sum over positions, its style loss
-            is not, and the same weights would give a larger picture less style.
+            is not, and the same weights would give a larger picture less style. (Of several
+            content layers, the mean number of positions.)
         content_layers: where content is compared.
         style_layers: where style is compared.
         init: what to start from: "content", "style", "noise", or a picture.

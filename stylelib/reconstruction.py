@@ -28,7 +28,7 @@ from stylelib.losses import (
     style_loss,
     tv_loss,
 )
-from stylelib.networks import Layer, layer_index, vgg19
+from stylelib.networks import Layer, layer_index, named_layers, vgg19
 from stylelib.optimization import Callback
 from stylelib.results import ReconstructionResult, describe, surroundings
 from stylelib.synthesis import Init, starting_picture, synthesize_by_lbfgs, usable_device
@@ -44,12 +44,14 @@ def range_loss(X: Tensor) -> Tensor:
     """How far pixels lie beyond black and white: the mean square of what is cut off when shown.
 
     Args:
-        X: pictures (N, 3, H, W), normalised.
+        X: pictures (N, 3, H, W), normalised; so is what is squared.
 
-    Source: after the norm that Mahendran and Vedaldi (2015) ask of a picture to
-    keep it in range; that one is felt within the range too, this one is 0 there.
+    Source: after the norm by which Mahendran and Vedaldi (2015) make a picture stay in range;
+    that one is felt within the range too, this one is 0 there.
     """
     check_features(X)
+    if X.shape[1] != 3:
+        raise InputError(f"pictures have the shape (N, 3, H, W), not {tuple(X.shape)}")
     low, high = visible_range(X.device)
     return (X - X.clamp(low, high)).square().mean()
 
@@ -81,9 +83,9 @@ def invert_features(
         steps: how often the features and their gradient may be computed.
         init: what to start from: "noise" (faint, around the mean colour), or a picture.
         tv_weight: of total variation, added to the relative error. It smooths what the layer
-            leaves open, at the price of a greater error.
-        range_weight: of `range_loss`, added likewise. It keeps pixels between black and white.
-            The features of a photograph do that by themselves.
+            leaves open; a great weight also smooths what the layer does know.
+        range_weight: of `range_loss`, added likewise. It pushes pixels back that are blacker
+            than black or whiter than white.
         seed: of the noise.
         device: where to compute; None is a GPU that CUDA knows, where there is one, else the
             processor.
@@ -95,8 +97,9 @@ def invert_features(
         InputError: an argument is out of its range.
         DivergenceError: the error is no longer finite.
 
-    Source: Mahendran and Vedaldi (2015), equations 1 and 2, with the regulariser off by
-    default; the content reconstructions of Gatys et al. (2016), figure 1.
+    Source: Mahendran and Vedaldi (2015), who divide by the size of the features too, but always
+    add regularisers of their own and descend with momentum; the content reconstructions of
+    Gatys et al. (2016), figure 1.
 
     Example:
         >>> from stylelib import invert_features, samples
@@ -154,7 +157,7 @@ def synthesize_texture(
         steps: how often the features and their gradient may be computed.
         init: as for `invert_features`.
         tv_weight: likewise.
-        range_weight: likewise; Gram matrices alone leave pixels beyond black and white, and the
+        range_weight: likewise. Without it more is cut off when the picture is shown, and the
             picture as shown has a greater error than the one that was optimised.
         seed: of the noise.
         device: as for `invert_features`.
@@ -168,7 +171,8 @@ def synthesize_texture(
 
     Source: Gatys, Ecker and Bethge (2015): Gram matrices, their layers, average pooling. There
     a layer's loss has the factor 1 / (4 C^2 M^2); relative errors make all layers count alike.
-    There pixels may go anywhere; here `range_loss` holds them.
+    The authors' program bounds pixels by the sample's range (L-BFGS-B); here `range_loss`
+    pushes them back.
 
     Example:
         >>> from stylelib import samples, synthesize_texture
@@ -242,7 +246,7 @@ def _reconstruct(
     device = usable_device(device)
     net = net.to(device)
     extractor = FeatureExtractor(net, layers, ())
-    names = [str(name) for name, _ in net.named_children()]
+    names = [name for name, _ in named_layers(net)]
     labels = [names[layer_index(net, layer)] for layer in layers]
     with torch.no_grad():
         (Ys, _) = extractor(preprocess(given, given_shape).to(device))

@@ -425,6 +425,7 @@ def test_weights_of_total_variation_convert_only_to_the_same(source, there):
             convert_weight(7.0, source, there, (1, 3, 4, 5), kind="tv")
         assert f"'{source}'" in str(caught.value)
         assert f"'{there}'" in str(caught.value)
+        assert "\\" not in str(caught.value)  # words, no TeX
 
 
 # Names and arguments

@@ -608,6 +608,15 @@ def test_the_first_losses_are_those_of_the_papers_formulas(
     assert result.settings["weights"] == expected
 
 
+def test_of_several_content_layers_the_mean_number_of_positions_counts(gatys):
+    """32 x 48 pixels have 384 positions at relu2_2 and 24 at relu4_2."""
+    one, both = (
+        gatys(content_layers=layers, num_epochs=1).history[0].losses["style"]
+        for layers in (["relu4_2"], ["relu2_2", "relu4_2"])
+    )
+    assert both / one == pytest.approx((384 + 24) / 2 / 24, rel=1e-5)
+
+
 def test_an_unknown_recipe_is_refused(gatys):
     with pytest.raises(InputError, match="did you mean 'gatys'"):
         gatys(recipe="gaty")

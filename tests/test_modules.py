@@ -424,6 +424,44 @@ def test_the_given_network_is_not_changed(inplace):
     assert [layer.inplace for layer in relus] == [False] * 3
 
 
+def test_relus_that_are_not_in_place_are_shared_too():
+    net = tiny_net()
+    losses = insert_losses(net, picture(1), picture(2), content_layers=["c4"], style_layers=[])
+    model = dict(losses.model.named_children())
+    assert all(model[name] is getattr(net, name) for name in LAYERS)
+
+
+def test_a_layer_that_stands_in_two_places_is_in_both():
+    """As in `relu = nn.ReLU(); nn.Sequential(c1, relu, c2, relu, c3)`."""
+    parts = tiny_net()
+    net = nn.Sequential(parts.c1, parts.r1, parts.c2, parts.r1, parts.c3)
+    apart = nn.Sequential(parts.c1, nn.ReLU(), parts.c2, nn.ReLU(), parts.c3)
+    X = picture(3)
+    for layer in ("3", "4"):
+        one, other = (
+            insert_losses(each, picture(1), picture(2), content_layers=[layer], style_layers=[])
+            for each in (net, apart)
+        )
+        one.model(X)
+        other.model(X)
+        assert one.content_losses[0].loss == other.content_losses[0].loss
+        assert len(one.model) == len(other.model) == int(layer) + 2
+    assert torch.equal(one.content_losses[0].target, apart(picture(1)))
+
+
+def test_modules_have_their_numbers_to_themselves():
+    """Loading a state dict writes into buffers; a layer in place, into what it was given."""
+    mean, std = IMAGE_MEAN.clone(), IMAGE_STD.clone()
+    half = torch.full((3, 1, 1), 0.5)
+    Normalization().load_state_dict({"mean": half, "std": half})
+    assert torch.equal(IMAGE_MEAN, mean)
+    assert torch.equal(IMAGE_STD, std)
+    Y = picture(1)
+    loss = ContentLoss(Y)
+    Y.zero_()
+    assert torch.equal(loss.target, picture(1))
+
+
 def test_no_gradient_is_stored_in_frozen_weights():
     net = tiny_net()
     losses = insert_losses(

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from torch.optim.lr_scheduler import StepLR
 
 import stylelib.optimization
-from stylelib import DivergenceError, InputError, Record, Step, gradient_shares, optimize
+from stylelib import (
+    DivergenceError,
+    InputError,
+    Record,
+    Step,
+    gradient_shares,
+    lbfgs,
+    optimize,
+)
 
 SHAPE = (1, 3, 2, 4)
 
@@ -329,7 +337,7 @@ def test_a_picture_that_is_not_finite_is_noticed_also_after_the_last_step(num_st
         optimize(X, infinite_slope, torch.optim.Adam([X], lr=0.3), num_steps=num_steps)
     assert torch.equal(caught.value.picture, torch.zeros(SHAPE))
     assert torch.equal(X, torch.zeros(SHAPE))
-    assert len(caught.value.history) == 1
+    assert caught.value.history == []  # no step before the one that failed
 
 
 def test_a_picture_that_is_not_finite_is_noticed_where_the_callback_stops():
@@ -464,6 +472,55 @@ def test_other_exceptions_pass_through():
             torch.optim.SGD([X], lr=0.1),
             num_steps=9,
         )
+
+
+def test_an_exception_leaves_the_picture_that_its_step_began_with():
+    """L-BFGS has moved the picture to a trial when its second evaluation fails."""
+    X, tried = picture(), []
+    objective = failing_at(2, ZeroDivisionError("within"))
+
+    def look(Y):
+        tried.append(Y.detach().clone())
+        return objective(Y)
+
+    with pytest.raises(ZeroDivisionError, match="within"):
+        optimize(X, look, lbfgs(X), num_steps=9)
+    assert not torch.equal(tried[1], tried[0])
+    assert torch.equal(X, picture())
+
+
+def test_the_start_is_clamped_too():
+    bounds = torch.tensor(-0.5), torch.tensor(0.25)
+    expected = picture().detach().numpy().clip(-0.5, 0.25)
+    for make in (lbfgs, lambda X: torch.optim.SGD([X], lr=0.1)):
+        X, seen = picture(), []
+        optimize(
+            X,
+            towards(3.0),
+            make(X),
+            num_steps=2,
+            max_evaluations=1,
+            clamp=bounds,
+            keep_best=True,
+            callback=lambda step, seen=seen: seen.append(step.picture),
+        )
+        assert np.array_equal(seen[0].numpy(), expected)
+        assert X.detach().max() <= 0.25
+        assert X.detach().min() >= -0.5
+
+
+def test_lbfgs_holds_the_picture_alone():
+    X, other = picture(), picture(1)
+    optimizer = torch.optim.LBFGS([other, X], max_iter=1)
+    with pytest.raises(InputError, match="the picture alone, not 2 tensors"):
+        optimize(X, towards(0.0), optimizer, num_steps=1)
+
+
+def test_the_learning_rate_recorded_is_that_of_the_pictures_group():
+    X, other = picture(), picture(1)
+    groups = [{"params": [other], "lr": 7.0}, {"params": [X], "lr": 0.125}]
+    result = optimize(X, towards(0.0), torch.optim.SGD(groups, lr=1.0), num_steps=2)
+    assert [record.lr for record in result.history] == [0.125, 0.125]
 
 
 def test_the_picture_must_be_a_leaf_that_requires_a_gradient():

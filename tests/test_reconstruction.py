@@ -380,8 +380,9 @@ def test_the_range_loss_is_the_mean_square_of_what_is_cut_off():
     assert float(range_loss(X)) == pytest.approx(expected, rel=1e-6)
     X.requires_grad_()
     assert torch.autograd.gradcheck(range_loss, X)
-    with pytest.raises(InputError, match="shape"):
-        range_loss(X[0])
+    for wrong in (X[0], X[:, :1], X[:, :2]):
+        with pytest.raises(InputError, match="shape"):
+            range_loss(wrong)
 
 
 def test_pictures_in_range_have_no_range_loss(cat):
@@ -410,7 +411,7 @@ def test_the_range_loss_is_added_with_its_weight(either, weight):
     assert max(losses) > 0
 
 
-def test_a_texture_is_held_in_range(texture):
+def test_a_texture_is_pushed_back_into_range(texture):
     free, held, pressed = (
         texture(layers=LAYERS, steps=40, range_weight=weight) for weight in (0, 0.1, 10)
     )
@@ -419,6 +420,25 @@ def test_a_texture_is_held_in_range(texture):
     assert cut_off(pressed.picture) < cut_off(free.picture) / 100
     assert "range" not in free.history[0].losses
     assert "range" not in held.errors
+
+
+@pytest.mark.parametrize("name", ["brushstrokes", "coffee", "roundels"])
+def test_a_texture_as_shown_is_nearly_the_one_that_was_optimised(name, avg):
+    """What the range loss is for: less error comes from cutting pixels off.
+
+    (Of other samples hardly anything is cut off in the first place.)
+    """
+    sample = samples.load(name).resize((48, 48))
+    target, gaps, shown = normalised(sample), [], []
+    for weight in (0.0, 0.1):
+        result = synthesize_texture(
+            sample, LAYERS, image_shape=48, steps=60, range_weight=weight, net=avg
+        )
+        optimised = sum(gram_error(result.picture, target, avg, layer) for layer in LAYERS)
+        shown.append(sum(result.errors.values()))
+        gaps.append(shown[-1] - optimised)
+    assert gaps[1] < gaps[0] / 2
+    assert shown[1] < shown[0]
 
 
 def test_features_are_compared_alone_unless_asked(invert):
@@ -452,18 +472,12 @@ def test_the_loss_is_the_mean_over_layers(texture, tiles, avg):
     } | {"range": 0}
 
 
-def test_a_layer_named_twice_counts_twice_or_is_refused(texture, tiles, avg):
+def test_a_layer_named_twice_counts_twice(texture, tiles, avg):
     """The mean over layers of the relative error; the same layer by name and by number."""
     target, X = normalised(tiles), faint_noise(0, 24, 36)
     once, other = (gram_error(X, target, avg, layer) for layer in ("relu1_1", "pool2"))
-    acceptable = [
-        pytest.approx(mean, rel=1e-4) for mean in ((2 * once + other) / 3, (once + other) / 2)
-    ]
-    try:
-        total = texture(layers=["relu1_1", 1, "pool2"]).history[0].loss
-    except InputError:
-        return
-    assert total in acceptable
+    total = texture(layers=["relu1_1", 1, "pool2"]).history[0].loss
+    assert total == pytest.approx((2 * once + other) / 3, rel=1e-4)
 
 
 @pytest.mark.parametrize("layer", ["relu1_1", "conv1_2", "pool1", 6])
