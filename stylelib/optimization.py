@@ -249,10 +249,9 @@ def optimize(
             "X must be a leaf tensor that requires a gradient: "
             "X.detach().clone().requires_grad_()"
         )
-    groups = [
-        group for group in optimizer.param_groups if any(X is each for each in group["params"])
-    ]
-    if not groups:
+    holding = (g for g in optimizer.param_groups if any(X is each for each in g["params"]))
+    group = next(holding, None)
+    if group is None:
         raise InputError(
             "the optimizer does not hold X: build it with, for example, "
             "torch.optim.Adam([X], lr=0.3)"
@@ -268,14 +267,14 @@ def optimize(
 
     quasi_newton = isinstance(optimizer, torch.optim.LBFGS)
     if quasi_newton:
-        if len(groups[0]["params"]) != 1:
+        if len(group["params"]) != 1:
             raise InputError(
-                f"L-BFGS is to hold the picture alone, not {len(groups[0]['params'])} tensors"
+                f"L-BFGS is to hold the picture alone, not {len(group['params'])} tensors"
             )
-        if clamp is not None and optimizer.param_groups[0]["max_iter"] != 1:
+        if clamp is not None and group["max_iter"] != 1:
             raise InputError(
                 "clamping goes with an L-BFGS of one iteration a step, as `lbfgs` makes it, "
-                f"not with max_iter {optimizer.param_groups[0]['max_iter']}"
+                f"not with max_iter {group['max_iter']}"
             )
         optimizer.state.clear()  # curvature in the units of an earlier call
     if clamp is not None:
@@ -290,7 +289,7 @@ def optimize(
             begin = time.perf_counter()
             started_from.copy_(X.detach())
             closure.started_from = {}
-            lr = float(groups[0]["lr"])
+            lr = float(group["lr"])
             within_step = True
             spent = False
             try:
@@ -343,8 +342,8 @@ def lbfgs(X: Tensor, *, history_size: int = 20) -> torch.optim.LBFGS:
     Wolfe conditions, most often at the first try. PyTorch's thresholds for stopping and for
     accepting curvature are absolute numbers: `optimize` therefore scales the objective such
     that its first gradient is 1e6 on average, and this function sets the former to 0 (but for
-    the 1e-9 of the line search, which PyTorch does not let change). So losses
-    times a constant give the same pictures. Each call of `optimize` begins without curvature.
+    the 1e-9 of the line search, which PyTorch does not let change). So losses times a constant
+    give the same pictures. Each call of `optimize` begins without curvature.
 
     Args:
         X: the picture.
@@ -394,10 +393,9 @@ def gradient_shares(X: Tensor, objective: Objective) -> dict[str, float]:
     """How much of the push on the pixels comes from each loss.
 
     The share of a loss is the L1 norm of its gradient with respect to X, divided by the sum of
-    these norms over all the losses. Shares add up to 1, or are all 0
-    where nothing pushes. Gradients of different losses may
-    oppose each other: near the end of an optimisation they nearly cancel, while their shares
-    stay.
+    these norms over all the losses. Shares add up to 1, or are all 0 where nothing pushes.
+    Gradients of different losses may oppose each other: near the end of an optimisation they
+    nearly cancel, while their shares stay.
 
     Args:
         X: a picture, (1, 3, H, W), normalised; it is not changed.

@@ -623,10 +623,8 @@ def test_an_error_that_is_not_finite_is_a_divergence_however_few_the_steps(eithe
 # --- settings and files
 
 
-SETTINGS = {"image", "image_shape", "layers", "seed", "network", "init", "device"} | {
-    "tv_weight",
-    "range_weight",
-}
+SETTINGS = {"image", "image_shape", "layers", "seed", "network", "init", "device"}
+SETTINGS |= {"tv_weight", "range_weight"}
 
 
 def test_settings_are_in_types_that_json_knows(either):

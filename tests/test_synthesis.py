@@ -206,7 +206,7 @@ def test_training_draws_nothing_from_the_global_generators():
     before, numpys = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002  the state that could change
     train(noise(3), contents_Y, styles_Y, num_epochs=2, net=net, **TINY)
     assert torch.equal(torch.get_rng_state(), before)
-    assert np.array_equal(np.random.get_state()[1], numpys)  # noqa: NPY002
+    assert np.array_equal(np.random.get_state()[1], numpys)  # noqa: NPY002  as above
 
 
 def losses_of(run, **arguments):
