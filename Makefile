@@ -1,16 +1,18 @@
 # The two commands are `make book` and `make test`; everything happens in .venv and _build.
 PYTHON ?= python3
 PROFILE := $(or $(STYLELIB_PROFILE),quick)
-BIN := .venv/bin
+# TORCH=cpu: PyTorch without CUDA's gigabytes. It matters when .venv is made.
+TORCH :=
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
 export STYLELIB_PROFILE := $(PROFILE)
 # The environment in .venv decides, whatever else is set up in the shell.
 unexport PYTHONPATH
 
-.PHONY: book test lab bench bench-paper clean requirements samples
+.PHONY: book test test-processors lab bench bench-paper clean requirements samples
 
 book: .venv/installed
-	$(BIN)/python tools/build_book.py
+	@$(BIN)/python tools/build_book.py
 
 test: .venv/installed
 	$(BIN)/ruff check .
@@ -18,6 +20,10 @@ test: .venv/installed
 	$(BIN)/mypy --strict stylelib
 	$(BIN)/mypy tools benchmarks
 	$(BIN)/pytest
+
+# The numerical tests, and the chapters at their smallest, on every processor this one can play.
+test-processors: .venv/installed
+	$(BIN)/python tools/processors.py
 
 # The chapters open as notebooks: a double click on book/01-first-picture.md.
 lab: .venv/installed
@@ -47,10 +53,12 @@ samples: .venv/installed
 	$(BIN)/python tools/draw_samples.py stylelib/samples
 	$(BIN)/python tools/measure_scales.py stylelib/vgg19_activations.json
 
+# requirements.txt constrains versions and installs nothing by itself: it also pins CUDA's packages.
 .venv/installed: requirements.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	@echo "Installing into .venv, once; this downloads packages."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(TORCH),--torch-backend=$(TORCH)) \
+	    --constraint requirements.txt --editable ".[book,dev]"
+	@touch $@

@@ -36,7 +36,7 @@ from stylelib import (
     train,
     vgg19,
 )
-from stylelib.features import Precision, resolve_precision
+from stylelib.precision import Precision, resolve_precision
 
 
 @dataclass

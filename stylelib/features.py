@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from PIL import Image
@@ -12,17 +11,14 @@ from torch import Tensor, nn
 from stylelib.errors import InputError
 from stylelib.images import preprocess
 from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer, layer_index
+from stylelib.precision import Precision, resolve_precision
 
 __all__ = [
     "FeatureExtractor",
-    "Precision",
     "extract_features",
     "get_contents",
     "get_styles",
-    "resolve_precision",
 ]
-
-Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class FeatureExtractor(nn.Module):
@@ -33,7 +29,7 @@ class FeatureExtractor(nn.Module):
         content_layers: the layers to return as contents, by number or name, in this order.
         style_layers: the layers to return as styles, likewise.
         precision: the arithmetic of the network: "float32", "bfloat16" (by `torch.autocast`),
-            or "auto": bfloat16 where the processor or GPU has it in hardware. Features are
+            or "auto": bfloat16 where that is faster (`resolve_precision`). Features are
             always returned in the picture's own dtype.
         after_inplace_relu: return what the original recipe got from torchvision's network,
             whose in-place ReLUs overwrite the output of the convolution before them: the
@@ -125,30 +121,6 @@ def _smallest_side(layers: Sequence[nn.Module]) -> int:
             side = stride * (side - 1) + kernel - (stride - 1 if part.ceil_mode else 0)
         side = max(1, side)
     return side
-
-
-def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """The dtype that "auto", "float32" or "bfloat16" means on a device.
-
-    Raises:
-        InputError: another word.
-    """
-    if precision == "float32":
-        return torch.float32
-    if precision == "bfloat16":
-        return torch.bfloat16
-    if precision != "auto":
-        raise InputError(f"precision is 'auto', 'float32' or 'bfloat16', not {precision!r}")
-    if device.type == "cuda":
-        in_hardware = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        in_hardware = any(
-            capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16")
-        )
-    else:
-        in_hardware = False
-    return torch.bfloat16 if in_hardware else torch.float32
 
 
 def extract_features(

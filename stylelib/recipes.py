@@ -14,13 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from stylelib.errors import DivergenceError, InputError, did_you_mean
-from stylelib.features import (
-    FeatureExtractor,
-    Precision,
-    get_contents,
-    get_styles,
-    resolve_precision,
-)
+from stylelib.features import FeatureExtractor, get_contents, get_styles
 from stylelib.images import ImageSource, load_image, postprocess, preprocess, target_shape
 from stylelib.losses import EMBEDDED_WEIGHTS, LossWeights, check_weights, gram
 from stylelib.modules import (
@@ -38,6 +32,7 @@ from stylelib.optimization import (
     Step,
     gradient_shares,
 )
+from stylelib.precision import Precision, resolve_precision
 from stylelib.results import TransferResult, describe, surroundings
 from stylelib.synthesis import (
     Init,

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 
 from stylelib.errors import InputError
-from stylelib.features import FeatureExtractor, Precision
+from stylelib.features import FeatureExtractor
 from stylelib.images import ImageSource, load_image, preprocess, visible_range
 from stylelib.losses import LossWeights, check_weights, compute_loss, gram
 from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer
 from stylelib.optimization import Callback, Objective, Optimized, lbfgs, optimize
+from stylelib.precision import Precision
 
 __all__ = [
     "Init",

@@ -7,6 +7,7 @@ from PIL import Image
 from torch import nn
 
 import stylelib
+from stylelib.precision import WORTHWHILE, bfloat16_speedup
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,3 +31,10 @@ def net() -> nn.Sequential:
 @pytest.fixture
 def photo() -> Image.Image:
     return stylelib.samples.load("chelsea")
+
+
+@pytest.fixture
+def needs_bfloat16():
+    """Skips a test where bfloat16 is emulated: it would take minutes."""
+    if bfloat16_speedup() < WORTHWHILE:
+        pytest.skip(f"bfloat16 is emulated here: {bfloat16_speedup():.2f} x float32's speed")

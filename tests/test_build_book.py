@@ -1,14 +1,19 @@
-"""The check of the built site finds what is broken, and only that."""
+"""The build of the book: its check of the site finds what is broken and only that, and what it
+says while it runs is true."""
 
-import importlib.util
+import io
+import json
 from pathlib import Path
 
+import jupytext
 import pytest
+from book_progress import Progress, about, explain, spell, which_cell
+from check_site import problems
+from fingerprint import fingerprint
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from nbformat.v4 import new_code_cell
 
-SCRIPT = Path(__file__).parent.parent / "tools" / "build_book.py"
-specification = importlib.util.spec_from_file_location("build_book", SCRIPT)
-build_book = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(build_book)
+BOOK = Path(__file__).parent.parent / "book"
 
 
 @pytest.fixture
@@ -36,7 +41,7 @@ def site(tmp_path):
 )
 def test_sound_references_pass(site, sound):
     (site / "book" / "page.html").write_text(sound)
-    assert list(build_book.problems(site)) == []
+    assert list(problems(site)) == []
 
 
 @pytest.mark.parametrize(
@@ -59,4 +64,173 @@ def test_sound_references_pass(site, sound):
 )
 def test_broken_references_are_found(site, broken):
     (site / "book" / "page.html").write_text(broken)
-    assert len(list(build_book.problems(site))) == 1
+    assert len(list(problems(site))) == 1
+
+
+# --- a line for each page
+
+
+@pytest.fixture
+def progress():
+    return Progress({"a": 10, "b": 30, "c": 60}, io.StringIO())
+
+
+def tell(progress, **event):
+    assert progress.hear(f"book-progress: {json.dumps(event)}\n")
+
+
+def lines(progress):
+    return [" ".join(line.split()) for line in progress.out.getvalue().splitlines()]
+
+
+def test_a_line_of_the_log_is_not_for_us(progress):
+    assert not progress.hear("reading sources... [ 4%] book/01-first-picture\n")
+    assert progress.out.getvalue() == ""
+
+
+def test_each_page_has_a_line_with_its_time_and_how_far_and_how_long_to_go(progress):
+    tell(progress, pages=["a", "b", "c"])
+    assert lines(progress) == ["3 pages run code. If none is kept from before: about 2 min."]
+    tell(progress, begins="a", title="Pictures")
+    tell(progress, ends="a", seconds=20.2, runtime=19.8, ran=True)
+    # twice as slow as expected, so the other 90 s become 182; 10 of 100 expected seconds are done
+    assert lines(progress)[-1] == "[1/3] Pictures 20 s 10% about 3 min to go"
+    tell(progress, begins="b", title="Losses")
+    tell(progress, ends="b", seconds=0.4, runtime=31, ran=False)
+    assert lines(progress)[-1] == "[2/3] Losses kept 40% about 2 min to go"
+    tell(progress, begins="no code", title="Glossary")
+    tell(progress, begins="c", title="Steps")
+    tell(progress, ends="c", seconds=100, runtime=99, ran=True)
+    assert lines(progress)[-1] == "[3/3] Steps 1 min 40 s 100%"
+    tell(progress, rendering=True)
+    assert len(lines(progress)) == 5
+    assert progress.seconds == {"a": 19.8, "b": 31, "c": 99}
+
+
+def test_a_page_that_was_never_timed_is_expected_to_take_a_minute(progress):
+    assert progress.expect(["new"]) == 60
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said", "roughly"),
+    [
+        (0.2, "0 s", "0 s"),
+        (59.4, "59 s", "59 s"),
+        (59.6, "1 min 00 s", "60 s"),
+        (250, "4 min 10 s", "4 min"),
+        (3599.7, "1 h 00 min", "60 min"),
+        (3900, "1 h 05 min", "65 min"),
+    ],
+)
+def test_times_are_spelled(seconds, said, roughly):
+    assert spell(seconds) == said
+    assert about(seconds) == roughly
+
+
+# --- a cell that fails
+
+PAGE = """# Title
+
+```{code-cell} ipython3
+first = 1
+```
+
+Text with `code`.
+
+```{code-cell} ipython3
+:tags: [hide-input]
+:name: second
+
+second = first +
+
+  first
+```
+
+```{code-cell} ipython3
+---
+tags: [hide-input]
+---
+for i in range(3):
+    print(i)
+    wait()
+    wait()
+    wait()
+    wait()
+    wait()
+    wait()
+    wait()
+    wait()
+    wait()
+    finish(i)
+```
+"""
+SECOND = "second = first +\n\n  first"
+
+
+def failing(code, error="\x1b[31mSyntaxError\x1b[39m: invalid syntax"):
+    """What Jupyter's own client says of a cell."""
+    message = {"ename": "SyntaxError", "evalue": "no", "traceback": ["-" * 75, "line 1", error]}
+    return str(CellExecutionError.from_cell_and_msg(new_code_cell(code), message))
+
+
+def test_the_cell_that_failed_is_found_in_its_page():
+    assert which_cell(PAGE, failing("first = 1")) == (1, 3, "first = 1")
+    assert which_cell(PAGE, failing(SECOND)) == (2, 9, SECOND)
+    assert which_cell(PAGE, failing("elsewhere()")) is None
+
+
+def test_a_failure_is_told_in_ten_lines_with_page_line_cell_and_error():
+    said = explain(Path("book/page.md"), PAGE, failing(SECOND)).splitlines()
+    assert len(said) <= 10
+    assert said[0] == "book/page.md:9: cell 2 failed:"
+    assert said[1:3] == ["    second = first +", "      first"]
+    assert said[-1] == "SyntaxError: invalid syntax"
+
+
+def test_a_cell_that_takes_too_long_is_told_too():
+    code = PAGE.split("---\n")[2].split("```")[0]
+    error = CellTimeoutError.error_from_timeout_and_cell("timed out", 900, new_code_cell(code))
+    said = explain(Path("page.md"), PAGE, f"nbclient.CellTimeoutError: {error}").splitlines()
+    assert said[0] == "page.md:18: cell 3 failed:"
+    assert said[1] == "    for i in range(3):"
+    assert "timed out while it was being executed, after 900 seconds" in said[-1]
+    assert len(said) <= 10
+
+
+def test_a_failure_that_no_cell_explains_ends_with_the_error():
+    said = explain(Path("page.md"), PAGE, "Traceback\n" * 20 + "DeadKernelError: died")
+    assert said.splitlines()[-1] == "DeadKernelError: died"
+    assert len(said.splitlines()) <= 10
+
+
+@pytest.mark.parametrize("path", sorted(BOOK.glob("[0-9]*.md")), ids=lambda path: path.stem)
+def test_every_cell_of_the_book_is_found(path):
+    text = path.read_text(encoding="utf-8")
+    cells = [cell.source for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+    for number, code in enumerate(cells, 1):
+        found = which_cell(text, failing(code))
+        assert found is not None
+        # one cell's code may be part of another's
+        assert found[0] == number or found[2] in code
+
+
+# --- what has changed
+
+
+def test_a_fingerprint_changes_with_names_contents_words_and_profile(tmp_path, monkeypatch):
+    monkeypatch.delenv("STYLELIB_PROFILE", raising=False)
+    (tmp_path / "folder").mkdir()
+    file = tmp_path / "folder" / "a.txt"
+    file.write_text("one")
+    (tmp_path / "other.md").write_text("")
+    seen = [fingerprint(tmp_path, ["**/*.txt"])]
+    (tmp_path / "other.md").write_text("not among them")
+    assert fingerprint(tmp_path, ["folder/*", "**/*.txt"]) == seen[0]
+    file.write_text("two")
+    seen.append(fingerprint(tmp_path, ["**/*.txt"]))
+    file.rename(tmp_path / "folder" / "b.txt")
+    seen.append(fingerprint(tmp_path, ["**/*.txt"]))
+    seen.append(fingerprint(tmp_path, ["**/*.txt"], "a word"))
+    monkeypatch.setenv("STYLELIB_PROFILE", "full")
+    seen.append(fingerprint(tmp_path, ["**/*.txt"]))
+    assert len(set(seen)) == len(seen)

@@ -16,6 +16,7 @@ ORDER = [
     "images",
     "weights",
     "networks",
+    "precision",
     "features",
     "losses",
     "conventions",
@@ -67,7 +68,12 @@ def imported_modules(path):
 
 
 def test_the_imports_are_found():
-    assert imported_modules(PACKAGE / "features.py") == {"errors", "images", "networks"}
+    assert imported_modules(PACKAGE / "features.py") == {
+        "errors",
+        "images",
+        "networks",
+        "precision",
+    }
     assert "recipes" in imported_modules(PACKAGE / "__init__.py")
     assert (
         imported_modules(PACKAGE / "errors.py") == set()

@@ -322,7 +322,7 @@ PAIRS = [("astronaut", "mosaic"), ("chelsea", "brushstrokes"), ("coffee", "round
 
 
 @pytest.mark.parametrize(("content", "style"), PAIRS)
-def test_bfloat16_trains_as_well_as_float32(net, content, style):
+def test_bfloat16_trains_as_well_as_float32(net, content, style, needs_bfloat16):
     shape = (96, 144)
     content_X, contents_Y = get_contents(samples.load(content), shape, net)
     _, styles_Y = get_styles(samples.load(style), shape, net)

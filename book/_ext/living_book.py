@@ -2,65 +2,91 @@
 
 1. Pages are executed again when something they depend on changes that jupyter-cache does not
    look at: the library, the pictures, the pinned packages, the profile.
-2. Each page says how long it took to run, as measured when it ran.
-3. Each page can be downloaded as a notebook in plain Markdown.
+2. The build says which page it runs, and stops at the first cell that fails.
+3. Each page says how long it took to run, as measured when it ran.
+4. Each page can be downloaded as a notebook in plain Markdown.
 """
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
 import platform
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import torch
 from docutils import nodes
+from fingerprint import EXECUTION, fingerprint
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.directives.code import LiteralIncludeReader
+from sphinx.environment import BuildEnvironment
+from sphinx.errors import ExtensionError
+
+from stylelib.precision import resolve_precision
 
 CACHES_KEPT = 4  # a cache for each state of the library; older ones are removed
-
-
-def fingerprint(root: Path) -> str:
-    """A short hash of everything that decides what a page shows, its own text apart."""
-    files = [
-        *(root / "stylelib").rglob("*.py"),
-        *(root / "stylelib").rglob("*.json"),
-        *(root / "stylelib" / "samples").glob("*.jpg"),
-        *(root / "book" / "images").rglob("*.jpg"),
-        root / "requirements.txt",
-    ]
-    profile = os.environ.get("STYLELIB_PROFILE", "quick")
-    digest = hashlib.sha256(f"{profile} {platform.python_version()} {machine()}".encode())
-    for file in sorted(files):
-        digest.update(
-            f"{file.relative_to(root)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\0".encode()
-        )
-    return digest.hexdigest()[:16]
+PROGRESS = "book-progress: "  # begins a line on standard output that is meant for build_book.py
 
 
 def machine() -> str:
-    """The machine in a few words, such as "2 cores, x86_64, no GPU"."""
+    """The machine in a few words, such as "2 cores, x86_64, no GPU, float32"."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    return f"{cores} cores, {platform.machine()}, {gpu}"
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    precision = str(resolve_precision("auto", device)).removeprefix("torch.")
+    return f"{cores} cores, {platform.machine()}, {gpu}, {precision}"
 
 
 def choose_cache(app: Sphinx, config: Config) -> None:
     caches = Path(app.outdir).parent / ".jupyter_cache"
-    chosen = caches / fingerprint(Path(app.srcdir))
+    chosen = caches / fingerprint(Path(app.srcdir), EXECUTION, machine())
     chosen.mkdir(parents=True, exist_ok=True)
     os.utime(chosen)
     folders = [folder for folder in caches.iterdir() if folder.is_dir()]
     for old in sorted(folders, key=lambda folder: folder.stat().st_mtime)[:-CACHES_KEPT]:
         shutil.rmtree(old)
     config["nb_execution_cache_path"] = str(chosen)
+
+
+def tell(**event: Any) -> None:
+    """A line for build_book.py."""
+    print(PROGRESS + json.dumps(event), flush=True)
+
+
+def say_what_will_run(app: Sphinx, _env: BuildEnvironment, docnames: list[str]) -> None:
+    docnames.sort()
+    texts = {name: Path(app.env.doc2path(name)).read_text("utf-8") for name in docnames}
+    tell(pages=[name for name in docnames if "```{code-cell}" in texts[name]])
+
+
+def begin_page(app: Sphinx, docname: str, source: list[str]) -> None:
+    title = re.search(r"^# (.+)$", source[0], flags=re.MULTILINE)
+    app.env.temp_data["begun"] = time.perf_counter()
+    tell(begins=docname, title=title[1] if title else docname)
+
+
+def end_page(app: Sphinx, _doctree: nodes.document) -> None:
+    docname = app.env.docname
+    data = NbMetadataCollector.get_exec_data(app.env, docname)
+    if not data:
+        return
+    if data["traceback"]:
+        tell(failed=docname, traceback=data["traceback"])
+        raise ExtensionError(f"{docname}: a cell failed")
+    seconds = time.perf_counter() - app.env.temp_data["begun"]
+    ran = seconds >= (data["runtime"] or 0)  # the cache answers sooner
+    tell(ends=docname, seconds=seconds, runtime=data["runtime"], ran=ran)
+
+
+def begin_rendering(_app: Sphinx, _env: BuildEnvironment) -> None:
+    tell(rendering=True)
 
 
 def spell_seconds(seconds: float) -> str:
@@ -143,6 +169,10 @@ def offer_notebook(
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", choose_cache)
+    app.connect("env-before-read-docs", say_what_will_run)
+    app.connect("source-read", begin_page)
+    app.connect("doctree-read", end_page)
+    app.connect("env-updated", begin_rendering)
     app.connect("doctree-resolved", say_run_time)
     app.connect("html-page-context", offer_notebook, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,93 @@
+"""The arithmetic a network runs in: float32, or bfloat16 where that is faster (chapter 7)."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+import warnings
+from typing import Literal
+
+import torch
+from torch.nn.functional import conv2d
+
+from stylelib.errors import InputError
+
+__all__ = ["Precision", "bfloat16_speedup", "resolve_precision"]
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+WORTHWHILE = 1.2
+"""The speedup from which "auto" is bfloat16: for less, rounding to 8 bits is not worth it."""
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """The dtype that "auto", "float32" or "bfloat16" means on a device.
+
+    "auto" is bfloat16 on a processor that convolves faster in it, which is tried once
+    (`bfloat16_speedup`), and on a CUDA GPU that has it in hardware; anywhere else it is
+    float32. If the environment variable STYLELIB_PRECISION is "float32" or "bfloat16", "auto"
+    is that everywhere.
+
+    Raises:
+        InputError: another word, as the argument or in STYLELIB_PRECISION.
+
+    Warns:
+        UserWarning: once, if bfloat16 is asked for on a processor that only emulates it.
+    """
+    word, source = str(precision), "precision"
+    if precision == "auto":
+        word, source = os.environ.get("STYLELIB_PRECISION", "auto"), "STYLELIB_PRECISION"
+    if word == "float32":
+        return torch.float32
+    if word == "bfloat16":
+        if device.type == "cpu" and bfloat16_speedup() < WORTHWHILE:
+            _warn_of_emulation()
+        return torch.bfloat16
+    if word != "auto":
+        given = precision if source == "precision" else word
+        raise InputError(f"{source} is 'auto', 'float32' or 'bfloat16', not {given!r}")
+    if device.type == "cpu":
+        faster = bfloat16_speedup() >= WORTHWHILE
+    else:
+        faster = device.type == "cuda" and torch.cuda.is_bf16_supported(
+            including_emulation=False
+        )
+    return torch.bfloat16 if faster else torch.float32
+
+
+@functools.cache
+def bfloat16_speedup() -> float:
+    """How many times faster this processor convolves in bfloat16 than in float32.
+
+    Processors with bfloat16 instructions reach 1.7 to 7. Others emulate them, at 0.1 to 0.7.
+    What a processor has and what PyTorch may use of it are two things (a limit such as
+    ONEDNN_MAX_CPU_ISA, a virtual machine), so this function tries: the best of seven
+    convolutions each, on one thread, some milliseconds in all, once in a process.
+    """
+    best = {torch.float32: float("inf"), torch.bfloat16: float("inf")}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # several would wait for each other on a busy machine
+    try:
+        for _ in range(7):
+            for dtype in best:
+                X = torch.ones(1, 64, 56, 56, dtype=dtype)
+                weight = torch.ones(64, 64, 3, 3, dtype=dtype)
+                X, weight = (Y.to(memory_format=torch.channels_last) for Y in (X, weight))
+                begin = time.perf_counter()
+                conv2d(X, weight, padding=1)
+                best[dtype] = min(best[dtype], time.perf_counter() - begin)
+    finally:
+        torch.set_num_threads(threads)
+    return best[torch.float32] / best[torch.bfloat16]
+
+
+@functools.cache
+def _warn_of_emulation() -> None:
+    """A warning, at the first call in a process."""
+    warnings.warn(
+        f"this processor emulates bfloat16: a convolution takes {1 / bfloat16_speedup():.1f} "
+        "times as long as in float32; precision='auto' or 'float32' is faster here",
+        UserWarning,
+        stacklevel=2,
+    )
