@@ -22,6 +22,7 @@ SITE = [
     "_toc.yml",
     "pyproject.toml",
     "tools/build_book.py",
+    "tools/check_site.py",
 ]
 """What decides the whole site."""
 
