@@ -50,14 +50,8 @@ def divergence(ratios: list[float], seeds: list[int], evaluations: int) -> None:
             generator = torch.Generator().manual_seed(seed)
             X = (0.1 * torch.randn(content_X.shape, generator=generator)).requires_grad_()
             try:
-                history = optimize(
-                    X,
-                    objective,
-                    lbfgs(X),
-                    num_steps=evaluations,
-                    max_evaluations=evaluations,
-                    keep_best=True,
-                ).history
+                optimizer = lbfgs(X, max_evaluations=evaluations)
+                history = optimize(X, objective, optimizer, steps=evaluations).history
             except DivergenceError as error:
                 print(f"{ratio:7.0e} {seed:4} DIVERGED: {error}", flush=True)
                 continue

@@ -3,7 +3,7 @@
 Example:
     >>> from stylelib import samples, transfer
     >>> photo, style = samples.load("chelsea"), samples.load("mosaic")
-    >>> result = transfer(photo, style, image_shape=64, num_epochs=5)
+    >>> result = transfer(photo, style, image_shape=64, steps=5)
     >>> result.image.size
     (96, 64)
 """
@@ -12,8 +12,15 @@ from stylelib import assignment, samples
 from stylelib._version import __version__
 from stylelib.classifiers import class_names, classifier, top_classes
 from stylelib.conventions import CONVENTIONS, Convention, convert_weight
+from stylelib.descents import AdamDescent, LBFGSDescent
 from stylelib.errors import DivergenceError, FileError, InputError, StylelibError
-from stylelib.features import FeatureExtractor, extract_features, get_contents, get_styles
+from stylelib.features import (
+    FeatureExtractor,
+    NetworkFeatures,
+    extract_features,
+    get_contents,
+    get_styles,
+)
 from stylelib.fooling import FoolingResult, fooling_image, fooling_images
 from stylelib.images import (
     IMAGE_MEAN,
@@ -24,6 +31,7 @@ from stylelib.images import (
     save_image,
     visible_range,
 )
+from stylelib.lbfgs import LBFGS, lbfgs
 from stylelib.losses import (
     EMBEDDED_WEIGHTS,
     Losses,
@@ -52,9 +60,11 @@ from stylelib.networks import (
     squeezenet1_1,
     vgg19,
 )
-from stylelib.optimization import Optimized, Record, Step, gradient_shares, lbfgs, optimize
-from stylelib.recipes import FULL, QUICK, RECIPES, Profile, profile, transfer
+from stylelib.objectives import Match, Prior, compare_features, compare_grams, objective_of
+from stylelib.optimization import Optimized, gradient_shares, optimize
+from stylelib.recipes import FULL, QUICK, RECIPES, Profile, Recipe, profile, transfer
 from stylelib.reconstruction import invert_features, range_loss, synthesize_texture
+from stylelib.records import Record, Step
 from stylelib.results import ReconstructionResult, Result, TransferResult
 from stylelib.saliency import (
     IntegratedGradients,
@@ -85,11 +95,13 @@ __all__ = [
     "FULL",
     "IMAGE_MEAN",
     "IMAGE_STD",
+    "LBFGS",
     "QUICK",
     "RECIPES",
     "SQUEEZENET_LAYERS",
     "STYLE_LAYERS",
     "VGG19_LAYERS",
+    "AdamDescent",
     "ContentLoss",
     "Convention",
     "DivergenceError",
@@ -98,12 +110,17 @@ __all__ = [
     "FoolingResult",
     "InputError",
     "IntegratedGradients",
+    "LBFGSDescent",
     "LossNetwork",
     "LossWeights",
     "Losses",
+    "Match",
+    "NetworkFeatures",
     "Normalization",
     "Optimized",
+    "Prior",
     "Profile",
+    "Recipe",
     "ReconstructionResult",
     "Record",
     "Result",
@@ -121,6 +138,8 @@ __all__ = [
     "class_visualization",
     "class_visualizations",
     "classifier",
+    "compare_features",
+    "compare_grams",
     "compute_loss",
     "content_loss",
     "convert_weight",
@@ -141,6 +160,7 @@ __all__ = [
     "lbfgs",
     "load_image",
     "modules_objective",
+    "objective_of",
     "optimize",
     "postprocess",
     "preprocess",

@@ -20,8 +20,9 @@ from stylelib import (
 )
 from stylelib._version import __version__
 from stylelib.callbacks import IntermediateSaver, ProgressBar, all_of
+from stylelib.descents import AdamDescent
 from stylelib.images import check_output
-from stylelib.optimization import Callback
+from stylelib.records import Callback
 from stylelib.results import check_settings_output
 from stylelib.samples import write
 
@@ -101,13 +102,13 @@ def _parser() -> argparse.ArgumentParser:
     paint.add_argument(
         "--steps",
         type=int,
-        default=defaults["num_epochs"],
+        default=defaults["steps"],
         help="number of steps, with gatys of evaluations",
     )
     paint.add_argument(
         "--lr",
         type=float,
-        help=f"Adam's learning rate at the start; by default {RECIPES['d2l'].lr}",
+        help=f"Adam's learning rate at the start; by default {AdamDescent().lr}",
     )
     for name, value in RECIPES["d2l"].weights._asdict().items():
         recipe, paper = (
@@ -140,8 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     paint.add_argument(
         "--precision",
         choices=["auto", "float32", "bfloat16"],
-        default=defaults["precision"],
-        help="of the network",
+        help="of the network; by default the recipe's",
     )
     paint.add_argument(
         "--device", default=None, help="cpu or cuda; by default a GPU where there is one"
@@ -202,7 +202,7 @@ def _transfer(options: argparse.Namespace) -> int:
             recipe=options.recipe,
             image_shape=options.size,
             style_shape=options.style_size,
-            num_epochs=options.steps,
+            steps=options.steps,
             lr=options.lr,
             weights=weights,
             init=options.init,

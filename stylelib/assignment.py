@@ -15,15 +15,19 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
+from stylelib.checks import number, whole
 from stylelib.conventions import squared_tv_loss
+from stylelib.descents import check_lr
+from stylelib.devices import find_device
 from stylelib.errors import InputError
 from stylelib.features import FeatureExtractor
 from stylelib.images import ImageSource, load_image, postprocess, preprocess, target_shape
 from stylelib.losses import check_features, check_weight, gram
 from stylelib.networks import Layer, layer_index, vgg19
-from stylelib.optimization import Callback, gradient_shares, optimize
+from stylelib.optimization import gradient_shares, optimize
+from stylelib.records import Callback
 from stylelib.results import TransferResult, describe, surroundings
-from stylelib.synthesis import check_lr, starting_picture, usable_device
+from stylelib.synthesis import starting_picture
 from stylelib.weights import check_seed, network_digest
 
 __all__ = [
@@ -158,7 +162,7 @@ def style_transfer(
     style: ImageSource,
     settings: Settings = EMBEDDED_SETTINGS,
     *,
-    num_steps: int = 200,
+    steps: int = 200,
     lr: float = 3.0,
     decayed_lr: float = 0.1,
     decay_lr_at: int = 180,
@@ -178,7 +182,7 @@ def style_transfer(
         content: a path, bytes, a binary file or a PIL image.
         style: likewise.
         settings: sizes, layers and weights. They must fit the network.
-        num_steps: the number of steps.
+        steps: the number of steps.
         lr: Adam's learning rate at the start.
         decayed_lr: the learning rate after `decay_lr_at` steps.
         decay_lr_at: after how many steps it changes.
@@ -205,8 +209,7 @@ def style_transfer(
     content_image, style_image = load_image(content), load_image(style)
     check_seed(seed)
     lr, decayed_lr = check_lr(lr), check_lr(decayed_lr)
-    if not isinstance(largest, int | float) or not 0 < largest < 1e38:
-        raise InputError(f"largest is a number greater than 0, not {largest!r}")
+    number("largest", largest, above=0, below=1e38)
     check_weight("content", settings.content_weight)
     for weight in settings.style_weights:
         check_weight("style", weight)
@@ -216,9 +219,8 @@ def style_transfer(
             f"{len(settings.style_layers)} style layers have {len(settings.style_weights)} "
             "weights; each needs one, and there must be a layer"
         )
-    if type(decay_lr_at) is not int or decay_lr_at < 1:
-        raise InputError(f"decay_lr_at is a whole number, 1 or more, not {decay_lr_at!r}")
-    device = usable_device(device)
+    whole("decay_lr_at", decay_lr_at)
+    device = find_device(device)
     layers = [settings.content_layer, *settings.style_layers]
     net = (vgg19(layers=layers) if net is None else net).to(device)
     shape = target_shape(content_image, settings.image_size)
@@ -248,7 +250,7 @@ def style_transfer(
         X,
         objective,
         optimizer,
-        num_steps=num_steps,
+        steps=steps,
         scheduler=MultiStepLR(optimizer, [decay_lr_at], gamma=decayed_lr / lr),
         clamp=(-limit, limit),
         callback=callback,
@@ -262,7 +264,7 @@ def style_transfer(
         "content": describe(content),
         "style": describe(style),
         **used,
-        "num_steps": num_steps,
+        "steps": steps,
         "lr": lr,
         "decayed_lr": decayed_lr,
         "decay_lr_at": decay_lr_at,

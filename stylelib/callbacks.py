@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from stylelib.errors import InputError
 from stylelib.images import make_folder, save_image
-from stylelib.optimization import Callback, Step
+from stylelib.records import Callback, Step
 
 __all__ = ["IntermediateSaver", "ProgressBar", "all_of"]
 
@@ -29,28 +29,28 @@ class ProgressBar:
     """A bar with the loss beside it, on the terminal or in a notebook.
 
     Args:
-        num_epochs: how long the bar is, in evaluations of the objective: Adam's steps.
+        steps: how long the bar is, in evaluations of the objective: Adam's steps.
 
     Example:
         >>> from stylelib import samples, transfer
         >>> photo, style = samples.load("coffee"), samples.load("mosaic")
         >>> bar = ProgressBar(5)
-        >>> result = transfer(photo, style, image_shape=32, num_epochs=5, callback=bar)
+        >>> result = transfer(photo, style, image_shape=32, steps=5, callback=bar)
     """
 
-    def __init__(self, num_epochs: int) -> None:
-        self.num_epochs = num_epochs
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
         self.bar: tqdm[NoReturn] | None = None  # it appears with the first step
 
     def __call__(self, step: Step) -> None:
         """Move the bar on."""
         if self.bar is None:
-            self.bar = tqdm(total=self.num_epochs, unit="step")
+            self.bar = tqdm(total=self.steps, unit="step")
         self.bar.set_postfix(
             {name: f"{loss:.3g}" for name, loss in step.losses.items()}, refresh=False
         )
         self.bar.update(step.evaluations - self.bar.n)
-        if step.evaluations == self.num_epochs:
+        if step.evaluations == self.steps:
             self.close()
 
     def close(self) -> None:

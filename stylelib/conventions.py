@@ -83,6 +83,15 @@ class Convention:
         """
         return self.relative_factor("style", Y_hat.shape) * style_loss(Y_hat, gram_Y)
 
+    def compare_features(self, Y: Tensor) -> Callable[[Tensor], Tensor]:
+        """The content loss as a term has it: from target features to a loss of features."""
+        return lambda Y_hat: self.content_loss(Y_hat, Y)
+
+    def compare_grams(self, Y: Tensor) -> Callable[[Tensor], Tensor]:
+        """The style loss, likewise."""
+        gram_Y = gram(Y)
+        return lambda Y_hat: self.style_loss(Y_hat, gram_Y)
+
     def over_layers(self, losses: Sequence[Tensor]) -> Tensor:
         """One loss from those of several layers, at least one: their sum or their mean."""
         total = torch.stack(list(losses)).sum()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stylelib.optimization import Record
+    from stylelib.records import Record
 
 __all__ = ["DivergenceError", "FileError", "InputError", "StylelibError"]
 

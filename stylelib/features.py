@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from PIL import Image
@@ -15,22 +16,94 @@ from stylelib.precision import Precision, resolve_precision
 
 __all__ = [
     "FeatureExtractor",
+    "Features",
+    "NetworkFeatures",
     "extract_features",
     "get_contents",
     "get_styles",
 ]
 
 
+class Features(Protocol):
+    """Where features come from: a network, or anything else that answers like one."""
+
+    def __call__(self, X: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
+        """The features of pictures (N, 3, H, W), one tensor (N, C, H', W') a layer."""
+
+
+class NetworkFeatures:
+    """The features of pictures in a network, in one pass that goes no deeper than needed.
+
+    Args:
+        net: a network as `vgg19` returns it.
+        precision: the arithmetic of the network: "float32", "bfloat16" (by `torch.autocast`),
+            or "auto": bfloat16 where that is faster (`resolve_precision`). Features are
+            always returned in the picture's own dtype.
+    """
+
+    def __init__(self, net: nn.Sequential, precision: Precision = "float32") -> None:
+        self.net = net
+        self.precision = precision
+        # An unknown precision fails here, not at the first picture
+        resolve_precision(precision, torch.device("cpu"))
+
+    def smallest_side(self, layers: Sequence[Layer]) -> int:
+        """The least height or width of a picture that has features at these layers."""
+        deepest = max((layer_index(self.net, layer) for layer in layers), default=-1)
+        return _smallest_side(list(self.net)[: deepest + 1])
+
+    def __call__(self, X: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
+        """The features of a batch of pictures.
+
+        Args:
+            X: normalised pictures of shape (N, 3, H, W).
+            layers: by number or name.
+
+        Returns:
+            A tensor (N, C, H', W') for each layer, in the order of `layers`.
+
+        Raises:
+            InputError: a layer that the network does not have, another shape, or pictures too
+                small for the deepest layer.
+        """
+        taps = [layer_index(self.net, layer) for layer in layers]
+        deepest = max(taps, default=-1)
+        self._check(X, taps)
+        half = resolve_precision(self.precision, X.device) is torch.bfloat16
+        features: dict[int, Tensor] = {}
+        with torch.autocast(X.device.type, torch.bfloat16, enabled=half):
+            Y = X
+            for index in range(deepest + 1):
+                Y = self.net[index](Y)
+                if index in taps:
+                    features[index] = Y.to(X.dtype)
+        return [features[tap] for tap in taps]
+
+    def _check(self, X: Tensor, taps: Sequence[int]) -> None:
+        if X.ndim != 4 or X.shape[1] != 3 or not X.is_floating_point():
+            raise InputError(
+                f"X has the shape (N, 3, H, W) in floating point, not {tuple(X.shape)} "
+                f"{X.dtype}"
+            )
+        smallest = self.smallest_side(taps)
+        if min(X.shape[2:]) < smallest:
+            raise InputError(
+                f"a picture of {X.shape[2]} x {X.shape[3]} pixels is too small for layer "
+                f"{max(taps)}: each side needs {smallest} or more"
+            )
+        weight = next(self.net.parameters(), X)
+        if weight.dtype != X.dtype:
+            raise InputError(f"the picture is {X.dtype}, the network {weight.dtype}")
+
+
 class FeatureExtractor(nn.Module):
-    """Runs pictures through a network once, no deeper than needed, keeping chosen features.
+    """`NetworkFeatures` with fixed layers, in the two lists that the d2l code passes around.
 
     Args:
         net: a network as `vgg19` returns it.
         content_layers: the layers to return as contents, by number or name, in this order.
         style_layers: the layers to return as styles, likewise.
-        precision: the arithmetic of the network: "float32", "bfloat16" (by `torch.autocast`),
-            or "auto": bfloat16 where that is faster (`resolve_precision`). Features are
-            always returned in the picture's own dtype.
+        precision: as for `NetworkFeatures`.
         after_inplace_relu: return what the original recipe got from torchvision's network,
             whose in-place ReLUs overwrite the output of the convolution before them: the
             features after the ReLU, except at the network's last layer, which no ReLU
@@ -51,16 +124,17 @@ class FeatureExtractor(nn.Module):
     ) -> None:
         super().__init__()
         self.net = net
-        self.precision = precision
-        # An unknown precision fails here, not at the first picture
-        resolve_precision(precision, torch.device("cpu"))
+        self.features = NetworkFeatures(net, precision)
         self.content_taps = [layer_index(net, layer) for layer in content_layers]
         self.style_taps = [layer_index(net, layer) for layer in style_layers]
         if after_inplace_relu:
             self.content_taps = [self._overwritten_by(tap) for tap in self.content_taps]
             self.style_taps = [self._overwritten_by(tap) for tap in self.style_taps]
-        self.deepest = max(self.content_taps + self.style_taps, default=-1)
-        self.smallest_side = _smallest_side(list(net)[: self.deepest + 1])
+
+    @property
+    def smallest_side(self) -> int:
+        """The least height or width of a picture that has these features."""
+        return self.features.smallest_side(self.content_taps + self.style_taps)
 
     def _overwritten_by(self, tap: int) -> int:
         followed = tap + 1 < len(self.net) and isinstance(self.net[tap + 1], nn.ReLU)
@@ -79,33 +153,8 @@ class FeatureExtractor(nn.Module):
         Raises:
             InputError: another shape, or pictures too small for the deepest layer.
         """
-        if X.ndim != 4 or X.shape[1] != 3 or not X.is_floating_point():
-            raise InputError(
-                f"X has the shape (N, 3, H, W) in floating point, not {tuple(X.shape)} "
-                f"{X.dtype}"
-            )
-        if min(X.shape[2:]) < self.smallest_side:
-            height, width = X.shape[2:]
-            raise InputError(
-                f"a picture of {height} x {width} pixels is too small for layer "
-                f"{self.deepest}: "
-                f"each side needs {self.smallest_side} or more"
-            )
-        weight = next(self.net.parameters(), X)
-        if weight.dtype != X.dtype:
-            raise InputError(f"the picture is {X.dtype}, the network {weight.dtype}")
-        wanted = {*self.content_taps, *self.style_taps}
-        features: dict[int, Tensor] = {}
-        half = resolve_precision(self.precision, X.device) is torch.bfloat16
-        with torch.autocast(X.device.type, torch.bfloat16, enabled=half):
-            Y = X
-            for index in range(self.deepest + 1):
-                Y = self.net[index](Y)
-                if index in wanted:
-                    features[index] = Y.to(X.dtype)
-        contents = [features[tap] for tap in self.content_taps]
-        styles = [features[tap] for tap in self.style_taps]
-        return contents, styles
+        found = self.features(X, self.content_taps + self.style_taps)
+        return found[: len(self.content_taps)], found[len(self.content_taps) :]
 
 
 def _smallest_side(layers: Sequence[nn.Module]) -> int:

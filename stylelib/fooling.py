@@ -22,7 +22,8 @@ from stylelib.classifiers import (
 )
 from stylelib.errors import InputError
 from stylelib.images import IMAGE_MEAN, IMAGE_STD, postprocess, visible_range
-from stylelib.optimization import Step, optimize
+from stylelib.optimization import optimize
+from stylelib.records import Step
 from stylelib.results import Result, surroundings
 from stylelib.weights import network_digest
 
@@ -180,7 +181,7 @@ def fooling_images(
         picture,
         objective,
         NormalizedGradient([picture], length),
-        num_steps=check_count("max_steps", max_steps) + 1,  # the last one only to look
+        steps=check_count("max_steps", max_steps) + 1,  # the last one only to look
         clamp=(low, high),
         callback=watch,
     ).history

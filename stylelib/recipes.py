@@ -1,54 +1,55 @@
-"""Style transfer in one call (chapter 1)."""
+"""Style transfer in one call, and the recipes it follows (chapter 1)."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
-from stylelib.errors import DivergenceError, InputError, did_you_mean
-from stylelib.features import FeatureExtractor, get_contents, get_styles
-from stylelib.images import ImageSource, load_image, postprocess, preprocess, target_shape
-from stylelib.losses import EMBEDDED_WEIGHTS, LossWeights, check_weights, gram
-from stylelib.modules import (
-    PAPER_CONTENT_LAYERS,
-    PAPER_STYLE_LAYERS,
-    insert_losses,
-    modules_objective,
+from stylelib.checks import several, whole
+from stylelib.conventions import CONVENTIONS
+from stylelib.descents import AdamDescent, Descent, LBFGSDescent
+from stylelib.devices import find_device
+from stylelib.errors import InputError, did_you_mean
+from stylelib.features import Features, NetworkFeatures
+from stylelib.images import (
+    ImageSource,
+    load_image,
+    postprocess,
+    preprocess,
+    target_shape,
+    visible_range,
 )
+from stylelib.losses import EMBEDDED_WEIGHTS, LossWeights, check_weights, tv_loss
+from stylelib.modules import PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS
 from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer, layer_index, vgg19
-from stylelib.optimization import (
-    Callback,
-    Objective,
-    Optimized,
-    Record,
-    Step,
-    gradient_shares,
+from stylelib.objectives import (
+    FeatureLoss,
+    Layers,
+    Match,
+    Prior,
+    Term,
+    compare_features,
+    compare_grams,
+    objective_of,
 )
+from stylelib.optimization import Objective, gradient_shares
 from stylelib.precision import Precision, resolve_precision
+from stylelib.pyramid import doubling, paint
+from stylelib.records import Callback
 from stylelib.results import TransferResult, describe, surroundings
-from stylelib.synthesis import (
-    Init,
-    check_lr,
-    starting_picture,
-    style_objective,
-    synthesize,
-    synthesize_by_lbfgs,
-    usable_device,
-)
+from stylelib.synthesis import Init, starting_picture
 from stylelib.weights import check_seed, network_digest
 
 __all__ = ["FULL", "QUICK", "RECIPES", "TINY", "Profile", "Recipe", "profile", "transfer"]
 
 PAPER_WEIGHTS = LossWeights(content=1.0, style=8e3, tv=0.0)
-"""Weights for the embedded VGG-19, chosen by looking at pictures; see `transfer`."""
+"""Weights for the embedded VGG-19, chosen by looking at pictures; see `Recipe.per_position`."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,21 @@ class Profile:
 
     Attributes:
         image_shape: (H, W).
-        num_epochs: steps.
-        lr_decay_epoch: steps after which the learning rate is multiplied by 0.8.
+        steps: how many.
     """
 
     image_shape: tuple[int, int]
-    num_epochs: int
-    lr_decay_epoch: int
+    steps: int
+
+    @property
+    def num_epochs(self) -> int:
+        """The steps, as d2l's `train` calls them."""
+        return self.steps
+
+    @property
+    def lr_decay_epoch(self) -> int:
+        """Steps after which the learning rate falls: ten times over the run."""
+        return max(1, self.steps // 10)
 
     def keys(self) -> list[str]:
         """Makes `**profile` work."""
@@ -73,11 +82,11 @@ class Profile:
         return getattr(self, key)
 
 
-FULL = Profile(image_shape=(300, 450), num_epochs=500, lr_decay_epoch=50)
+FULL = Profile(image_shape=(300, 450), steps=500)
 """The recipe's own numbers."""
-QUICK = Profile(image_shape=(200, 300), num_epochs=200, lr_decay_epoch=20)
+QUICK = Profile(image_shape=(200, 300), steps=200)
 """What the book uses by default: the same schedule, shorter and smaller."""
-TINY = Profile(image_shape=(64, 96), num_epochs=8, lr_decay_epoch=2)
+TINY = Profile(image_shape=(64, 96), steps=8)
 """No picture one would look at: for tests that run every chapter."""
 
 
@@ -96,129 +105,159 @@ def profile() -> Profile:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What one method of style transfer does unless told otherwise.
+    """What one method of style transfer does: data, to be changed by `dataclasses.replace`.
 
     Attributes:
-        lr: Adam's learning rate at the start; None where L-BFGS finds its own steps.
-        weights: a factor for each kind of loss, made for the embedded network.
-        content_layers: where content is compared.
-        style_layers: where style is compared.
+        weights: a factor for each kind of loss. Those of `RECIPES` are for the embedded
+            network.
+        content_layers: where content is compared, by number or name; or a factor for each.
+        style_layers: where style is compared, likewise.
+        content_loss: how features are compared for content.
+        style_loss: how they are compared for style.
+        averages: whether losses of several layers are averaged; otherwise they are summed.
+        per_position: whether the weights of style and total variation are for *each position*
+            of the content layer's features (of several layers, for their mean number). The
+            paper's content loss is a sum over positions and its style loss is not, so the same
+            weights would give a larger picture less style.
+        descent: how the picture is moved.
         init: what to start from.
         clamp: whether every pixel is kept within the visible range after each step.
+        precision: the arithmetic of the network.
     """
 
-    lr: float | None
-    weights: LossWeights
-    content_layers: tuple[Layer, ...]
-    style_layers: tuple[Layer, ...]
-    init: Init
-    clamp: bool
+    weights: LossWeights = EMBEDDED_WEIGHTS
+    content_layers: Layers = CONTENT_LAYERS
+    style_layers: Layers = STYLE_LAYERS
+    content_loss: FeatureLoss = field(default=compare_features, repr=False)
+    style_loss: FeatureLoss = field(default=compare_grams, repr=False)
+    averages: bool = False
+    per_position: bool = False
+    descent: Descent = field(default_factory=AdamDescent)
+    init: Init = "content"
+    clamp: bool = True
+    precision: Precision = "auto"
+
+    def changed(
+        self,
+        *,
+        lr: float | None = None,
+        lr_decay_epoch: int | None = None,
+        precision: Precision | None = None,
+        **fields: Any,
+    ) -> Recipe:
+        """This recipe with other settings; None leaves one as it is.
+
+        Raises:
+            InputError: a setting that this recipe cannot have.
+        """
+        new = {name: value for name, value in fields.items() if value is not None}
+        if isinstance(self.descent, AdamDescent):
+            adam = self.descent
+            new["descent"] = replace(
+                adam,
+                lr=adam.lr if lr is None else lr,
+                decay_every=adam.decay_every if lr_decay_epoch is None else lr_decay_epoch,
+            )
+        elif lr is not None or lr_decay_epoch is not None:
+            raise InputError("this recipe has no learning rate: L-BFGS finds its steps")
+        elif precision == "bfloat16":
+            raise InputError("this recipe needs precision 'float32', not 'bfloat16': L-BFGS")
+        if precision is not None and precision != "auto":
+            new["precision"] = precision
+        changed = replace(self, **new)
+        return replace(changed, weights=check_weights(changed.weights))
+
+    @property
+    def layers(self) -> list[Layer]:
+        """All the layers that are looked at."""
+        return [
+            *_listed("content_layers", self.content_layers),
+            *_listed("style_layers", self.style_layers),
+        ]
+
+    def settings(self, net: nn.Sequential) -> dict[str, Any]:
+        """What this recipe says, in types that JSON knows."""
+        adam = self.descent if isinstance(self.descent, AdamDescent) else None
+        return {
+            "lr": adam.lr if adam else None,
+            "lr_decay_epoch": adam.decay_every if adam else None,
+            "weights": self.weights._asdict(),
+            "content_layers": [layer_index(net, layer) for layer in self.content_layers],
+            "style_layers": [layer_index(net, layer) for layer in self.style_layers],
+            "clamp": self.clamp,
+        }
+
+    def terms(self, content_X: Tensor, style_X: Tensor, features: Features) -> list[Term]:
+        """What a picture shall be like, given a content and a style picture.
+
+        Args:
+            content_X: (1, 3, H, W), normalised.
+            style_X: (1, 3, H', W'), normalised.
+            features: where features come from.
+        """
+        content, style, tv = self.weights
+        if self.per_position:
+            positions = self._positions(content_X, features)
+            style, tv = style * positions, tv * positions
+        terms: list[Term] = [
+            Match(
+                "content",
+                content_X,
+                self.content_layers,
+                self.content_loss,
+                content,
+                self.averages,
+            ),
+            Match("style", style_X, self.style_layers, self.style_loss, style, self.averages),
+        ]
+        return [*terms, Prior("tv", tv_loss, tv)] if tv or not self.per_position else terms
+
+    def _positions(self, content_X: Tensor, features: Features) -> float:
+        with torch.no_grad():
+            sizes = [Y[0, 0].numel() for Y in features(content_X, list(self.content_layers))]
+        return sum(sizes) / len(sizes) if sizes else 1
 
 
+_PAPER = CONVENTIONS["paper"]
 RECIPES = MappingProxyType(
     {
-        "d2l": Recipe(0.3, EMBEDDED_WEIGHTS, CONTENT_LAYERS, STYLE_LAYERS, "content", True),
+        "d2l": Recipe(),
         "gatys": Recipe(
-            None, PAPER_WEIGHTS, PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS, "noise", False
+            PAPER_WEIGHTS,
+            PAPER_CONTENT_LAYERS,
+            PAPER_STYLE_LAYERS,
+            _PAPER.compare_features,
+            _PAPER.compare_grams,
+            averages=_PAPER.averages_layers,
+            per_position=True,
+            descent=LBFGSDescent(),
+            init="noise",
+            clamp=False,
+            precision="float32",  # which the line search of L-BFGS needs
         ),
     }
 )
 """The methods by name: "d2l" is the book's main line, "gatys" the method of the paper."""
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What does not change from one size of picture to the next."""
-
-    content: Image.Image
-    style: Image.Image
-    extractor: FeatureExtractor
-    content_layers: Sequence[Layer]
-    style_layers: Sequence[Layer]
-    weights: LossWeights
-    lr: float | None  # None: L-BFGS
-    lr_decay_epoch: int | None
-    clamp: bool
-    device: torch.device
-    callback: Callback
-
-    def make(
-        self, X: Tensor, style_shape: tuple[int, int], steps: int
-    ) -> tuple[Objective, Optimized]:
-        """Make a picture of one size from X: by which objective, and it."""
-        lr = self.lr
-        return (
-            self._by_lbfgs(X, style_shape, steps)
-            if lr is None
-            else self._by_adam(X, style_shape, steps, lr)
-        )
-
-    def _by_adam(
-        self, X: Tensor, style_shape: tuple[int, int], steps: int, lr: float
-    ) -> tuple[Objective, Optimized]:
-        shape, net = (X.shape[2], X.shape[3]), self.extractor.net
-        _, contents_Y = get_contents(
-            self.content, shape, net, self.device, content_layers=self.content_layers
-        )
-        _, styles_Y = get_styles(
-            self.style, style_shape, net, self.device, style_layers=self.style_layers
-        )
-        result = synthesize(
-            X,
-            contents_Y,
-            styles_Y,
-            self.device,
-            lr,
-            steps,
-            max(1, steps // 10) if self.lr_decay_epoch is None else self.lr_decay_epoch,
-            extractor=self.extractor,
-            weights=self.weights,
-            clamp=self.clamp,
-            callback=self.callback,
-        )
-        grams = [gram(Y) for Y in styles_Y]
-        return style_objective(self.extractor, contents_Y, grams, self.weights), result
-
-    def _by_lbfgs(
-        self, X: Tensor, style_shape: tuple[int, int], steps: int
-    ) -> tuple[Objective, Optimized]:
-        losses = insert_losses(
-            self.extractor.net,
-            preprocess(self.content, (X.shape[2], X.shape[3])).to(self.device),
-            preprocess(self.style, style_shape).to(self.device),
-            content_layers=self.content_layers,
-            style_layers=self.style_layers,
-            by="paper",
-        )
-        sizes = [module.target[0, 0].numel() for module in losses.content_losses]
-        positions = sum(sizes) / len(sizes) if sizes else 1
-        weights = self.weights
-        weights = weights._replace(style=weights.style * positions, tv=weights.tv * positions)
-        objective = modules_objective(losses, weights)
-        result = synthesize_by_lbfgs(
-            X.to(self.device), objective, steps, clamp=self.clamp, callback=self.callback
-        )
-        return objective, result
-
-
 def transfer(
     content: ImageSource,
     style: ImageSource,
     *,
-    recipe: str = "d2l",
+    recipe: str | Recipe = "d2l",
     image_shape: int | tuple[int, int] = 300,
     style_shape: int | tuple[int, int] | None = None,
-    num_epochs: int = 200,
+    steps: int = 200,
     lr: float | None = None,
     lr_decay_epoch: int | None = None,
     weights: LossWeights | None = None,
-    content_layers: Sequence[Layer] | None = None,
-    style_layers: Sequence[Layer] | None = None,
+    content_layers: Layers | None = None,
+    style_layers: Layers | None = None,
     init: Init | ImageSource | None = None,
     seed: int = 0,
     scales: int = 1,
     clamp: bool | None = None,
-    precision: Precision = "auto",
+    precision: Precision | None = None,
     device: torch.device | str | None = None,
     net: nn.Sequential | None = None,
     callback: Callback | None = None,
@@ -236,12 +275,12 @@ def transfer(
     Args:
         content: the picture whose things are to be recognised: a path, bytes, a binary file or
             a PIL image.
-        recipe: "d2l" or "gatys".
+        recipe: "d2l", "gatys", or a `Recipe` of your own.
         style: the picture whose colours, strokes and textures are to be taken.
         image_shape: (H, W) for both, or the shorter side, each keeping its own aspect ratio.
         style_shape: likewise for the style picture alone, where it is to differ: the larger,
             the broader the strokes.
-        num_epochs: how many steps; with L-BFGS, how many evaluations of the losses.
+        steps: how many; with L-BFGS, how many evaluations of the losses.
         lr: Adam's learning rate at the start. L-BFGS has none.
         lr_decay_epoch: the learning rate is multiplied by 0.8 each time so many steps have
             passed. None: ten times over the training, as in the recipe.
@@ -257,9 +296,9 @@ def transfer(
         scales: the number of sizes to work through, each twice the one before, the steps shared
             out evenly.
         clamp: keep every pixel within the visible range after each step. The sources do not.
-        precision: "float32", "bfloat16" or "auto", see `FeatureExtractor`. The line search of
-            L-BFGS needs float32, and "auto" is that with "gatys".
-        device: where to compute; None is a GPU that CUDA knows, where there is one, else the
+        precision: "float32", "bfloat16" or "auto", see `NetworkFeatures`. The line search of
+            L-BFGS needs float32.
+        device: where to compute; None is a GPU that CUDA knows, else Apple's, else the
             processor.
         net: the network, which is moved to `device`; None is `vgg19()`.
         callback: called with a `Step` after each step; returning True ends the transfer.
@@ -277,115 +316,92 @@ def transfer(
     Example:
         >>> from stylelib import samples, transfer
         >>> photo, style = samples.load("chelsea"), samples.load("mosaic")
-        >>> result = transfer(photo, style, image_shape=64, num_epochs=5)
+        >>> result = transfer(photo, style, image_shape=64, steps=5)
         >>> result.image.size, len(result.history)
         ((96, 64), 5)
     """
     content_image, style_image = load_image(content), load_image(style)
-    if type(num_epochs) is not int or num_epochs < 1:
-        raise InputError(f"num_epochs is a whole number, 1 or more, not {num_epochs!r}")
-    if type(scales) is not int or not 1 <= scales <= num_epochs:
-        raise InputError(
-            f"scales is a whole number from 1 to num_epochs ({num_epochs}), not {scales!r}"
-        )
+    whole("scales", scales, most=whole("steps", steps))
     check_seed(seed)
-    usual = _recipe(recipe)
-    if usual.lr is None:
-        if lr is not None or lr_decay_epoch is not None:
-            raise InputError(f"recipe '{recipe}' has no learning rate: L-BFGS finds its steps")
-        if precision == "bfloat16":
-            raise InputError(f"recipe '{recipe}' needs precision 'float32', not 'bfloat16'")
-        precision = "float32" if precision == "auto" else precision
-    else:
-        lr = check_lr(usual.lr if lr is None else lr)
-    weights = check_weights(usual.weights if weights is None else weights)
-    content_layers = usual.content_layers if content_layers is None else content_layers
-    style_layers = usual.style_layers if style_layers is None else style_layers
-    init = usual.init if init is None else init
-    clamp = usual.clamp if clamp is None else clamp
-    device = usable_device(device)
-    if net is None:
-        net = vgg19(layers=[*content_layers, *style_layers])
-    net = net.to(device)
-    height, width = target_shape(content_image, image_shape)
-    full_style = target_shape(style_image, image_shape if style_shape is None else style_shape)
-    X = starting_picture(init, content_image, style_image, (height, width), seed)
-
-    network = network_digest(net)
-    history: list[Record] = []
-    stopped = False
-
-    def follow(step: Step) -> bool:
-        nonlocal stopped
-        seconds = step.seconds + (history[begins - 1].seconds if begins else 0.0)
-        evaluations = step.evaluations + (history[begins - 1].evaluations if begins else 0)
-        step = replace(step, step=begins + step.step, seconds=seconds, evaluations=evaluations)
-        history.append(Record(step.step, step.losses, step.lr, step.seconds, step.evaluations))
-        stopped = bool(callback and callback(step))
-        return stopped
-
-    task = _Task(
-        content_image,
-        style_image,
-        FeatureExtractor(net, content_layers, style_layers, precision=precision),
-        content_layers,
-        style_layers,
-        weights,
-        lr,
-        lr_decay_epoch,
-        clamp,
-        device,
-        follow,
+    used = find_recipe(recipe).changed(
+        lr=lr,
+        lr_decay_epoch=lr_decay_epoch,
+        precision=precision,
+        weights=weights,
+        content_layers=content_layers,
+        style_layers=style_layers,
+        clamp=clamp,
     )
-    try:
-        for scale in range(scales):
-            begins = len(history)
-            steps = num_epochs * (scale + 1) // scales - num_epochs * scale // scales
-            shrink = 2 ** (scales - 1 - scale)
-            shape = (max(1, height // shrink), max(1, width // shrink))
-            style_size = (max(1, full_style[0] // shrink), max(1, full_style[1] // shrink))
-            if X.shape[2:] != shape:
-                X = interpolate(X, shape, mode="bicubic", antialias=True)
-            try:
-                objective, result = task.make(X, style_size, steps)
-            except DivergenceError as error:
-                error.history[:] = history
-                raise
-            X = result.picture
-            if stopped or result.interrupted:
-                break
-        shares = gradient_shares(X, objective)
-    except KeyboardInterrupt:  # between the steps of two sizes, or after the last
-        if not history:
-            raise
-        shares = {}
+    start_from = used.init if init is None else init
+    device = find_device(device)
+    net = (vgg19(layers=used.layers) if net is None else net).to(device)
+    features, precise = NetworkFeatures(net, used.precision), NetworkFeatures(net)
+    photo_shapes, painting_shapes = (
+        _sizes(target_shape(image, shape), doubling(scales))
+        for image, shape in (
+            (content_image, image_shape),
+            (style_image, image_shape if style_shape is None else style_shape),
+        )
+    )
 
+    def objective_at(index: int) -> Objective:
+        content_X = preprocess(content_image, photo_shapes[index]).to(device)
+        style_X = preprocess(style_image, painting_shapes[index]).to(device)
+        return objective_of(used.terms(content_X, style_X, precise), features, targets=precise)
+
+    start = starting_picture(start_from, content_image, style_image, photo_shapes[0], seed)
+    painted = paint(
+        start.to(device),
+        photo_shapes,
+        objective_at,
+        used.descent,
+        steps=steps,
+        clamp=visible_range(device) if used.clamp else None,
+        callback=callback,
+    )
     settings = surroundings() | {
-        "recipe": recipe,
+        "recipe": recipe if isinstance(recipe, str) else "its own",
         "content": describe(content),
         "style": describe(style),
         "image_shape": image_shape,
         "style_shape": style_shape,
-        "num_epochs": num_epochs,
-        "lr": lr,
-        "lr_decay_epoch": lr_decay_epoch,
-        "weights": weights._asdict(),
-        "content_layers": [layer_index(net, layer) for layer in content_layers],
-        "style_layers": [layer_index(net, layer) for layer in style_layers],
-        "init": describe(init),
+        "steps": steps,
+        **used.settings(net),
+        "init": describe(start_from),
         "seed": seed,
         "scales": scales,
-        "clamp": clamp,
-        "network": network,
-        "precision": str(resolve_precision(precision, device)).removeprefix("torch."),
+        "network": network_digest(net),
+        "precision": str(resolve_precision(used.precision, device)).removeprefix("torch."),
         "device": str(device),
     }
-    X = X.cpu()
-    return TransferResult(postprocess(X), history, settings, X, shares)
+    try:
+        objective = painted.objective
+        shares = gradient_shares(painted.picture, objective) if objective else {}
+    except KeyboardInterrupt:
+        shares = {}
+    X = painted.picture.cpu()
+    return TransferResult(postprocess(X), painted.history, settings, X, shares)
 
 
-def _recipe(name: str) -> Recipe:
-    if name not in RECIPES:
-        hint = did_you_mean(str(name), RECIPES, f"there are {', '.join(RECIPES)}")
-        raise InputError(f"there is no recipe {name!r}; {hint}")
-    return RECIPES[name]
+def _sizes(shape: tuple[int, int], fractions: Sequence[float]) -> list[tuple[int, int]]:
+    """A size of picture, times each fraction."""
+    height, width = shape
+    return [(max(1, int(height * f)), max(1, int(width * f))) for f in fractions]
+
+
+def _listed(name: str, layers: Layers) -> list[Layer]:
+    return list(layers) if isinstance(layers, Mapping) else several(name, layers, least=0)
+
+
+def find_recipe(recipe: str | Recipe) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        InputError: there is none; the message says which may have been meant.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in RECIPES:
+        hint = did_you_mean(str(recipe), RECIPES, f"there are {', '.join(RECIPES)}")
+        raise InputError(f"there is no recipe {recipe!r}; {hint}")
+    return RECIPES[recipe]

@@ -10,8 +10,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from stylelib.checks import several, whole
+from stylelib.descents import LBFGSDescent
+from stylelib.devices import find_device
 from stylelib.errors import InputError
-from stylelib.features import FeatureExtractor
+from stylelib.features import NetworkFeatures
 from stylelib.images import (
     ImageSource,
     load_image,
@@ -29,9 +32,11 @@ from stylelib.losses import (
     tv_loss,
 )
 from stylelib.networks import Layer, layer_index, named_layers, vgg19
-from stylelib.optimization import Callback
+from stylelib.objectives import Match, Prior, Term, objective_of
+from stylelib.pyramid import paint
+from stylelib.records import Callback
 from stylelib.results import ReconstructionResult, describe, surroundings
-from stylelib.synthesis import Init, starting_picture, synthesize_by_lbfgs, usable_device
+from stylelib.synthesis import Init, starting_picture
 from stylelib.weights import check_seed, network_digest
 
 __all__ = ["TEXTURE_LAYERS", "invert_features", "range_loss", "synthesize_texture"]
@@ -87,7 +92,7 @@ def invert_features(
         range_weight: of `range_loss`, added likewise. It pushes pixels back that are blacker
             than black or whiter than white.
         seed: of the noise.
-        device: where to compute; None is a GPU that CUDA knows, where there is one, else the
+        device: where to compute; None is a GPU that CUDA knows, else Apple's, else the
             processor.
         net: the network; None is `vgg19()`.
         callback: called with a `Step` after each step; returning True ends it.
@@ -181,8 +186,7 @@ def synthesize_texture(
         >>> result.image.size
         (80, 32)
     """
-    if isinstance(layers, str | int) or not layers:
-        raise InputError(f"layers is a list of one layer or more, not {layers!r}")
+    layers = several("layers", layers)
 
     def compare(Y: Tensor) -> Callable[[Tensor], Tensor]:
         gram_Y = gram(Y)
@@ -222,8 +226,7 @@ class _Way:
     callback: Callback | None
 
     def __post_init__(self) -> None:
-        if type(self.steps) is not int or self.steps < 1:
-            raise InputError(f"steps is a whole number, 1 or more, not {self.steps!r}")
+        whole("steps", self.steps)
         check_weight("tv", self.tv_weight)
         check_weight("range", self.range_weight)
         if isinstance(self.init, str) and self.init in ("content", "style"):
@@ -243,41 +246,49 @@ def _reconstruct(
     settings: dict[str, Any],
 ) -> ReconstructionResult:
     """Make a picture of a shape whose features compare well with those of a given one."""
-    device = usable_device(device)
+    device = find_device(device)
     net = net.to(device)
-    extractor = FeatureExtractor(net, layers, ())
+    features = NetworkFeatures(net)
     names = [name for name, _ in named_layers(net)]
     labels = [names[layer_index(net, layer)] for layer in layers]
-    with torch.no_grad():
-        (Ys, _) = extractor(preprocess(given, given_shape).to(device))
-    errors = [compare(Y) for Y in Ys]
+    target = preprocess(given, given_shape).to(device)
 
-    def objective(X: Tensor) -> dict[str, Tensor]:
-        Y_hats, _ = extractor(X)
-        values: dict[str, Tensor] = {}
-        for label, error, Y_hat in zip(labels, errors, Y_hats, strict=True):
-            values[label] = values.get(label, 0) + error(Y_hat) / len(errors)
-        if way.tv_weight:
-            values["tv"] = way.tv_weight * tv_loss(X)
-        if way.range_weight:
-            values["range"] = way.range_weight * range_loss(X)
-        return values
+    def share(Y: Tensor) -> Callable[[Tensor], Tensor]:
+        error = compare(Y)
+        return lambda Y_hat: error(Y_hat) / len(layers)
 
-    X = starting_picture(way.init, given, given, shape, way.seed).to(device)
-    result = synthesize_by_lbfgs(X, objective, way.steps, clamp=False, callback=way.callback)
-    image = postprocess(result.picture)
+    terms: list[Term] = [
+        Match(label, target, [layer], share)
+        for label, layer in zip(labels, layers, strict=True)
+    ]
+    if way.tv_weight:
+        terms.append(Prior("tv", tv_loss, way.tv_weight))
+    if way.range_weight:
+        terms.append(Prior("range", range_loss, way.range_weight))
+    objective = objective_of(terms, features)
+    start = starting_picture(way.init, given, given, shape, way.seed).to(device)
+    made = paint(
+        start,
+        [shape],
+        lambda _: objective,
+        LBFGSDescent(),
+        steps=way.steps,
+        callback=way.callback,
+    )
+    image = postprocess(made.picture)
     with torch.no_grad():
-        visible, _ = extractor(preprocess(image, shape).to(device))
+        wanted = features(target, layers)
+        visible = features(preprocess(image, shape).to(device), layers)
         measured = {
-            label: float(error(Y))
-            for label, error, Y in zip(labels, errors, visible, strict=True)
+            label: float(compare(Y)(Y_hat))
+            for label, Y, Y_hat in zip(labels, wanted, visible, strict=True)
         }
     settings = (
         surroundings()
         | settings
         | {
             "layers": [layer_index(net, layer) for layer in layers],
-            "max_evaluations": way.steps,
+            "steps": way.steps,
             "init": describe(way.init),
             "tv_weight": way.tv_weight,
             "range_weight": way.range_weight,
@@ -286,7 +297,7 @@ def _reconstruct(
             "device": str(device),
         }
     )
-    return ReconstructionResult(image, result.history, settings, result.picture.cpu(), measured)
+    return ReconstructionResult(image, made.history, settings, made.picture.cpu(), measured)
 
 
 def _not_silent(size: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 from stylelib._version import __version__
 from stylelib.errors import FileError
 from stylelib.images import ImageSource, save_image, write_whole
-from stylelib.optimization import Record
+from stylelib.records import Record
 
 __all__ = ["Finished", "ReconstructionResult", "Result", "TransferResult"]
 
@@ -47,7 +47,7 @@ class Finished:
         """
         last = self.history[-1] if self.history else None
         record = self.settings | {
-            "steps": len(self.history),
+            "steps_made": len(self.history),
             "seconds": round(last.seconds, 3) if last else 0.0,
             "losses_of_last_step": last.losses if last else {},
             **self._measured(),

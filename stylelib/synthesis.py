@@ -11,13 +11,16 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 
+from stylelib.checks import whole
+from stylelib.descents import check_lr
 from stylelib.errors import InputError
 from stylelib.features import FeatureExtractor
 from stylelib.images import ImageSource, load_image, preprocess, visible_range
 from stylelib.losses import LossWeights, check_weights, compute_loss, gram
 from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer
-from stylelib.optimization import Callback, Objective, Optimized, lbfgs, optimize
+from stylelib.optimization import Objective, optimize
 from stylelib.precision import Precision
+from stylelib.records import Callback
 
 __all__ = [
     "Init",
@@ -25,10 +28,7 @@ __all__ = [
     "get_inits",
     "starting_picture",
     "style_objective",
-    "synthesize",
-    "synthesize_by_lbfgs",
     "train",
-    "usable_device",
 ]
 
 Init = Literal["content", "style", "noise"]
@@ -134,111 +134,25 @@ def train(
     Source: Zhang et al., Dive into Deep Learning, "Neural Style Transfer": Adam and StepLR with
     these defaults.
     """
-    return synthesize(
-        X,
-        contents_Y,
-        styles_Y,
-        device,
-        lr,
-        num_epochs,
-        lr_decay_epoch,
-        extractor=FeatureExtractor(net, content_layers, style_layers, precision=precision),
-        weights=weights,
-        clamp=clamp,
-        callback=callback,
-    ).picture
-
-
-def synthesize(
-    X: Tensor,
-    contents_Y: Sequence[Tensor],
-    styles_Y: Sequence[Tensor],
-    device: torch.device | str | None,
-    lr: float,
-    num_epochs: int,
-    lr_decay_epoch: int,
-    *,
-    extractor: FeatureExtractor,
-    weights: LossWeights,
-    clamp: bool,
-    callback: Callback | None,
-) -> Optimized:
-    """What `train` does, with all that `optimize` has to say of it."""
-    lr = check_lr(lr)
-    if type(lr_decay_epoch) is not int or lr_decay_epoch < 1:
-        raise InputError(
-            f"lr_decay_epoch is a whole number of steps, 1 or more, not {lr_decay_epoch!r}"
-        )
     if not X.is_floating_point():
-        raise InputError(f"the picture is to be in floating point, not {X.dtype}")
+        raise InputError(f"the picture must be in floating point, not {X.dtype}")
+    lr, lr_decay_epoch = check_lr(lr), whole("lr_decay_epoch", lr_decay_epoch)
     weights = check_weights(weights)
     device = X.device if device is None else torch.device(device)
     X, styles_Y_gram, trainer = get_inits(X, device, lr, [Y.to(device) for Y in styles_Y])
     contents_Y = [Y.to(device) for Y in contents_Y]
-    objective = style_objective(extractor.to(device), contents_Y, styles_Y_gram, weights)
+    extractor = FeatureExtractor(
+        net.to(device), content_layers, style_layers, precision=precision
+    )
     return optimize(
         X,
-        objective,
+        style_objective(extractor, contents_Y, styles_Y_gram, weights),
         trainer,
-        num_steps=num_epochs,
+        steps=num_epochs,
         scheduler=StepLR(trainer, lr_decay_epoch, gamma=0.8),
         clamp=visible_range(device) if clamp else None,
         callback=callback,
-    )
-
-
-def synthesize_by_lbfgs(
-    X: Tensor,
-    objective: Objective,
-    max_evaluations: int,
-    *,
-    clamp: bool,
-    callback: Callback | None,
-) -> Optimized:
-    """Change a copy of X by L-BFGS until the objective has been computed so often.
-
-    Returns:
-        The best picture seen, its visible part where `clamp` is true, and the history.
-    """
-    X = X.detach().clone().requires_grad_()
-    return optimize(
-        X,
-        objective,
-        lbfgs(X),
-        num_steps=max_evaluations,
-        max_evaluations=max_evaluations,
-        clamp=visible_range(X.device) if clamp else None,
-        keep_best=True,
-        callback=callback,
-    )
-
-
-def check_lr(lr: float) -> float:
-    """The learning rate as a plain number (an optimiser would change a tensor in place)."""
-    try:
-        number = float(lr)
-    except (TypeError, ValueError):
-        raise InputError(f"lr is a number, not {lr!r}") from None
-    if not 0 < number < 1e38:
-        raise InputError(f"lr must be greater than 0 and below 1e38, not {lr}")
-    return number
-
-
-def usable_device(device: torch.device | str | None) -> torch.device:
-    """The device, or for None a GPU that CUDA knows, where there is one, else the processor.
-
-    Raises:
-        InputError: it cannot be used on this machine.
-    """
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.zeros(1, device=device).item()
-        return torch.device(device)
-    except (RuntimeError, AssertionError) as error:  # torch's ways to say that there is none
-        raise InputError(
-            f"device '{device}' cannot be used here: {str(error).splitlines()[0]}"
-        ) from error
+    ).picture
 
 
 def starting_picture(

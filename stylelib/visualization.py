@@ -29,7 +29,8 @@ from stylelib.classifiers import (
 from stylelib.errors import InputError
 from stylelib.images import IMAGE_MEAN, IMAGE_STD, postprocess, visible_range
 from stylelib.networks import Layer, layer_index, layer_name, vgg19
-from stylelib.optimization import Callback, Step, optimize
+from stylelib.optimization import optimize
+from stylelib.records import Callback, Step
 from stylelib.results import Result, surroundings
 from stylelib.weights import check_seed, network_digest
 
@@ -548,7 +549,7 @@ def _visualize(
         stored.parameter,
         objective,
         torch.optim.Adam([stored.parameter], lr=way.rate),
-        num_steps=way.steps,
+        steps=way.steps,
         callback=watch if callback else None,
     ).history
     low, high = visible_range(device)

@@ -397,7 +397,7 @@ def test_transfer_on_squeezenet_follows_the_assignment_to_the_letter(
         photo,
         style,
         SMALL,
-        num_steps=5,
+        steps=5,
         decay_lr_at=3,
         net=squeezenet,
         device="cpu",
@@ -472,7 +472,7 @@ def test_transfer_on_squeezenet_follows_the_assignment_to_the_letter(
         "style_layers": [1, 4, 6, 7],
         "style_weights": [300000, 1000, 15, 3],
         "tv_weight": 5e-2,
-        "num_steps": 5,
+        "steps": 5,
         "lr": 3.0,
         "decayed_lr": 0.1,
         "decay_lr_at": 3,
@@ -480,7 +480,7 @@ def test_transfer_on_squeezenet_follows_the_assignment_to_the_letter(
         "init": "content",
         "seed": 0,
         "device": "cpu",
-        "steps": 5,
+        "steps_made": 5,
         "losses_of_last_step": result.history[-1].losses,
     }
     assert {name: record[name] for name in expected} == expected
@@ -515,7 +515,7 @@ def test_transfer_from_noise_is_the_same_for_the_same_seed(squeezenet, photo):
             photo,
             samples.load("mosaic"),
             SMALL,
-            num_steps=3,
+            steps=3,
             init_random=True,
             net=squeezenet,
             device="cpu",
@@ -550,7 +550,7 @@ def test_transfer_on_the_embedded_network_inverts_features_where_style_counts_no
         photo,
         samples.load("mosaic"),
         settings_,
-        num_steps=4,
+        steps=4,
         lr=0.05,
         decayed_lr=0.02,
         decay_lr_at=2,
@@ -576,8 +576,8 @@ def test_transfer_on_the_embedded_network_inverts_features_where_style_counts_no
 @pytest.mark.parametrize(
     "bad",
     [
-        {"num_steps": -1},
-        {"num_steps": 2.0},
+        {"steps": -1},
+        {"steps": 2.0},
         {"lr": 0.0},
         {"lr": float("nan")},
         {"lr": "fast"},
@@ -609,7 +609,7 @@ def test_transfer_on_the_embedded_network_inverts_features_where_style_counts_no
     ids=lambda bad: "-".join(bad),
 )
 def test_transfer_refuses_bad_input(squeezenet, photo, bad):
-    arguments = {"content": photo, "style": photo, "settings": SMALL, "num_steps": 1} | bad
+    arguments = {"content": photo, "style": photo, "settings": SMALL, "steps": 1} | bad
     with pytest.raises(InputError):
         style_transfer(**{"device": "cpu"} | arguments, net=squeezenet)
 
@@ -622,11 +622,11 @@ def test_transfer_refuses_a_weight_that_is_no_finite_number_of_0_or_more(
     value = (300000, weight, 15, 3) if which == "style_weights" else weight
     bad = replace(SMALL, **{which: value})
     with pytest.raises(InputError):
-        style_transfer(photo, photo, bad, num_steps=1, net=squeezenet, device="cpu")
+        style_transfer(photo, photo, bad, steps=1, net=squeezenet, device="cpu")
 
 
 def test_transfer_refuses_a_limit_that_is_no_number(squeezenet, photo):
     with pytest.raises(InputError):
         style_transfer(
-            photo, photo, SMALL, num_steps=1, largest="1.5", net=squeezenet, device="cpu"
+            photo, photo, SMALL, steps=1, largest="1.5", net=squeezenet, device="cpu"
         )

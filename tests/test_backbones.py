@@ -571,7 +571,7 @@ def test_the_smallest_side_of_other_networks(layers, side):
 def test_a_picture_too_small_is_refused_by_transfer_with_squeezenet():
     net = squeezenet1_1("random", layers=["pool3"])
     picture = Image.new("RGB", (40, 40), "red")
-    arguments = {"num_epochs": 1, "content_layers": ["pool3"], "style_layers": ["conv1"]}
+    arguments = {"steps": 1, "content_layers": ["pool3"], "style_layers": ["conv1"]}
     side = FeatureExtractor(net, ["pool3"], ()).smallest_side
     with pytest.raises(InputError, match="too small"):
         stylelib.transfer(picture, picture, image_shape=side - 1, net=net, **arguments)

@@ -58,7 +58,7 @@ def test_transfer_writes_the_picture_and_its_settings(folder):
     with Image.open(folder / "out.png") as image:
         assert (image.format, image.mode, image.size) == ("PNG", "RGB", (24, 16))
     settings = json.loads((folder / "out.png.json").read_text())
-    assert (settings["num_epochs"], settings["steps"], settings["seed"]) == (2, 2, 7)
+    assert (settings["steps"], settings["steps_made"], settings["seed"]) == (2, 2, 7)
     assert (settings["content"], settings["style"], settings["image_shape"]) == (
         "content.png",
         "style.png",
@@ -115,7 +115,7 @@ def test_the_command_line_gives_the_picture_that_transfer_gives(monkeypatch, fol
         folder / "content.png",
         folder / "style.png",
         image_shape=(16, 24),
-        num_epochs=3,
+        steps=3,
         lr=0.1,
         weights=stylelib.LossWeights(2, 500, 3),
         init="noise",
@@ -342,7 +342,7 @@ def test_help_tells_the_defaults_of_transfer(monkeypatch, folder, capsys):
     out = capsys.readouterr().out
     parameters = inspect.signature(stylelib.transfer).parameters
     for option, parameter in (
-        ("--steps", "num_epochs"),
+        ("--steps", "steps"),
         ("--size", "image_shape"),
         ("--recipe", "recipe"),
     ):
@@ -369,7 +369,7 @@ def test_the_recipe_is_handed_on(monkeypatch, folder, capsys):
         folder / "style.png",
         recipe="gatys",
         image_shape=(32, 48),
-        num_epochs=6,
+        steps=6,
     )
     with Image.open(folder / "out.png") as image:
         np.testing.assert_array_equal(np.asarray(image), np.asarray(expected.image))
@@ -452,7 +452,7 @@ def test_ctrl_c_saves_the_picture_made_so_far(folder):
     steps = int(re.match(rb"out\.png: (\d+) steps", out)[1])
     assert 1 <= steps < 100000
     settings = json.loads((folder / "out.png.json").read_text())
-    assert settings["steps"] == steps
+    assert (settings["steps"], settings["steps_made"]) == (100000, steps)
     with Image.open(folder / "out.png") as image, Image.open(folder / "content.png") as content:
         assert image.size == (24, 16)
         start = np.asarray(

@@ -12,7 +12,11 @@ import stylelib
 PACKAGE = Path(stylelib.__file__).parent
 # Each may import those before it; beside them stand the modules that anyone may use, or that use everything.
 ORDER = [
+    "records",
     "errors",
+    "checks",
+    "memory",
+    "devices",
     "images",
     "weights",
     "networks",
@@ -21,6 +25,10 @@ ORDER = [
     "losses",
     "conventions",
     "optimization",
+    "objectives",
+    "lbfgs",
+    "descents",
+    "pyramid",
     "modules",
     "synthesis",
     "results",

@@ -413,7 +413,7 @@ def test_no_epochs_give_the_picture_back():
 
 @pytest.mark.parametrize("lr", [0, 0.0, -0.3, math.nan])
 def test_the_learning_rate_must_be_positive(lr):
-    with pytest.raises(InputError, match="lr must be greater than 0") as caught:
+    with pytest.raises(InputError, match="lr is a finite number above 0") as caught:
         train(
             noise(3),
             [],
@@ -430,7 +430,7 @@ def test_the_learning_rate_must_be_positive(lr):
 @pytest.mark.parametrize("lr_decay_epoch", [0, -5, 2.5, True, None])
 def test_the_decay_must_be_a_whole_number_of_steps(lr_decay_epoch):
     with pytest.raises(
-        InputError, match="lr_decay_epoch is a whole number of steps, 1 or more"
+        InputError, match="lr_decay_epoch is a whole number, 1 or more"
     ) as caught:
         train(
             noise(3),

@@ -19,7 +19,7 @@ from stylelib.from_scratch.network import VGG19
 from stylelib.from_scratch.windows import Array, check_number
 from stylelib.images import ImageSource, load_image, target_shape
 from stylelib.losses import check_weight
-from stylelib.optimization import Record
+from stylelib.records import Record
 from stylelib.results import Finished, describe
 from stylelib.weights import check_seed
 

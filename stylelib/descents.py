@@ -1,0 +1,92 @@
+"""Ways to move a picture, as data: Adam with a falling rate, L-BFGS (chapters 7 and 9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler, StepLR
+
+from stylelib.checks import number, whole
+from stylelib.lbfgs import LBFGS
+
+__all__ = ["AdamDescent", "Clamp", "Descent", "LBFGSDescent", "check_lr"]
+
+Clamp = tuple[Tensor, Tensor] | None
+"""(lowest, highest), tensors that broadcast with a picture; None leaves it free."""
+
+
+def check_lr(lr: float) -> float:
+    """A learning rate, as a plain number: an optimizer would change a tensor in place."""
+    return number("lr", lr, above=0, below=1e38)
+
+
+class Descent(Protocol):
+    """A way to move a picture: it makes an optimizer for each size of picture."""
+
+    def begin(
+        self, X: Tensor, steps: int, clamp: Clamp
+    ) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
+        """The optimizer that holds X, and what changes its learning rate."""
+
+    def end(self, optimizer: torch.optim.Optimizer, X: Tensor) -> Tensor:
+        """The picture to return after the last step, when X is where the optimizer ended."""
+
+
+@dataclass(frozen=True)
+class AdamDescent:
+    """Adam whose learning rate falls by a factor every so many steps.
+
+    Attributes:
+        lr: the learning rate at the start, in normalised units per step.
+        decay_every: steps after which it falls; None lets it fall ten times over the run.
+        gamma: the factor.
+
+    Source: Kingma and Ba (2015); the schedule is that of Zhang et al., Dive into Deep Learning.
+    """
+
+    lr: float = 0.3
+    decay_every: int | None = None
+    gamma: float = 0.8
+
+    def __post_init__(self) -> None:
+        check_lr(self.lr)
+        if self.decay_every is not None:
+            whole("lr_decay_epoch", self.decay_every)
+
+    def begin(
+        self, X: Tensor, steps: int, clamp: Clamp
+    ) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
+        """Adam, and `StepLR`."""
+        adam = torch.optim.Adam([X], lr=float(self.lr))
+        every = max(1, steps // 10) if self.decay_every is None else int(self.decay_every)
+        return adam, StepLR(adam, every, gamma=self.gamma)
+
+    def end(self, optimizer: torch.optim.Optimizer, X: Tensor) -> Tensor:
+        """The picture after the last step."""
+        return X
+
+
+@dataclass(frozen=True)
+class LBFGSDescent:
+    """L-BFGS, which finds its own steps. A number of steps is one of evaluations here.
+
+    Attributes:
+        history_size: how many of the last steps the curvature is estimated from.
+    """
+
+    history_size: int = 20
+
+    def begin(
+        self, X: Tensor, steps: int, clamp: Clamp
+    ) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
+        """`LBFGS` with `steps` evaluations."""
+        size = self.history_size
+        return LBFGS(X, history_size=size, max_evaluations=steps, clamp=clamp), None
+
+    def end(self, optimizer: torch.optim.Optimizer, X: Tensor) -> Tensor:
+        """The best picture that was tried."""
+        assert isinstance(optimizer, LBFGS)
+        return X if optimizer.best is None else optimizer.best

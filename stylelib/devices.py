@@ -1,0 +1,29 @@
+"""Where to compute, decided in one place."""
+
+from __future__ import annotations
+
+import torch
+
+from stylelib.errors import InputError
+
+__all__ = ["find_device"]
+
+
+def find_device(device: torch.device | str | None) -> torch.device:
+    """A device; None is a GPU that CUDA knows, else Apple's (MPS), else the processor.
+
+    Raises:
+        InputError: it cannot be used on this machine.
+    """
+    if device is None:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.zeros(1, device=found).item()
+    except (RuntimeError, AssertionError) as error:  # torch's ways to say that there is none
+        raise InputError(
+            f"device '{device}' cannot be used here; try 'cpu', 'cuda' or 'mps'"
+        ) from error
+    return found

@@ -1,0 +1,152 @@
+"""What a picture is to be like: terms, and the objective made of them (chapter 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from stylelib.errors import InputError
+from stylelib.features import Features
+from stylelib.losses import content_loss, gram, style_loss
+from stylelib.networks import Layer
+from stylelib.optimization import Objective
+
+__all__ = [
+    "FeatureLoss",
+    "Layers",
+    "Match",
+    "Prior",
+    "Term",
+    "compare_features",
+    "compare_grams",
+    "objective_of",
+]
+
+Layers = Sequence[Layer] | Mapping[Layer, float]
+"""Layers by number or name; or a factor for each of them."""
+FeatureLoss = Callable[[Tensor], Callable[[Tensor], Tensor]]
+"""From the features of a target, (1, C, H', W'), to a loss of features (N, C, H, W). What
+depends on the target alone is computed once."""
+
+
+def compare_features(Y: Tensor) -> Callable[[Tensor], Tensor]:
+    """Content: the mean squared difference of features (`content_loss`)."""
+    return lambda Y_hat: content_loss(Y_hat, Y)
+
+
+def compare_grams(Y: Tensor) -> Callable[[Tensor], Tensor]:
+    """Style: the mean squared difference of Gram matrices (`style_loss`)."""
+    gram_Y = gram(Y)
+    return lambda Y_hat: style_loss(Y_hat, gram_Y)
+
+
+Loss = Callable[[Tensor, Mapping[Layer, Tensor]], Tensor]
+"""From a picture, and its features by layer, to a loss."""
+
+
+class Term(Protocol):
+    """One thing that a picture shall be: `Match`, `Prior`, or one of your own."""
+
+    @property
+    def name(self) -> str:
+        """What the loss is called. Terms of one name are added up."""
+
+    @property
+    def layers(self) -> Layers:
+        """The layers whose features the loss needs."""
+
+    def loss_given(self, features: Features) -> Loss:
+        """The weighted loss. What does not depend on the picture is computed here, once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """At some layers, the features of the picture shall be like those of a target.
+
+    Attributes:
+        name: what the loss is called.
+        target: the other picture, (1, 3, H, W), normalised.
+        layers: where features are compared, by number or name; or a factor for each layer.
+        compare: how they are compared.
+        weight: a factor for all of it.
+        averages: whether the losses of several layers are averaged; otherwise they are summed.
+    """
+
+    name: str
+    target: Tensor = field(repr=False)
+    layers: Layers
+    compare: FeatureLoss
+    weight: float = 1.0
+    averages: bool = False
+
+    def loss_given(self, features: Features) -> Loss:
+        """Compares the features at each layer with those of the target."""
+        layers = self.layers
+        factors = list(layers.values()) if isinstance(layers, Mapping) else [1.0] * len(layers)
+        Ys = features(self.target, list(layers))
+        losses = list(zip(layers, factors, map(self.compare, Ys), strict=True))
+
+        def loss(X: Tensor, seen: Mapping[Layer, Tensor]) -> Tensor:
+            each = [factor * compare(seen[name]) for name, factor, compare in losses]
+            if not each:
+                return X.new_zeros(())
+            if self.averages:
+                return self.weight * (torch.stack(each).sum() / len(each))
+            return sum((self.weight * one for one in each[1:]), self.weight * each[0])
+
+        return loss
+
+
+@dataclass(frozen=True)
+class Prior:
+    """The picture itself shall be like this, whatever it shows: smooth, or within a range.
+
+    Attributes:
+        name: what the loss is called.
+        penalty: from a picture (1, 3, H, W), normalised, to a loss.
+        weight: a factor.
+    """
+
+    name: str
+    penalty: Callable[[Tensor], Tensor]
+    weight: float = 1.0
+    layers: Layers = ()
+
+    def loss_given(self, features: Features) -> Loss:
+        """The penalty; features do not matter."""
+        return lambda X, _: self.weight * self.penalty(X)
+
+
+def objective_of(
+    terms: Sequence[Term], features: Features, *, targets: Features | None = None
+) -> Objective:
+    """The losses of a picture by name, from one pass through the network for all terms.
+
+    Args:
+        terms: what the picture shall be like.
+        features: where features come from, for example `NetworkFeatures(vgg19())`.
+        targets: where those of the targets come from; None is the same. They are computed only
+            once, so they can be more precise.
+
+    Raises:
+        InputError: there are no terms, or a layer that there is not.
+    """
+    if not terms:
+        raise InputError("there is nothing to compare: name at least one term")
+    with torch.no_grad():
+        losses = [(term.name, term.loss_given(targets or features)) for term in terms]
+    layers = list(dict.fromkeys(layer for term in terms for layer in term.layers))
+
+    def objective(X: Tensor) -> dict[str, Tensor]:
+        seen = dict(zip(layers, features(X, layers), strict=True))
+        found: dict[str, Tensor] = {}
+        for name, loss in losses:
+            value = loss(X, seen)
+            found[name] = found[name] + value if name in found else value
+        return found
+
+    return objective

@@ -1,0 +1,54 @@
+"""What is known of a step: its losses, its learning rate, its time, its picture (chapter 7)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Callback", "Record", "Step"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one step, in numbers.
+
+    Attributes:
+        step: 1 for the first.
+        losses: each loss by name, weighted, of the picture this step started from.
+        lr: the learning rate this step used.
+        seconds: time since the first step began, callbacks not counted.
+        evaluations: how often the objective and its gradient had been computed by the end of
+            this step. Adam needs one a step; L-BFGS may try several pictures in one.
+    """
+
+    step: int
+    losses: dict[str, float]
+    lr: float
+    seconds: float
+    evaluations: int
+
+    @property
+    def loss(self) -> float:
+        """The total: the sum of `losses`."""
+        return math.fsum(self.losses.values())
+
+
+@dataclass(frozen=True)
+class Step(Record):
+    """What a callback gets: the record of a step and its picture.
+
+    Attributes:
+        picture: the picture that `losses` belong to, a detached copy of the shape that is
+            optimised.
+    """
+
+    picture: Tensor = field(repr=False, compare=False)
+
+
+Callback = Callable[[Step], bool | None]
+"""Called after every step; returning True ends the optimisation."""
