@@ -1,15 +1,17 @@
 # The two commands are `make book` and `make test`; everything happens in .venv and _build.
 PYTHON ?= python3
 PROFILE := $(or $(STYLELIB_PROFILE),quick)
-# TORCH=cpu: PyTorch without CUDA's gigabytes. It matters when .venv is made.
-TORCH :=
+# TORCH=cpu: PyTorch without CUDA's gigabytes. The choice is kept in .venv.
+TORCH ?= $(shell cat .venv/torch 2>/dev/null)
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+
+QUICK := build_book checks conventions devices features includes losses objectives optimization package pyramid saliency
 
 export STYLELIB_PROFILE := $(PROFILE)
 # The environment in .venv decides, whatever else is set up in the shell.
 unexport PYTHONPATH
 
-.PHONY: book test test-processors lab bench bench-paper clean requirements samples
+.PHONY: book test quick test-processors lab bench bench-paper clean requirements samples
 
 book: .venv/installed
 	@$(BIN)/python tools/build_book.py
@@ -20,6 +22,12 @@ test: .venv/installed
 	$(BIN)/mypy --strict stylelib
 	$(BIN)/mypy tools benchmarks
 	$(BIN)/pytest
+
+# The inner loop, in less than a minute: the library's core, without whole transfers and processes.
+quick: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict stylelib
+	$(BIN)/pytest -q $(patsubst %,tests/test_%.py,$(QUICK))
 
 # The numerical tests, and the chapters at their smallest, on every processor this one can play.
 test-processors: .venv/installed
@@ -61,4 +69,5 @@ samples: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(TORCH),--torch-backend=$(TORCH)) \
 	    --constraint requirements.txt --editable ".[book,dev]"
+	@echo $(TORCH) > .venv/torch
 	@touch $@

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-PROGRESS = "book-progress: "  # as book/_ext/living_book.py writes it
+PROGRESS = "book-progress: "
+"""What a line begins with that book/_ext/living_book.py means for us."""
+
 USUAL_SECONDS = 60.0  # of a page that has never been timed
 
 
@@ -55,30 +57,44 @@ class Progress:
         pace = self.spent / self.spent_as_expected if self.spent_as_expected else 1.0
         return pace * sum(self.expected.get(page, USUAL_SECONDS) for page in pages)
 
-    def hear(self, line: str) -> bool:
-        """Take a line of the build's output; whether it was meant for us."""
-        _, found, event = line.partition(PROGRESS)
+    def hear(self, line: str) -> str:
+        """Take a line of the build's output. Returns what of it is for the log."""
+        rest, found, event = line.partition(PROGRESS)
         if found:
-            for key, value in (parsed := json.loads(event)).items():
-                if handle := getattr(self, f"_hear_{key}", None):
-                    handle(value, parsed)
-        return bool(found)
+            self._hear(json.loads(event))
+            return f"{rest}\n" if rest else ""
+        return line
+
+    def _hear(self, event: Mapping[str, Any]) -> None:
+        match event:
+            case {"pages": pages}:
+                self._begin_book(pages)
+            case {"begins": page, "title": title}:
+                self._begin_page(page, title)
+            case {"ends": page}:
+                self._end_page(page, event)
+            case {"failed": page, "traceback": traceback}:
+                self._say("a cell failed")
+                self.page, self.traceback = page, traceback
+            case {"rendering": _}:
+                self.page = ""
+                self._say("All pages have run. Now the site is written: less than a minute.")
 
     def _say(self, text: str, end: str = "\n") -> None:
         print(text, end=end, file=self.out, flush=True)
 
-    def _hear_pages(self, pages: list[str], _: Mapping[str, Any]) -> None:
+    def _begin_book(self, pages: list[str]) -> None:
         self.pages = pages
         took = about(self.expect(pages))
         self._say(f"{len(pages)} pages run code. If none is kept from before: about {took}.")
 
-    def _hear_begins(self, page: str, event: Mapping[str, Any]) -> None:
+    def _begin_page(self, page: str, title: str) -> None:
         self.page = page
         if page in self.pages:
             number = f"[{self.done + 1:{len(str(len(self.pages)))}}/{len(self.pages)}]"
-            self._say(f"{number} {event['title'][:40]:40} ", end="")
+            self._say(f"{number} {title[:40]:40} ", end="")
 
-    def _hear_ends(self, page: str, event: Mapping[str, Any]) -> None:
+    def _end_page(self, page: str, event: Mapping[str, Any]) -> None:
         self.done += 1
         self.seconds[page] = event["runtime"] or event["seconds"]
         if event["ran"]:
@@ -91,14 +107,6 @@ class Progress:
         end = f"   about {about(rest)} to go" if rest else ""
         self._say(f"{took:>12}  {share:4.0%}{end}")
 
-    def _hear_failed(self, page: str, event: Mapping[str, Any]) -> None:
-        self._say("a cell failed")
-        self.page, self.traceback = page, event["traceback"]
-
-    def _hear_rendering(self, _: bool, __: Mapping[str, Any]) -> None:
-        self.page = ""
-        self._say("All pages have run. Now the site is written: less than a minute.")
-
 
 def which_cell(text: str, traceback: str) -> tuple[int, int, str] | None:
     """The cell of a page that a traceback is about: its number among the page's cells, its
@@ -110,13 +118,28 @@ def which_cell(text: str, traceback: str) -> tuple[int, int, str] | None:
             long, perhaps only its first and last lines.
     """
     fence = r"^```\{code-cell\}.*\n((?:.*\n)*?)```[ ]*$"
+    found: tuple[int, int, str] | None = None
     for number, match in enumerate(re.finditer(fence, text, flags=re.MULTILINE), 1):
         code = re.sub(r"\A(?:(?::.*|---\n(?:.*\n)*?---)\n)+", "", match[1]).strip()
         lines = code.splitlines()
         ends = [line for line in lines[:5] + lines[-5:] if line.strip()]
-        if code in traceback or (len(lines) > 10 and all(end in traceback for end in ends)):
-            return number, text.count("\n", 0, match.start()) + 1, code
-    return None
+        named = code in traceback or (len(lines) > 10 and all(e in traceback for e in ends))
+        # one cell's code may be part of another's, which then is the one
+        if code and named and (found is None or len(code) > len(found[2])):
+            found = number, text.count("\n", 0, match.start()) + 1, code
+    return found
+
+
+def last_words(log: str) -> str:
+    """Of a log that ends in a failure, the lines that say why: errors, or else warnings."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", log)
+    lines = [line.rstrip() for line in plain.splitlines() if "IPKernelApp" not in line]
+    lines = [line for line in lines if line.strip()]
+    errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt)\b", line)]
+    # jupyter-book's own error says only that there was one before it
+    errors = [line for line in errors if "error in building your book" not in line]
+    warned = [line for line in lines if re.search(r"\b(WARNING|ERROR):", line)]
+    return "\n".join((errors[-1:] or warned or lines)[-8:])
 
 
 def explain(page: Path, text: str, traceback: str) -> str:

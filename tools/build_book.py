@@ -14,9 +14,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from book_progress import Progress, explain, spell
+from book_progress import Progress, explain, last_words, spell
 from check_site import problems
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,90 +25,118 @@ sys.path.insert(0, str(ROOT / "book" / "_ext"))
 from fingerprint import SITE as SITES_FILES  # noqa: E402  found by the line above
 from fingerprint import fingerprint  # noqa: E402  likewise
 
-BUILD = ROOT / "_build"
-SITE, LOG, SECONDS = BUILD / "html", BUILD / "book.log", BUILD / "page_seconds.json"
-FIRST_PAGE, BUILT_FROM = SITE / "book" / "index.html", SITE / ".built-from"
-USUAL_SECONDS = ROOT / "book" / "page_seconds.json"
 COMMAND = ["jupyter-book", "build", "--all", "-W", "--keep-going", "."]
+WAIT = 10  # seconds that a build which is told to stop is given for it
 
 
-def expected_seconds() -> dict[str, float]:
-    """What each page took when it last ran here, or else elsewhere."""
-    usual: dict[str, float] = json.loads(USUAL_SECONDS.read_text(encoding="utf-8"))
-    here = json.loads(SECONDS.read_text(encoding="utf-8")) if SECONDS.exists() else {}
-    return usual | here
+class Build:
+    """The files of one build.
+
+    Args:
+        root: the folder of the project.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / "_build"
+        self.site, self.log = self.folder / "html", self.folder / "book.log"
+        self.first_page = self.site / "book" / "index.html"
+        self.built_from = self.site / ".built-from"
+        # Of other profiles the times are others
+        profile = os.environ.get("STYLELIB_PROFILE", "quick")
+        self.seconds = self.folder / f"page_seconds-{profile}.json"
+
+    def expected_seconds(self) -> dict[str, float]:
+        """What each page took when it last ran here, or else elsewhere."""
+        found: dict[str, float] = {}
+        for file in (self.root / "book" / "page_seconds.json", self.seconds):
+            if file.exists():
+                found |= json.loads(file.read_text(encoding="utf-8"))
+        return found
+
+    def run(self, command: Sequence[str], progress: Progress) -> int:
+        """Run the command, its output into the log. Returns its exit code."""
+        environment = os.environ | {
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # each kernel would warn of it
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONUTF8": "1",
+            "NO_COLOR": "1",
+        }
+        self.folder.mkdir(exist_ok=True)
+        with (
+            self.log.open("w", encoding="utf-8") as log,
+            subprocess.Popen(
+                command,
+                cwd=self.root,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+            ) as process,
+        ):
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    log.write(progress.hear(line))
+                    log.flush()
+            except BaseException:
+                stop(process)
+                raise
+        return process.returncode
+
+    def failure(self, progress: Progress, found: Sequence[str]) -> str:
+        """What went wrong, in some ten lines."""
+        if progress.traceback:
+            page = Path(progress.page + ".md")
+            text = (self.root / page).read_text(encoding="utf-8")
+            with self.log.open("a", encoding="utf-8") as log:
+                log.write(progress.traceback)
+            return explain(page, text, progress.traceback)
+        if found:
+            return "\n".join(found)
+        where = f"{progress.page}.md: " if progress.page else ""
+        return f"{where}the build stopped:\n" + last_words(self.log.read_text("utf-8"))
 
 
-def build(progress: Progress) -> int:
-    """Run jupyter-book, its output into the log. Returns its exit code."""
-    command = [str(Path(sys.executable).with_name(COMMAND[0])), *COMMAND[1:]]
-    environment = os.environ | {
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # each kernel would warn of it
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONUTF8": "1",
-        "NO_COLOR": "1",
-    }
-    BUILD.mkdir(exist_ok=True)
-    with (
-        LOG.open("w", encoding="utf-8") as log,
-        subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-        ) as process,
-    ):
-        assert process.stdout is not None
-        for line in process.stdout:
-            if not progress.hear(line):
-                log.write(line)
-                log.flush()
-    return process.returncode
-
-
-def failure(progress: Progress, found: list[str]) -> str:
-    """What went wrong, in some ten lines."""
-    if progress.traceback:
-        page = Path(progress.page + ".md")
-        text = (ROOT / page).read_text(encoding="utf-8")
-        LOG.write_text(LOG.read_text(encoding="utf-8") + progress.traceback, encoding="utf-8")
-        return explain(page, text, progress.traceback)
-    if found:
-        return "\n".join(found)
-    lines = [line for line in LOG.read_text(encoding="utf-8").splitlines() if line.strip()]
-    warned = [line for line in lines if "WARNING" in line or "ERROR" in line]
-    where = f"in {progress.page}.md: " if progress.page else ""
-    return "\n".join([f"the build stopped {where}", *(warned or lines)[-8:]])
-
-
-def main() -> int:
-    begin = time.monotonic()
-    state = fingerprint(ROOT, SITES_FILES)
-    if BUILT_FROM.exists() and BUILT_FROM.read_text(encoding="utf-8") == state:
-        print(f"Nothing to do: the book is built. Its first page: {FIRST_PAGE}")
-        return 0
-    shutil.rmtree(SITE, ignore_errors=True)
-    print(f"Building the book. Its log: {LOG.relative_to(ROOT)}", flush=True)
-    progress = Progress(expected_seconds(), sys.stdout)
+def stop(process: "subprocess.Popen[str]") -> None:
+    """End a process, kindly at first."""
+    process.terminate()
     try:
-        code = build(progress)
+        process.wait(WAIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def main(root: Path = ROOT, command: Sequence[str] = COMMAND) -> int:
+    """Build the book of a project by a command of this environment."""
+    begin = time.monotonic()
+    build, progress = Build(root), Progress({}, sys.stdout)
+    try:
+        state = fingerprint(root, SITES_FILES)
+        if build.built_from.exists() and build.built_from.read_text("utf-8") == state:
+            print(f"Nothing to do: the book is built. Its first page: {build.first_page}")
+            return 0
+        shutil.rmtree(build.site, ignore_errors=True)
+        print(f"Building the book. Its log: {build.log.relative_to(root)}", flush=True)
+        progress.expected = build.expected_seconds()
+        code = build.run(
+            [str(Path(sys.executable).with_name(command[0])), *command[1:]], progress
+        )
+        found = list(problems(build.site)) if code == 0 else []
     except KeyboardInterrupt:
         print("\nStopped. Pages that have run are kept; the next build goes on from there.")
         return 130
-    found = list(problems(SITE)) if code == 0 else []
-    if code == 0 and not FIRST_PAGE.exists():
+    if code == 0 and not build.first_page.exists():
         found.append("there is no first page")
     if code != 0 or found:
-        print(failure(progress, found), file=sys.stderr)
-        print(f"The book is not built. More is in {LOG.relative_to(ROOT)}", file=sys.stderr)
+        print(build.failure(progress, found), file=sys.stderr)
+        print(f"The book is not built. More is in {build.log}", file=sys.stderr)
         return 1
-    SECONDS.write_text(json.dumps(progress.seconds, indent=1) + "\n", encoding="utf-8")
-    BUILT_FROM.write_text(state, encoding="utf-8")
+    build.seconds.write_text(json.dumps(progress.seconds, indent=1) + "\n", encoding="utf-8")
+    build.built_from.write_text(state, encoding="utf-8")
     took = spell(time.monotonic() - begin)
-    print(f"The book is built, in {took}. Its first page: {FIRST_PAGE}")
+    print(f"The book is built, in {took}. Its first page: {build.first_page}")
     return 0
 
 

@@ -15,17 +15,18 @@ import torch
 from torch import Tensor, nn
 
 from stylelib import networks, preprocess, samples, weights
+from stylelib.layers import VGG19_LAYERS, Pooling
 
 SHORTER_SIDE = 256
 
 
-def unscaled_network(pooling: networks.Pooling) -> nn.Sequential:
+def unscaled_network(pooling: Pooling) -> nn.Sequential:
     """VGG-19 with the embedded weights as they are: it takes normalised pictures times 1, in
     the original's units.
     """
     raw = weights.read_embedded()
-    net = networks.structure(len(networks.VGG19_LAYERS), pooling)
-    ones = dict.fromkeys(networks.VGG19_LAYERS, 1.0)
+    net = networks.structure(len(VGG19_LAYERS), pooling)
+    ones = dict.fromkeys(VGG19_LAYERS, 1.0)
     net.load_state_dict(weights.embedded_state(net, raw, ones), assign=True)
     return net.requires_grad_(False)
 
@@ -59,7 +60,7 @@ def main() -> None:
         "pictures": samples.names(),
         "shorter_side": SHORTER_SIDE,
     }
-    kinds: dict[str, networks.Pooling] = {
+    kinds: dict[str, Pooling] = {
         "mean_activation": "max",
         "mean_activation_avg_pool": "avg",
     }

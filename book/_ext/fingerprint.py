@@ -8,8 +8,10 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
-LIBRARY = ["stylelib/**/*.py", "stylelib/*.json", "stylelib/samples/*.jpg"]
+LIBRARY = ["stylelib/**/*.py", "stylelib/**/*.pyi", "stylelib/*.json", "stylelib/samples/*.jpg"]
 """What the cells of a page use beside their own text, as patterns."""
+ASKED = {"PROFILE": "quick", "PRECISION": "auto", "DEVICE": ""}
+"""What the environment may ask of the library by STYLELIB_..., and what is meant without it."""
 EXECUTION = [*LIBRARY, "book/images/**/*.jpg", "requirements.txt"]
 """What decides the outputs of a page, its own text apart."""
 SITE = [
@@ -28,10 +30,10 @@ SITE = [
 
 
 def fingerprint(root: Path, patterns: Iterable[str], *words: str) -> str:
-    """A hash of the files that match, their names, some words, the profile and the precision
-    that the environment asks for, and Python's version.
+    """A hash of the files that match, their names, some words, what the environment asks of the
+    library, and Python's version.
     """
-    asked = [os.environ.get(f"STYLELIB_{name}", "") for name in ("PROFILE", "PRECISION")]
+    asked = [os.environ.get(f"STYLELIB_{name}", usual) for name, usual in ASKED.items()]
     digest = hashlib.sha256(" ".join([*asked, platform.python_version(), *words]).encode())
     found = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
     for file in sorted(found):
