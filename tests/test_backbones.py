@@ -1,3 +1,4 @@
+import copy
 import math
 import re
 import urllib.error
@@ -100,14 +101,16 @@ def test_every_layer_computes_what_torchvisions_does(ours, theirs, size):
     for number, (Y, Z) in enumerate(zip(mine, expected, strict=True)):
         assert Y.shape == Z.shape, number
         assert float(Z.std()) > 0.05, number  # there is something to compare
-        torch.testing.assert_close(Y, Z, rtol=1e-5, atol=1e-5 * float(Z.abs().max()))
+        # float32, up to 13 layers: sqrt(K) 2**-24 a layer, ten times that in Winograd's way
+        torch.testing.assert_close(Y, Z, rtol=1e-4, atol=1e-4 * float(Z.abs().max()))
 
 
 def test_a_batch_goes_through_as_each_of_its_pictures(ours):
-    X = torch.cat([noise(40, 33, seed=1), noise(40, 33, seed=2)])
+    ours = copy.deepcopy(ours).double()
+    X = torch.cat([noise(40, 33, seed=1), noise(40, 33, seed=2)]).double()
     with torch.no_grad():
         together, apart = ours(X), [ours(X[:1]), ours(X[1:])]
-    torch.testing.assert_close(together, torch.cat(apart), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(together, torch.cat(apart), rtol=1e-10, atol=1e-10)
     assert not torch.allclose(apart[0], apart[1], rtol=0.1)
 
 

@@ -8,7 +8,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from matplotlib import pyplot as plt
 
 BOOK = Path(__file__).parent.parent / "book"
-CHAPTERS = sorted(path for path in BOOK.glob("*.md") if "```{code-cell}" in path.read_text())
+CHAPTERS = sorted(
+    path for path in BOOK.glob("*.md") if "```{code-cell}" in path.read_text("utf-8")
+)
 
 
 def test_there_are_chapters():

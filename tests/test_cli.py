@@ -40,6 +40,9 @@ def run(folder, *arguments):
 def call(monkeypatch, folder, *arguments):
     """The same in this process, which is quicker: the exit code."""
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("NO_COLOR", "1")  # of the help, from Python 3.14 on
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    monkeypatch.setenv("PYTHON_COLORS", "0")
     try:
         return main([str(argument) for argument in arguments])
     except SystemExit as stop:
@@ -414,25 +417,21 @@ def test_samples_may_be_written_twice_but_replace_no_other_file(monkeypatch, fol
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to one process")
 def test_ctrl_c_saves_the_picture_made_so_far(folder):
-    command = [
-        sys.executable,
-        "-m",
-        "stylelib",
-        "transfer",
-        "content.png",
-        "style.png",
-        "-o",
-        "out.png",
-    ]
-    command += ["--size", "16", "--steps", "100000", "--precision", "float32"]
     # A group of its own, and SIGINT as in a terminal also where the tests run in the background and ignore it.
+    program = (
+        "import runpy, signal; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "runpy.run_module('stylelib', run_name='__main__', alter_sys=True)"
+    )
+    command = [sys.executable, "-c", program, "transfer", "content.png", "style.png"]
+    command += ["-o", "out.png", "--size", "16", "--steps", "100000"]
+    command += ["--precision", "float32"]
     process = subprocess.Popen(
         command,
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     give_up = threading.Timer(150, process.kill)
     give_up.start()
@@ -447,12 +446,13 @@ def test_ctrl_c_saves_the_picture_made_so_far(folder):
     finally:
         give_up.cancel()
         process.kill()
-    assert process.returncode == 0, err
+    assert process.returncode == 130, err
     assert b"Traceback" not in err
-    steps = int(re.match(rb"out\.png: (\d+) steps", out)[1])
+    steps = int(re.match(rb"out\.png: stopped after (\d+) steps of 100000", out)[1])
     assert 1 <= steps < 100000
     settings = json.loads((folder / "out.png.json").read_text())
     assert (settings["steps"], settings["steps_made"]) == (100000, steps)
+    assert settings["interrupted"]
     with Image.open(folder / "out.png") as image, Image.open(folder / "content.png") as content:
         assert image.size == (24, 16)
         start = np.asarray(
@@ -473,3 +473,89 @@ def test_the_bar_counts_every_step(monkeypatch, folder, capfd):
     counts = [int(count) for count in re.findall(r" (\d+)/4", capfd.readouterr().err)]
     assert counts[-1] == 4
     assert all(earlier <= later for earlier, later in pairwise(counts))
+
+
+# --- the other makers
+
+SMALL = ["--size", "32x48", "--steps", "2"]
+OTHERS = {
+    "texture": (["style.png", "--layers", "relu1_1,pool1", *SMALL], (48, 32)),
+    "texture of another size": (["style.png", "--texture-size", "40", *SMALL], (48, 32)),
+    "invert": (["content.png", "relu2_1", "--tv-weight", "0.1", *SMALL], (48, 32)),
+    "saliency": (["content.png"], (336, 224)),
+    "saliency of a class": (["content.png", "--class", "goldfish", "--cut-out"], (336, 224)),
+    "fool": (["content.png", "goldfish", "--epsilon", "0.02", "--steps", "1"], (336, 224)),
+    "visualize": (["goldfish", *SMALL], (48, 32)),
+    "visualize a channel": (["conv2_1:3", "--storage", "pixels", *SMALL], (48, 32)),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_every_maker_is_a_command(monkeypatch, folder, capsys, case):
+    arguments, expected = OTHERS[case]
+    command = case.split()[0]
+    assert call(monkeypatch, folder, command, *arguments, "-o", "out.png") == 0
+    assert capsys.readouterr().out.startswith("out.png: ")
+    with Image.open(folder / "out.png") as image:
+        assert (image.mode, image.size) == ("RGB", expected)
+        assert np.ptp(np.asarray(image)) > 0
+    if command != "saliency":
+        record = json.loads((folder / "out.png.json").read_text())
+        assert record["interrupted"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["texture", "style.png", "--layers", "conf1"], "did you mean"),
+        (["texture", "gone.png"], "gone.png"),
+        (["invert", "content.png", "relu9_9"], "relu9_9"),
+        (["invert", "content.png", "relu1_1", "--tv-weight", "-1"], "tv weight"),
+        (["saliency", "content.png", "--class", "goldfisch"], "did you mean 'goldfish'?"),
+        (["fool", "content.png", "goldfish", "--epsilon", "3"], "--epsilon is in pixels"),
+        (["fool", "content.png", "goldfish", "--steps", "0"], "--steps is a whole number"),
+        (["visualize", "goldfisch"], "goldfish"),
+        (["visualize", "conv2_1:999"], "999"),
+        (["visualize", "conv2_1:x"], "'x'"),
+        (["visualize", "goldfish", "--size", "8"], "--size is"),
+        (["visualize", "goldfish", "--lr", "0"], "--lr is a finite number above 0"),
+    ],
+)
+def test_bad_input_to_the_others_is_one_line_in_the_users_words(
+    monkeypatch, folder, capfd, arguments, named
+):
+    assert call(monkeypatch, folder, *arguments, "-o", "out.png") == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"stylelib[^\n\r]*: [^\n\r]+\n", err), repr(err)
+    assert named in err
+    assert not (folder / "out.png").exists()
+
+
+def test_layers_may_be_named_with_factors(monkeypatch, folder):
+    arguments = ["--content-layers", "relu2_1", "--style-layers", "conv1_1,conv2_1=0.5"]
+    given = transfer_arguments({})
+    assert call(monkeypatch, folder, *given, *arguments) == 0
+    settings = json.loads((folder / "out.png.json").read_text())
+    assert settings["content_layers"] == [6]
+    assert settings["style_layers"] == {"conv1_1": 1.0, "conv2_1": 0.5}
+
+
+def test_layers_can_be_listed(monkeypatch, folder, capsys):
+    assert call(monkeypatch, folder, "transfer", "--list-layers") == 0
+    names = capsys.readouterr().out.split()
+    assert (len(names), names[0], names[-1]) == (37, "conv1_1", "pool5")
+
+
+def test_help_comes_without_pytorch():
+    code = (
+        "import sys; from stylelib.__main__ import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(word in done.stdout for word in ("transfer", "texture", "visualize"))

@@ -372,9 +372,12 @@ def test_the_file_counts_steps_as_the_result_does(curved, X, tmp_path):
             ({"epsilon": value}, f"one grey level (1 / 255) or more, not {value!r}")
             for value in (0, 0.0039, 0.5 / 255, -0.1, 1.001, 2, np.nan, np.inf, True, "2/255")
         ),
-        *(({"lr": value}, "lr is a number above 0") for value in (0, -1, np.nan, np.inf)),
         *(
-            ({"confidence": value}, "confidence is a number from 0 to below 1")
+            ({"lr": value}, "lr is a finite number above 0")
+            for value in (0, -1, np.nan, np.inf)
+        ),
+        *(
+            ({"confidence": value}, "confidence is a finite number of at least 0 and below 1")
             for value in (-0.1, 1, 1.5, np.nan)
         ),
         *(
@@ -422,12 +425,12 @@ def test_pictures_and_targets_that_do_not_fit_are_refused(tiny, X):
 
 @pytest.fixture(scope="module")
 def pairs(model):
-    """60 pairs of a photograph at 224 x 224 and a class it does not show."""
+    """20 pairs of a photograph at 224 x 224 and a class it does not show."""
     photos = [photo(name, 224) for name in ("astronaut", "chelsea", "coffee", "rocket")]
     with torch.no_grad():
         seen = [int(model(normalised(each)).argmax()) for each in photos]
     drawn, generator = [], np.random.default_rng(0)
-    while len(drawn) < 60:
+    while len(drawn) < 20:
         which, target = int(generator.integers(4)), int(generator.integers(1000))
         if target != seen[which]:
             drawn.append((photos[which], target))
@@ -436,8 +439,8 @@ def pairs(model):
 
 def test_two_grey_levels_are_enough_for_nearly_any_class(model, pairs, tmp_path):
     fooled, steps = 0, []
-    for first in range(0, 60, 15):
-        some = pairs[first : first + 15]
+    for first in range(0, 20, 10):
+        some = pairs[first : first + 10]
         results = fooling_images(
             torch.cat([normalised(levels) for levels, _ in some]),
             [target for _, target in some],
@@ -453,7 +456,7 @@ def test_two_grey_levels_are_enough_for_nearly_any_class(model, pairs, tmp_path)
             assert result.fooled == right
             fooled += right
             steps.append(result.steps)
-    assert fooled >= 59, f"{fooled} of 60"
+    assert fooled >= 18, f"{fooled} of 20"
     assert np.median(steps) < 20
 
 

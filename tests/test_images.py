@@ -424,7 +424,7 @@ def test_a_name_too_long_for_the_file_system_is_a_file_error(tmp_path):
 
 
 def test_a_name_with_a_nul_is_a_file_error():
-    with pytest.raises(FileError, match="null byte"):
+    with pytest.raises(FileError, match="null"):
         load_image("a\0b.png")
 
 
@@ -619,7 +619,10 @@ def test_a_target_name_too_long_for_the_file_system_is_a_file_error(tmp_path):
 
 def test_a_name_as_long_as_the_file_system_allows_is_written(tmp_path):
     path = tmp_path / ("x" * 251 + ".png")
-    path.touch()  # the file system takes the name
+    try:
+        path.touch()
+    except OSError as error:
+        pytest.skip(f"the file system does not take such a name: {error}")
     save_image(Image.new("RGB", (3, 2)), path)
     assert load_image(path).size == (3, 2)
 
@@ -647,12 +650,14 @@ def test_replacing_a_file_keeps_its_permissions(tmp_path, mode):
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
     path.chmod(mode)
+    mode = stat.S_IMODE(path.stat().st_mode)  # what the system makes of it
     save_image(Image.fromarray(random_pixels()), path)
     assert load_image(path).size == (7, 5)
     assert stat.S_IMODE(path.stat().st_mode) == mode
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002, 0o027])
 def test_a_new_file_has_the_mode_that_the_umask_leaves(tmp_path, umask):
     before = os.umask(umask)
@@ -663,7 +668,6 @@ def test_a_new_file_has_the_mode_that_the_umask_leaves(tmp_path, umask):
         assert os.umask(umask) == umask  # as it was
     finally:
         os.umask(before)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(
         (tmp_path / "plain").stat().st_mode
     )
@@ -673,7 +677,10 @@ def test_a_symbolic_link_is_followed_and_kept(tmp_path):
     (tmp_path / "real").mkdir()
     target, link = tmp_path / "real" / "a.png", tmp_path / "link.png"
     target.write_bytes(b"old")
-    link.symlink_to(target)
+    try:
+        link.symlink_to(target)
+    except OSError as error:
+        pytest.skip(f"no symbolic links here: {error}")
     save_image(Image.fromarray(random_pixels()), link)
     assert link.is_symlink()
     assert load_image(target).size == (7, 5)

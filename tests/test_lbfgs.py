@@ -404,7 +404,8 @@ def test_it_ends_where_a_step_no_longer_changes_the_picture():
     result = descend(X, bowl, steps=10**6)
     assert 5 < len(result.history) < 2000
     assert not result.interrupted
-    torch.testing.assert_close(result.picture, bowl.target, rtol=0, atol=1e-9)
+    # the line search stops at changes of 1e-9, times the curvature's reach
+    torch.testing.assert_close(result.picture, bowl.target, rtol=0, atol=1e-6)
 
 
 def test_a_picture_that_is_perfect_at_the_start_stays():
@@ -619,7 +620,7 @@ def test_an_unknown_recipe_is_refused(gatys):
     [
         ({"lr": 0.3}, "this recipe has no learning rate"),
         ({"lr_decay_epoch": 5}, "this recipe has no learning rate"),
-        ({"precision": "bfloat16"}, "this recipe needs precision 'float32', not 'bfloat16'"),
+        ({"precision": "bfloat16"}, "L-BFGS needs precision 'float32', not 'bfloat16'"),
         ({"precision": "half"}, "precision is 'auto', 'float32' or 'bfloat16'"),
     ],
 )

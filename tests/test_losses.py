@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylelib import (
+    D2L_WEIGHTS,
     InputError,
     Losses,
     LossWeights,
@@ -317,7 +318,7 @@ def test_compute_loss_gives_each_weighted_loss_and_their_sum():
 
 
 def test_default_weights_are_those_in_force_in_the_recipe():
-    assert LossWeights() == (1, 1e4, 10)
+    assert D2L_WEIGHTS == (1, 1e4, 10)
     X, contents_Y_hat, styles_Y_hat, contents_Y, styles_Y = some_layers()
     content_weight, style_weight, tv_weight = 1, 1e3, 10
     contents_l = [

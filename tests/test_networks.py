@@ -91,7 +91,7 @@ def test_it_computes_what_torchvisions_network_does(theirs, tmp_path):
     with torch.no_grad():
         expected = theirs(X)
         torch.testing.assert_close(
-            ours(X), expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max())
+            ours(X), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max())
         )
 
 
@@ -197,7 +197,7 @@ def embedded_file():
 
 def mean_activation():
     return json.loads(
-        resources.files("stylelib").joinpath("vgg19_activations.json").read_text()
+        resources.files("stylelib").joinpath("vgg19_activations.json").read_text("utf-8")
     )["mean_activation"]
 
 

@@ -1,5 +1,6 @@
 import itertools
 import math
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -412,8 +413,9 @@ def fake_libc(monkeypatch):
     libc = FakeLibc()
     monkeypatch.setattr("stylelib.memory.ctypes.CDLL", lambda name: libc)
     monkeypatch.setattr("stylelib.memory.platform.libc_ver", lambda: ("glibc", "2.36"))
-    for name in ("MALLOC_ARENA_MAX", "GLIBC_TUNABLES"):
-        monkeypatch.delenv(name, raising=False)
+    for name in os.environ:
+        if name.startswith(("MALLOC_", "GLIBC_TUNABLES")):
+            monkeypatch.delenv(name)
     return libc
 
 

@@ -347,7 +347,7 @@ def test_max_gap_gives_up_after_64_times_the_steps(tiny):
 
 @pytest.mark.parametrize("max_gap", [0, 1, -0.1, torch.nan], ids=repr)
 def test_a_gap_that_is_no_share_is_refused(tiny, max_gap):
-    with pytest.raises(InputError, match=f"max_gap is a share.* not {max_gap!r}"):
+    with pytest.raises(InputError, match=f"max_gap is a finite number.* not {max_gap!r}"):
         integrated_gradients(random_pictures(1), 1, tiny, max_gap=max_gap)
 
 
@@ -400,7 +400,7 @@ def test_the_noise_is_seeded_and_the_global_generator_left_alone(tiny):
     ("arguments", "message"),
     [
         *(
-            ({"noise": value}, "noise is a share of the range")
+            ({"noise": value}, "noise is a finite number")
             for value in (-0.1, torch.nan, torch.inf)
         ),
         *(
@@ -548,11 +548,11 @@ def test_the_cat_is_found(model, photos):
     ("arguments", "message"),
     [
         *(
-            ({"quantile": value}, "quantile is a number from 0 to below 1")
+            ({"quantile": value}, "quantile is a finite number of at least 0 and below 1")
             for value in (-0.1, 1.0, torch.nan)
         ),
         *(
-            ({"blur": value}, "blur is a number of pixels, 0 or more")
+            ({"blur": value}, "blur is a finite number of at least 0")
             for value in (-1, torch.nan, torch.inf)
         ),
     ],

@@ -388,14 +388,16 @@ def test_a_learning_rate_of_0_moves_nothing():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0, -1e-9])
 def test_adam_refuses_a_learning_rate(value):
-    with pytest.raises(InputError, match="learning_rate is a number of 0 or more") as caught:
+    with pytest.raises(
+        InputError, match="learning_rate is a finite number of at least 0"
+    ) as caught:
         Adam(value)
     assert repr(value) in str(caught.value)
 
 
 @pytest.mark.parametrize("value", ["10", None])
 def test_adam_refuses_what_is_no_number(value):
-    with pytest.raises(InputError, match="learning_rate is a number") as caught:
+    with pytest.raises(InputError, match="learning_rate is a finite number") as caught:
         Adam(value)
     assert repr(value) in str(caught.value)
 
@@ -403,14 +405,16 @@ def test_adam_refuses_what_is_no_number(value):
 @pytest.mark.parametrize("value", [1.0, -0.1, float("nan"), 2])
 @pytest.mark.parametrize("name", ["beta1", "beta2"])
 def test_adam_refuses_a_beta(name, value):
-    with pytest.raises(InputError, match=f"{name} is a number from 0 to below 1") as caught:
+    with pytest.raises(
+        InputError, match=f"{name} is a finite number of at least 0 and below 1"
+    ) as caught:
         Adam(0.1, **{name: value})
     assert repr(value) in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [0, -1e-8, float("nan")])
 def test_adam_refuses_an_epsilon(value):
-    with pytest.raises(InputError, match="epsilon is a number above 0"):
+    with pytest.raises(InputError, match="epsilon is a finite number above 0"):
         Adam(0.1, epsilon=value)
 
 

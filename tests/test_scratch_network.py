@@ -1,3 +1,4 @@
+import copy
 import json
 import math
 import time
@@ -145,7 +146,7 @@ def test_features_are_the_main_lines_up_to_one_scale_a_layer(pooling):
     net = VGG19(layers=layers, pooling=pooling)
     features = net.forward(net.to_input(image, shape), layers)
     measured = json.loads(
-        resources.files("stylelib").joinpath("vgg19_activations.json").read_text()
+        resources.files("stylelib").joinpath("vgg19_activations.json").read_text("utf-8")
     )["mean_activation" if pooling == "max" else "mean_activation_avg_pool"]
     X = preprocess(image, shape)
     for name, layer in main_line.named_children():
@@ -153,7 +154,9 @@ def test_features_are_the_main_lines_up_to_one_scale_a_layer(pooling):
         if name in layers:
             inside = (..., slice(4, -4), slice(4, -4))  # the border differs by a grey level
             scale = measured[name.replace("relu", "conv")]
-            assert_near(features[name][inside], scale * X.numpy()[inside], 1e-5)
+            # float32, five layers of up to 1,152 terms: sqrt(1152) 2**-24 a layer, and ten
+            # times that if a convolution is computed in Winograd's way
+            assert_near(features[name][inside], scale * X.numpy()[inside], 1e-4)
             assert features[name].max() > 100  # the original's units
 
 
@@ -265,7 +268,9 @@ def test_the_gradient_of_several_losses_is_pytorchs_in_float32(deep):
     gradient = deep.backward(tops)
     assert gradient.dtype == np.float32
     assert gradient.shape == X.shape
-    assert_near_in_length(gradient, torch.autograd.grad(loss, theirs)[0].numpy(), 1e-4)
+    # its twin above is exact; in float32 rounding decides at a unit or two which side of a ReLU
+    # or which maximum it is, and each that falls out otherwise costs about 1e-3
+    assert_near_in_length(gradient, torch.autograd.grad(loss, theirs)[0].numpy(), 1e-2)
 
 
 def test_the_gradient_is_that_of_finite_differences(shallow):
@@ -675,13 +680,16 @@ def torch_tv(X):
 def torch_transfer(
     net, images, size, weights, layers, learning_rate, steps, start=None, pooling="max"
 ):
-    """The same by autograd and PyTorch's Adam: losses of each step, and the last picture."""
+    """The same in float64, by autograd and PyTorch's Adam: losses of each step, and the last
+    picture."""
     content_layers, style_layers = layers
     inputs = [
         torch.tensor(
             np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR), np.float32)
             - np.asarray(net.mean)
-        ).permute(2, 0, 1)[None]
+        )
+        .double()
+        .permute(2, 0, 1)[None]
         for image in images
     ]
     P, S = (torch_features(net, X, pooling) for X in inputs)
@@ -707,16 +715,24 @@ def torch_transfer(
     return history, X.detach().numpy()
 
 
-def assert_same_run(result, expected, tolerance=1e-3):
+def in_float64(net):
+    """The same network with pictures in float64: in float32, where a gradient is all but 0, the
+    order of summation decides which way Adam's first steps go."""
+    double = copy.copy(net)
+    double.to_input = lambda *arguments: net.to_input(*arguments).astype(np.float64)
+    return double
+
+
+def assert_same_run(result, expected):
     history, last = expected
     assert len(result.history) == len(history)
     for step, (mine, theirs) in enumerate(zip(result.history, history, strict=True), 1):
         assert mine.step == mine.evaluations == step
         assert set(mine.losses) == {"content", "style", "tv"}
         for name, loss in theirs.items():
-            assert mine.losses[name] == pytest.approx(loss, rel=tolerance, abs=1e-6), name
-    # where a gradient is all but 0, Adam's first step goes either way
-    assert np.median(np.abs(result.picture - last)) < 0.05
+            assert mine.losses[name] == pytest.approx(loss, rel=1e-9, abs=1e-12), name
+    assert result.picture.dtype == np.float64
+    assert np.abs(result.picture - last).max() < 1e-6  # of 255
 
 
 CONTENT = ("relu4_2",)
@@ -726,7 +742,12 @@ STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 def test_ten_steps_are_those_of_pytorch(deep):
     images = samples.load("chelsea"), samples.load("mosaic")
     result = style_transfer(
-        *images, image_shape=(32, 48), steps=10, tv=30.0, learning_rate=5.0, net=deep
+        *images,
+        image_shape=(32, 48),
+        steps=10,
+        tv=30.0,
+        learning_rate=5.0,
+        net=in_float64(deep),
     )
     assert isinstance(result, ScratchResult)
     assert result.image.size == (48, 32)
@@ -741,7 +762,7 @@ def test_ten_steps_are_those_of_pytorch(deep):
 def test_other_layers_weights_and_a_start_from_noise(shallow):
     images = pixels(20, 31), pixels(40, 17, 1)  # the painting has another size
     layers = ("relu1_2", "relu2_2"), ("relu1_1", "relu2_2")  # one is in both
-    start = np.random.default_rng(3).uniform(-20, 20, (1, 3, 16, 24)).astype(np.float32)
+    start = np.random.default_rng(3).uniform(-20, 20, (1, 3, 16, 24))
     result = style_transfer(
         *images,
         image_shape=(16, 24),
@@ -754,7 +775,7 @@ def test_other_layers_weights_and_a_start_from_noise(shallow):
         seed=3,
         content_layers=layers[0],
         style_layers=layers[1],
-        net=shallow,
+        net=in_float64(shallow),
     )
     expected = torch_transfer(
         shallow, images, (16, 24), (2.5, 40.0, 7.0), layers, 3.0, 4, start
@@ -766,7 +787,7 @@ def test_other_layers_weights_and_a_start_from_noise(shallow):
 def test_content_and_style_may_be_compared_at_the_same_layer(shallow, alpha, beta):
     # whichever of the two is by far the stronger: neither gradient is lost
     images, layers = (pixels(12, 16), pixels(12, 16, 1)), (["relu2_1"], ["relu2_1"])
-    start = np.random.default_rng(0).uniform(-20, 20, (1, 3, 12, 16)).astype(np.float32)
+    start = np.random.default_rng(0).uniform(-20, 20, (1, 3, 12, 16))
     result = style_transfer(
         *images,
         image_shape=(12, 16),
@@ -776,7 +797,7 @@ def test_content_and_style_may_be_compared_at_the_same_layer(shallow, alpha, bet
         init="noise",
         content_layers=layers[0],
         style_layers=layers[1],
-        net=shallow,
+        net=in_float64(shallow),
     )
     weights = alpha, beta, 0.0
     expected = torch_transfer(shallow, images, (12, 16), weights, layers, 10.0, 4, start)
@@ -795,7 +816,7 @@ def test_a_weight_of_0_takes_its_loss_away(shallow, alpha, beta, tv):
         tv=tv,
         content_layers=layers[0],
         style_layers=layers[1],
-        net=shallow,
+        net=in_float64(shallow),
     )
     expected = torch_transfer(shallow, images, (12, 16), (alpha, beta, tv), layers, 10.0, 3)
     assert_same_run(result, expected)
@@ -814,7 +835,7 @@ def test_the_network_given_is_the_one_used(matconvnet, averaging):
             *images,
             image_shape=9,
             steps=2,
-            net=net,
+            net=in_float64(net),
             content_layers=layers[0],
             style_layers=layers[1],
         )
@@ -957,18 +978,16 @@ def test_steps_are_a_whole_number_above_0(first, steps):
 
 
 @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf, "1", None])
-@pytest.mark.parametrize(
-    ("name", "word"), [("alpha", "content"), ("beta", "style"), ("tv", "tv")]
-)
-def test_weights_are_numbers_of_0_or_more(first, name, word, value):
-    with pytest.raises(InputError, match=f"the {word} weight is a number") as caught:
+@pytest.mark.parametrize("name", ["alpha", "beta", "tv"])
+def test_weights_are_numbers_of_0_or_more(first, name, value):
+    with pytest.raises(InputError, match=f"{name} is a finite number of at least 0") as caught:
         run(first, **{name: value})
     assert repr(value) in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, "10", None])
 def test_the_learning_rate_is_a_number_of_0_or_more(first, value):
-    with pytest.raises(InputError, match="learning_rate is a number") as caught:
+    with pytest.raises(InputError, match="learning_rate is a finite number") as caught:
         run(first, learning_rate=value)
     assert repr(value) in str(caught.value)
 
@@ -998,14 +1017,14 @@ def test_layers_are_checked(first):
             run(first, **{name: ["relu11"]})
         with pytest.raises(InputError, match="'relu2_1' is deeper than 'relu1_1'"):
             run(first, **{name: ["relu2_1"]})
-        with pytest.raises(InputError, match="list of names"):
+        with pytest.raises(InputError, match=f"{name} is empty"):
             run(first, **{name: []})
 
 
 @pytest.mark.parametrize("name", ["content_layers", "style_layers"])
 def test_a_layers_name_in_place_of_a_list_is_refused_in_so_many_words(first, name):
     for net in (first, None):
-        with pytest.raises(InputError, match="list of names"):
+        with pytest.raises(InputError, match="is a list"):
             run(net, **{name: "relu1_1"})
 
 

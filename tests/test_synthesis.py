@@ -459,7 +459,10 @@ def test_targets_of_another_size_are_refused():
 def test_weights_that_overflow_are_refused():
     net = tiny_network()
     contents_Y, styles_Y = tiny_targets(net)
-    with pytest.raises(InputError, match="style weight is a number from 0 to 1e38, not 1e"):
+    with pytest.raises(
+        InputError,
+        match="style weight is a finite number of at least 0 and below 1",
+    ):
         train(
             noise(3),
             contents_Y,

@@ -1,0 +1,130 @@
+"""Arguments are checked the same everywhere."""
+
+import math
+import re
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stylelib import InputError
+from stylelib.checks import number, several, sides, whole
+
+NO_NUMBERS = ["3", b"3", None, True, False, np.True_, [3], (3,), 1j, {}, torch.ones(1)]
+WHOLE = st.integers(-(10**6), 10**6)
+KINDS = st.sampled_from([int, np.int64, np.array, torch.tensor])
+FINITE = st.floats(-1e6, 1e6)
+
+
+@given(WHOLE, WHOLE, KINDS)
+def test_a_whole_number_passes_from_its_least_on_whatever_kind_it_is(value, least, kind):
+    given_ = kind(value)
+    if value >= least:
+        passed = whole("n", given_, least=least)
+        assert type(passed) is int
+        assert passed == value
+    else:
+        with pytest.raises(InputError, match=f"n is a whole number, {least} or more, not"):
+            whole("n", given_, least=least)
+
+
+@given(WHOLE, st.integers(0, 100), st.integers(0, 100))
+def test_a_whole_number_passes_up_to_its_most(value, least, span):
+    most = least + span
+    if least <= value <= most:
+        assert whole("n", value, least=least, most=most) == value
+    else:
+        words = f"n is a whole number, from {least} to {most}, not {value}"
+        with pytest.raises(InputError, match=re.escape(words)):
+            whole("n", value, least=least, most=most)
+
+
+@pytest.mark.parametrize("value", [*NO_NUMBERS, 2.0, 2.5, math.nan, np.float32(2)], ids=repr)
+def test_what_is_no_whole_number_is_refused_by_its_name(value):
+    with pytest.raises(InputError, match=re.escape(f"not {value!r}")):
+        whole("n", value)
+
+
+@given(FINITE, st.sampled_from([float, np.float64, Fraction, np.array, torch.tensor]))
+def test_a_number_without_bounds_passes_whatever_kind_it_is(value, kind):
+    passed = number("x", kind(value))
+    assert type(passed) is float
+    assert passed == pytest.approx(value, rel=1e-6)  # torch makes a float32 of it
+
+
+@given(FINITE, FINITE, FINITE)
+def test_bounds_belong_to_their_range_or_do_not(value, low, high):
+    inside = {
+        "above": value > low,
+        "least": value >= low,
+        "most": value <= high,
+        "below": value < high,
+    }
+    for name, passes in inside.items():
+        bound = {name: low if name in ("above", "least") else high}
+        if passes:
+            assert number("x", value, **bound) == value
+        else:
+            with pytest.raises(InputError, match="x is a finite number"):
+                number("x", value, **bound)
+
+
+@pytest.mark.parametrize(
+    "value", [*NO_NUMBERS, math.nan, math.inf, -math.inf, np.float64("nan")], ids=repr
+)
+def test_what_is_no_finite_number_is_refused_by_its_name(value):
+    with pytest.raises(InputError) as caught:
+        number("x", value, above=0, most=1)
+    assert str(caught.value).startswith("x is a finite number above 0 and at most 1, not ")
+
+
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [
+        (["a"], ["a"]),
+        (("a", 1), ["a", 1]),
+        (range(2), [0, 1]),
+        (np.array([1, 2]), [1, 2]),
+        (torch.tensor([1, 2]), [1, 2]),
+    ],
+    ids=repr,
+)
+def test_a_list_is_a_list(given_, expected):
+    passed = several("names", given_)
+    assert passed == expected
+    assert passed is not given_
+
+
+@pytest.mark.parametrize("value", ["conv1_1", b"x", 3, None, {"a": 1}, {1}], ids=repr)
+def test_what_is_no_list_is_refused_and_shown_in_one(value):
+    words = f"names is a list, for example [{value!r}], not {value!r}"
+    with pytest.raises(InputError, match=re.escape(words)):
+        several("names", value)
+
+
+def test_an_empty_list_passes_only_where_it_may():
+    assert several("names", [], least=0) == []
+    with pytest.raises(InputError, match="names is empty: name at least one"):
+        several("names", ())
+
+
+@given(st.integers(1, 500), st.integers(1, 500), st.integers(1, 400))
+def test_sides_are_one_or_two(height, width, least):
+    for given_ in (height, (height, width), [height, width]):
+        expected = tuple(given_) if isinstance(given_, tuple | list) else (given_,)
+        if min(expected) >= least:
+            assert sides("shape", given_, least=least) == expected
+        else:
+            with pytest.raises(InputError, match=r"shape is \(height, width\) in pixels"):
+                sides("shape", given_, least=least)
+
+
+@pytest.mark.parametrize(
+    "value", [(), (300,), (1, 2, 3), "300", "300x450", 2.0, (1, "2"), None, True]
+)
+def test_what_is_no_size_is_refused(value):
+    with pytest.raises(InputError, match=re.escape(f"got {value!r}")):
+        sides("shape", value)
