@@ -15,20 +15,22 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
-from stylelib.checks import number, whole
+from stylelib.checks import check_seed, number, whole
 from stylelib.conventions import squared_tv_loss
 from stylelib.descents import check_lr
 from stylelib.devices import find_device
 from stylelib.errors import InputError
 from stylelib.features import FeatureExtractor
-from stylelib.images import ImageSource, load_image, postprocess, preprocess, target_shape
+from stylelib.files import ImageSource, load_image, target_shape
+from stylelib.images import postprocess, preprocess
+from stylelib.layers import Layer, layer_index
 from stylelib.losses import check_features, check_weight, gram
-from stylelib.networks import Layer, layer_index, vgg19
+from stylelib.networks import vgg19
 from stylelib.optimization import gradient_shares, optimize
 from stylelib.records import Callback
 from stylelib.results import TransferResult, describe, surroundings
 from stylelib.synthesis import starting_picture
-from stylelib.weights import check_seed, network_digest
+from stylelib.weights import network_digest
 
 __all__ = [
     "EMBEDDED_SETTINGS",
@@ -207,9 +209,9 @@ def style_transfer(
     they are faint noise.
     """
     content_image, style_image = load_image(content), load_image(style)
-    check_seed(seed)
+    seed = check_seed(seed)
     lr, decayed_lr = check_lr(lr), check_lr(decayed_lr)
-    number("largest", largest, above=0, below=1e38)
+    largest = number("largest", largest, above=0, below=1e38)
     check_weight("content", settings.content_weight)
     for weight in settings.style_weights:
         check_weight("style", weight)
@@ -219,7 +221,7 @@ def style_transfer(
             f"{len(settings.style_layers)} style layers have {len(settings.style_weights)} "
             "weights; each needs one, and there must be a layer"
         )
-    whole("decay_lr_at", decay_lr_at)
+    decay_lr_at = whole("decay_lr_at", decay_lr_at)
     device = find_device(device)
     layers = [settings.content_layer, *settings.style_layers]
     net = (vgg19(layers=layers) if net is None else net).to(device)
@@ -279,4 +281,11 @@ def style_transfer(
     except KeyboardInterrupt:
         shares = {}
     picture = result.picture.cpu()
-    return TransferResult(postprocess(picture), result.history, made, picture, shares)
+    return TransferResult(
+        postprocess(picture),
+        result.history,
+        made,
+        picture,
+        shares,
+        interrupted=result.interrupted,
+    )

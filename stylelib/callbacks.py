@@ -8,8 +8,9 @@ from typing import NoReturn
 
 from tqdm.auto import tqdm
 
-from stylelib.errors import InputError
-from stylelib.images import make_folder, save_image
+from stylelib.checks import whole
+from stylelib.files import make_folder
+from stylelib.images import save_image
 from stylelib.records import Callback, Step
 
 __all__ = ["IntermediateSaver", "ProgressBar", "all_of"]
@@ -68,10 +69,8 @@ class IntermediateSaver:
     """
 
     def __init__(self, folder: str | os.PathLike[str], every: int = 10) -> None:
-        if type(every) is not int or every < 1:
-            raise InputError(f"every is a whole number of steps, 1 or more, not {every!r}")
         self.folder = Path(folder)
-        self.every = every
+        self.every = whole("every", every)
 
     def __call__(self, step: Step) -> None:
         """Save the picture, if it is its turn."""

@@ -1,18 +1,18 @@
 """The arguments of the library's functions, checked the same everywhere, without PyTorch.
 
-A number of NumPy's is a number. A string or a truth value is none, and neither is NaN.
+NumPy's numbers are numbers. Strings, truth values and NaN are not.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
 from stylelib.errors import InputError, did_you_mean
 
-__all__ = ["choice", "number", "several", "sides", "whole"]
+__all__ = ["check_seed", "choice", "number", "several", "sides", "whole"]
 
 Word = TypeVar("Word", bound=str)
 
@@ -32,14 +32,15 @@ def whole(name: str, value: Any, *, least: int = 1, most: int | None = None) -> 
         most: the largest; None sets no bound.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not one.
     """
-    value = _scalar(value)
-    given = isinstance(value, Integral) and not isinstance(value, bool)
-    if not given or value < least or (most is not None and value > most):
+    given = _scalar(value)
+    number = isinstance(given, Integral) and not isinstance(given, bool)
+    count = int(given) if number else least - 1
+    if count < least or (most is not None and count > most):
         bounds = f"{least} or more" if most is None else f"from {least} to {most}"
         raise InputError(f"{name} is a whole number, {bounds}, not {value!r}")
-    return int(value)
+    return count
 
 
 def number(
@@ -54,49 +55,55 @@ def number(
     """A finite number within bounds, of which `above` and `below` are not allowed themselves.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not one.
     """
-    value = _scalar(value)
-    given = isinstance(value, Real) and not isinstance(value, bool)
+    given = _scalar(value)
+    try:
+        x = (
+            float(given)
+            if isinstance(given, Real) and not isinstance(given, bool)
+            else math.nan
+        )
+    except OverflowError:  # a whole number of over 300 digits
+        x = math.inf
     inside = (
-        given
-        and math.isfinite(value)
-        and (above is None or value > above)
-        and (least is None or value >= least)
-        and (most is None or value <= most)
-        and (below is None or value < below)
+        math.isfinite(x)
+        and (above is None or x > above)
+        and (least is None or x >= least)
+        and (most is None or x <= most)
+        and (below is None or x < below)
     )
     if not inside:
-        bounds = {"above": above, "from": least, "to": most, "below": below}
+        bounds = {"above": above, "of at least": least, "at most": most, "below": below}
         said = [f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None]
-        raise InputError(f"{' '.join([f'{name} is a finite number', *said])}, not {value!r}")
-    return float(value)
+        what = f"{name} is a finite number {' and '.join(said)}".rstrip()
+        raise InputError(f"{what}, not {value!r}")
+    return x
 
 
 def choice(name: str, value: Any, words: Iterable[Word]) -> Word:
     """One of several words.
 
     Raises:
-        InputError: another; the message says which may have been meant.
+        InputError: it is another; the message says which may have been meant.
     """
     known = list(words)
     for word in known:
         if isinstance(value, str) and value == word:
             return word
-    listed = " or ".join([", ".join(map(repr, known[:-1])), repr(known[-1])])
+    listed = " or ".join([", ".join(map(repr, known[:-1])), repr(known[-1])][-len(known) :])
     hint = did_you_mean(value, known, "") if isinstance(value, str) else ""
     raise InputError(f"{name} is {listed}, not {value!r}" + (f"; {hint}" if hint else ""))
 
 
 def several(name: str, values: Any, *, least: int = 1) -> list[Any]:
-    """A list of something. A word is none: "cat" would be read letter by letter.
+    """A list of something. A word is not a list: "cat" would be read letter by letter.
 
     Raises:
-        InputError: it is none, or has fewer than `least` entries.
+        InputError: it is not one, or has fewer than `least` entries.
     """
-    listed = isinstance(values, Sequence) or (
-        isinstance(values, Sized) and hasattr(values, "tolist")  # an array or a tensor
-    )
+    array = hasattr(values, "tolist") and getattr(values, "ndim", 0) > 0  # or a tensor
+    listed = isinstance(values, Sequence) or array
     if isinstance(values, str | bytes) or not listed:
         raise InputError(f"{name} is a list, for example [{values!r}], not {values!r}")
     if len(values) < least:
@@ -110,14 +117,28 @@ def sides(name: str, value: Any, *, least: int = 1) -> tuple[int, ...]:
     Raises:
         InputError: neither one nor two whole numbers of at least `least`.
     """
-    given = tuple(value) if isinstance(value, tuple | list) else (value,)
+    pair = isinstance(value, tuple | list)
+    given = tuple(value) if pair else (value,)
     try:
         checked = tuple(whole(name, side, least=least) for side in given)
     except InputError:
         checked = ()
-    if len(checked) not in (1, 2):
+    if len(checked) != (2 if pair else 1):
         raise InputError(
             f"{name} is (height, width) in pixels, or one side alone, each {least} or more; "
             f"got {value!r}"
         )
     return checked
+
+
+def check_seed(seed: Any) -> int:
+    """A seed that PyTorch's generators can take.
+
+    Raises:
+        InputError: it is not one.
+    """
+    try:
+        return whole("seed", seed, least=0, most=2**63 - 1)
+    except InputError:
+        message = f"seed is a whole number from 0 to 2**63 - 1, not {seed!r}"
+        raise InputError(message) from None

@@ -17,13 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stylelib.checks import check_seed, whole
 from stylelib.errors import FileError, InputError, did_you_mean
 from stylelib.images import IMAGE_MEAN, IMAGE_STD, visible_range
-from stylelib.weights import Download, check_seed, downloaded_state, file_state
+from stylelib.weights import Download, downloaded_state, file_state
 
 __all__ = [
     "Target",
-    "check_count",
     "check_pictures",
     "class_index",
     "class_names",
@@ -72,7 +72,7 @@ def classifier(
         >>> top_classes(preprocess(samples.load("coffee"), (224, 224)), 1, model)[0][0][0]
         'espresso'
     """
-    check_seed(seed)
+    seed = check_seed(seed)
     if weights is not None and not isinstance(weights, str | os.PathLike):
         raise InputError(f"weights is None, 'random' or a path, not {weights!r}")
     net: nn.Module
@@ -212,8 +212,7 @@ def top_classes(
     if model is None:
         model = classifier()
     check_pictures(X, model)
-    if check_count("k", k) > 1000:
-        raise InputError(f"k is at most 1000, not {k!r}")
+    k = whole("k", k, most=1000)
     with torch.no_grad():
         probabilities, indices = class_scores(X, model).softmax(dim=1).topk(k)  # (N, k) each
     names = class_names()
@@ -247,13 +246,6 @@ def check_pictures(X: Tensor, model: nn.Module) -> None:
         raise InputError(
             "the model is in training mode, or a part of it: call model.eval() first"
         )
-
-
-def check_count(name: str, value: int) -> int:
-    """A whole number of 1 or more, or an `InputError`."""
-    if type(value) is not int or value < 1:
-        raise InputError(f"{name} is a whole number, 1 or more, not {value!r}")
-    return value
 
 
 def _package(name: str) -> ModuleType:

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from stylelib.checks import choice, whole
 from stylelib.errors import InputError, did_you_mean
 from stylelib.losses import check_features, content_loss, gram, style_loss, tv_loss
 
@@ -244,8 +245,7 @@ def convert_weight(
         0.03814697265625
     """
     here, there = convention(source), convention(target)
-    if kind not in ("content", "style", "tv"):
-        raise InputError(f"kind is 'content', 'style' or 'tv', not {kind!r}")
+    choice("kind", kind, ("content", "style", "tv"))
     if kind == "tv":
         if here.tv is None or here.tv is not there.tv:
             raise InputError(
@@ -256,8 +256,7 @@ def convert_weight(
                 )
             )
         return weight
-    if type(num_layers) is not int or num_layers < 1:
-        raise InputError(f"num_layers is a whole number, 1 or more, not {num_layers!r}")
+    num_layers = whole("num_layers", num_layers)
     divided = [num_layers if each.averages_layers else 1 for each in (here, there)]
     ratio = here.relative_factor(kind, shape) / there.relative_factor(kind, shape)
     return weight * ratio * divided[1] / divided[0]

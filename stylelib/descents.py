@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from stylelib.checks import number, whole
-from stylelib.lbfgs import LBFGS
+from stylelib.quasi_newton import LBFGS
 
 __all__ = ["AdamDescent", "Clamp", "Descent", "LBFGSDescent", "check_lr"]
 
@@ -24,7 +24,13 @@ def check_lr(lr: float) -> float:
 
 
 class Descent(Protocol):
-    """A way to move a picture: it makes an optimizer for each size of picture."""
+    """A way to move a picture: it makes an optimizer for each size of picture.
+
+    Attributes:
+        exact: whether it compares losses that may hardly differ, and so needs float32.
+    """
+
+    exact: ClassVar[bool]
 
     def begin(
         self, X: Tensor, steps: int, clamp: Clamp
@@ -47,14 +53,17 @@ class AdamDescent:
     Source: Kingma and Ba (2015); the schedule is that of Zhang et al., Dive into Deep Learning.
     """
 
+    exact: ClassVar[bool] = False
+
     lr: float = 0.3
     decay_every: int | None = None
     gamma: float = 0.8
 
     def __post_init__(self) -> None:
         check_lr(self.lr)
+        number("gamma", self.gamma, above=0)
         if self.decay_every is not None:
-            whole("lr_decay_epoch", self.decay_every)
+            whole("decay_every", self.decay_every)
 
     def begin(
         self, X: Tensor, steps: int, clamp: Clamp
@@ -77,7 +86,12 @@ class LBFGSDescent:
         history_size: how many of the last steps the curvature is estimated from.
     """
 
+    exact: ClassVar[bool] = True
+
     history_size: int = 20
+
+    def __post_init__(self) -> None:
+        whole("history_size", self.history_size)
 
     def begin(
         self, X: Tensor, steps: int, clamp: Clamp

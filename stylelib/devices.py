@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from stylelib.errors import InputError
@@ -12,9 +14,12 @@ __all__ = ["find_device"]
 def find_device(device: torch.device | str | None) -> torch.device:
     """A device; None is a GPU that CUDA knows, else Apple's (MPS), else the processor.
 
+    If the environment variable STYLELIB_DEVICE names a device, None is that one.
+
     Raises:
         InputError: it cannot be used on this machine.
     """
+    device = os.environ.get("STYLELIB_DEVICE") if device is None else device
     if device is None:
         if torch.cuda.is_available():
             return torch.device("cuda")

@@ -8,11 +8,14 @@ from typing import Protocol
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
+from stylelib.checks import choice, several
 from stylelib.errors import InputError
 from stylelib.images import preprocess
-from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer, layer_index
-from stylelib.precision import Precision, resolve_precision
+from stylelib.layers import CONTENT_LAYERS, STYLE_LAYERS, Layer, layer_index
+from stylelib.precision import PRECISIONS, Precision, resolve_precision
 
 __all__ = [
     "FeatureExtractor",
@@ -35,17 +38,15 @@ class NetworkFeatures:
     """The features of pictures in a network, in one pass that goes no deeper than needed.
 
     Args:
-        net: a network as `vgg19` returns it.
+        net: a network as `vgg19` returns it, or another `nn.Sequential`.
         precision: the arithmetic of the network: "float32", "bfloat16" (by `torch.autocast`),
             or "auto": bfloat16 where that is faster (`resolve_precision`). Features are
             always returned in the picture's own dtype.
     """
 
     def __init__(self, net: nn.Sequential, precision: Precision = "float32") -> None:
-        self.net = net
-        self.precision = precision
-        # An unknown precision fails here, not at the first picture
-        resolve_precision(precision, torch.device("cpu"))
+        self.net = _checked(net)
+        self.precision = choice("precision", precision, PRECISIONS)
 
     def smallest_side(self, layers: Sequence[Layer]) -> int:
         """The least height or width of a picture that has features at these layers."""
@@ -66,7 +67,7 @@ class NetworkFeatures:
             InputError: a layer that the network does not have, another shape, or pictures too
                 small for the deepest layer.
         """
-        taps = [layer_index(self.net, layer) for layer in layers]
+        taps = [layer_index(self.net, layer) for layer in several("layers", layers, least=0)]
         deepest = max(taps, default=-1)
         self._check(X, taps)
         half = resolve_precision(self.precision, X.device) is torch.bfloat16
@@ -94,6 +95,22 @@ class NetworkFeatures:
         weight = next(self.net.parameters(), X)
         if weight.dtype != X.dtype:
             raise InputError(f"the picture is {X.dtype}, the network {weight.dtype}")
+
+
+def _checked(net: nn.Sequential) -> nn.Sequential:
+    """A network whose layers can be asked for, and that a pass does not change."""
+    if not isinstance(net, nn.Sequential):
+        raise InputError(
+            "a network is an nn.Sequential of layers, such as vgg19() or the .features of one "
+            f"of torchvision's models, not {type(net).__name__}"
+        )
+    for part in net.modules():
+        if part.training and isinstance(part, _BatchNorm | _DropoutNd):
+            raise InputError(
+                f"the network is in training mode, in which its {type(part).__name__} would "
+                "change it or draw at random: call net.eval() first"
+            )
+    return net
 
 
 class FeatureExtractor(nn.Module):

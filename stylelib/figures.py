@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from stylelib.errors import InputError
-from stylelib.images import load_image, postprocess
+from stylelib.files import load_image
+from stylelib.images import postprocess
 
 __all__ = ["show_images"]
 

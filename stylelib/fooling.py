@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict, Unpack
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stylelib.checks import number, whole
 from stylelib.classifiers import (
     Target,
-    check_count,
     check_pictures,
     class_names,
     class_scores,
@@ -21,7 +21,7 @@ from stylelib.classifiers import (
     target_indices,
 )
 from stylelib.errors import InputError
-from stylelib.images import IMAGE_MEAN, IMAGE_STD, postprocess, visible_range
+from stylelib.images import IMAGE_STD, denormalize, normalize, postprocess, visible_range
 from stylelib.optimization import optimize
 from stylelib.records import Step
 from stylelib.results import Result, surroundings
@@ -63,17 +63,15 @@ class FoolingResult(Result):
         }
 
 
-class FoolingSettings(TypedDict, total=False):
-    """What `fooling_images` takes by name."""
-
-    epsilon: float | None
-    lr: float | None
-    max_steps: int
-    confidence: float
-
-
 def fooling_image(
-    X: Tensor, target: Target | None, model: nn.Module, **settings: Unpack[FoolingSettings]
+    X: Tensor,
+    target: Target | None,
+    model: nn.Module,
+    *,
+    epsilon: float | None = None,
+    lr: float | None = None,
+    max_steps: int = 100,
+    confidence: float = 0.0,
 ) -> FoolingResult:
     """`fooling_images` for one picture, X (1, 3, H, W), and one target, or None.
 
@@ -89,7 +87,15 @@ def fooling_image(
     """
     if isinstance(X, Tensor) and len(X) != 1:
         raise InputError(f"fooling_image takes one picture, not {len(X)}: use fooling_images")
-    return fooling_images(X, target, model, **settings)[0]
+    return fooling_images(
+        X,
+        target,
+        model,
+        epsilon=epsilon,
+        lr=lr,
+        max_steps=max_steps,
+        confidence=confidence,
+    )[0]
 
 
 def fooling_images(
@@ -132,8 +138,7 @@ def fooling_images(
     (2014); keeping the change within a box after each step, Madry et al. (2018).
     """
     check_pictures(X, model)
-    if not 0 <= confidence < 1:
-        raise InputError(f"confidence is a number from 0 to below 1, not {confidence!r}")
+    confidence = number("confidence", confidence, least=0, below=1)
     original = _rounded(X)
     with torch.no_grad():
         seen = class_scores(original, model).argmax(dim=1)  # (N,)
@@ -149,9 +154,7 @@ def fooling_images(
         low, high = torch.maximum(low, original - reach), torch.minimum(high, original + reach)
         length = float(reach.expand_as(X[0]).norm()) / 2
     if lr is not None:
-        length = lr
-    if not 0 < length < math.inf:
-        raise InputError(f"lr is a number above 0, not {lr!r}")
+        length = number("lr", lr, above=0)
 
     running = torch.ones(len(X), dtype=torch.bool, device=X.device)
     final = original.clone()
@@ -177,14 +180,14 @@ def fooling_images(
         return not bool(running.any())
 
     picture = original.clone().requires_grad_()
-    history = optimize(
+    run = optimize(
         picture,
         objective,
         NormalizedGradient([picture], length),
-        steps=check_count("max_steps", max_steps) + 1,  # the last one only to look
+        steps=whole("max_steps", max_steps) + 1,  # the last one only to look
         clamp=(low, high),
         callback=watch,
-    ).history
+    )
     settings = {
         "epsilon": epsilon,
         "lr": length,
@@ -202,7 +205,7 @@ def fooling_images(
         results.append(
             FoolingResult(
                 image=image,
-                history=history[: len(path)],
+                history=run.history[: len(path)],
                 settings={"target": asked, "original": names[int(seen[n])], **settings},
                 picture=final[n : n + 1].cpu(),
                 original=original[n : n + 1].cpu(),
@@ -211,6 +214,7 @@ def fooling_images(
                 confidence=path,
                 l2=float(np.linalg.norm(change)),
                 linf=float(np.abs(change).max()),
+                interrupted=run.interrupted,
             )
         )
     return results
@@ -251,9 +255,7 @@ class NormalizedGradient(torch.optim.Optimizer):
 
 def _rounded(X: Tensor) -> Tensor:
     """The pictures as a file of 8 bits holds them, normalised again."""
-    mean, std = (values.view(3, 1, 1).to(X) for values in (IMAGE_MEAN, IMAGE_STD))
-    pixels = ((X.detach() * std + mean).clamp(0, 1) * 255).round() / 255
-    return (pixels - mean) / std
+    return normalize((denormalize(X.detach()).clamp(0, 1) * 255).round() / 255)
 
 
 def _whole_levels(epsilon: float) -> int:

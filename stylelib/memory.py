@@ -23,8 +23,8 @@ def freed_memory_kept() -> Iterator[None]:
 
     By default it gives every block over 32 MB back to the system at once and gets it again,
     page by page, each page filled with zeros: 8 to 18 % of a step's time on the processors
-    measured. Who has set glibc's own variables for this is left alone. Afterwards glibc is as
-    it is by itself once a block of 32 MB has been freed.
+    measured. If you set MALLOC_* or GLIBC_TUNABLES yourself, nothing changes. Afterwards glibc
+    is as it is by itself once a block of 32 MB has been freed.
     """
     global _keepers
     tuned = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)

@@ -17,8 +17,9 @@ from stylelib.conventions import convention
 from stylelib.errors import InputError
 from stylelib.features import FeatureExtractor
 from stylelib.images import IMAGE_MEAN, IMAGE_STD
+from stylelib.layers import Layer, layer_index
 from stylelib.losses import LossWeights, gram, tv_loss
-from stylelib.networks import Layer, layer_index, named_layers
+from stylelib.networks import named_layers
 from stylelib.optimization import Objective
 
 __all__ = [

@@ -11,53 +11,25 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from stylelib.errors import InputError, did_you_mean
+from stylelib.checks import choice, several
+from stylelib.layers import (
+    CONTENT_LAYERS,
+    POOLINGS,
+    SQUEEZENET_LAYERS,
+    STYLE_LAYERS,
+    VGG19_BLOCKS,
+    VGG19_LAYERS,
+    Layer,
+    Pooling,
+    layer_index,
+)
 from stylelib.weights import Download, find_weights, load_weights
 
-__all__ = [
-    "CONTENT_LAYERS",
-    "SQUEEZENET_LAYERS",
-    "STYLE_LAYERS",
-    "VGG19_LAYERS",
-    "Layer",
-    "Pooling",
-    "layer_index",
-    "layer_name",
-    "squeezenet1_1",
-    "vgg19",
-]
-
-Pooling = Literal["max", "avg"]
-Layer = int | str
-"""A layer by number (torchvision's) or by name, such as 28 or "conv5_1"."""
-
-VGG19_BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
-"""(number of convolutions, channels) of each of the five blocks; every block ends in a 2 x 2
-max pooling."""
-
-VGG19_LAYERS: tuple[str, ...] = tuple(
-    name
-    for block, (convolutions, _) in enumerate(VGG19_BLOCKS, 1)
-    for name in [
-        *(
-            f"{kind}{block}_{i}"
-            for i in range(1, convolutions + 1)
-            for kind in ("conv", "relu")
-        ),
-        f"pool{block}",
-    ]
-)
-"""The names of layers 0 to 36: conv1_1, relu1_1, conv1_2, ..., pool5."""
-
-STYLE_LAYERS: tuple[int, ...] = (0, 5, 10, 19, 28)
-"""conv1_1, conv2_1, conv3_1, conv4_1, conv5_1: the first convolution of each block."""
-CONTENT_LAYERS: tuple[int, ...] = (25,)
-"""conv4_4: the last convolution of block 4."""
+__all__ = ["named_layers", "squeezenet1_1", "structure", "vgg19"]
 
 VGG19_DOWNLOAD = Download(
     "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
@@ -78,22 +50,6 @@ FIRES: tuple[tuple[int, int, int] | None, ...] = (
     (512, 64, 256),
 )
 """SqueezeNet 1.1 from layer 3 on: (channels in, squeezed, each half out); None is a pooling."""
-SQUEEZENET_LAYERS: tuple[str, ...] = (
-    "conv1",
-    "relu1",
-    "pool1",
-    "fire2",
-    "fire3",
-    "pool3",
-    "fire4",
-    "fire5",
-    "pool5",
-    "fire6",
-    "fire7",
-    "fire8",
-    "fire9",
-)
-"""The names of layers 0 to 12; fire2 is the paper's name for the first Fire module."""
 SQUEEZENET_DOWNLOAD = Download(
     "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
     "SqueezeNet 1.1 weights (4.7 MB)",
@@ -211,26 +167,14 @@ class Fire(nn.Module):
 
 
 def _depth(names: Sequence[str], layers: Sequence[Layer]) -> int:
-    if isinstance(layers, str | int):
-        raise InputError(f"layers is a list, for example [{layers!r}], not {layers!r}")
-    if not layers:
-        raise InputError(
-            f"layers is empty: name at least one layer, for example ['{names[3]}']"
-        )
+    layers = several("layers", layers)
     return max(layer_index(names, layer) for layer in layers) + 1
 
 
 def _pool(pooling: Pooling, kernel_size: int) -> nn.Module:
     """A pooling of stride 2; where the kernel is 3, the last one may hang over the border."""
-    kind = nn.MaxPool2d if check_pooling(pooling) == "max" else nn.AvgPool2d
+    kind = nn.MaxPool2d if choice("pooling", pooling, POOLINGS) == "max" else nn.AvgPool2d
     return kind(kernel_size, stride=2, ceil_mode=kernel_size == 3)
-
-
-def check_pooling(pooling: Pooling) -> Pooling:
-    """One of the two poolings, or an `InputError`."""
-    if pooling not in ("max", "avg"):
-        raise InputError(f"pooling is 'max' or 'avg', not {pooling!r}")
-    return pooling
 
 
 def _frozen(net: nn.Sequential, state: Mapping[str, Tensor]) -> nn.Sequential:
@@ -239,36 +183,9 @@ def _frozen(net: nn.Sequential, state: Mapping[str, Tensor]) -> nn.Sequential:
     return net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
-def layer_index(names: Sequence[str] | nn.Sequential, layer: Layer) -> int:
-    """The number of a layer that is given by number or by name.
-
-    Args:
-        names: the layers' names in order, or the network itself.
-        layer: 28 or "conv5_1", for example. Negative numbers are not layers.
-
-    Raises:
-        InputError: there is no such layer; the message says which name may have been meant.
-    """
-    if isinstance(names, nn.Sequential):
-        names = [name for name, _ in named_layers(names)]
-    if isinstance(layer, str):
-        if layer in names:
-            return list(names).index(layer)
-        hint = did_you_mean(layer, names, f"the layers are {names[0]} to {names[-1]}")
-        raise InputError(f"there is no layer '{layer}'; {hint}")
-    if type(layer) is not int or not 0 <= layer < len(names):
-        raise InputError(f"there is no layer {layer!r}; the layers are 0 to {len(names) - 1}")
-    return layer
-
-
 def named_layers(net: nn.Sequential) -> list[tuple[str, nn.Module]]:
     """The layers with their names, in order; one that stands in two places is there twice."""
     return list(zip(net._modules, net, strict=True))
-
-
-def layer_name(layer: Layer) -> str:
-    """The name of a VGG-19 layer: `layer_name(28)` is "conv5_1"."""
-    return VGG19_LAYERS[layer_index(VGG19_LAYERS, layer)]
 
 
 def structure(depth: int, pooling: Pooling = "max") -> nn.Sequential:

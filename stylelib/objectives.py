@@ -1,4 +1,4 @@
-"""What a picture is to be like: terms, and the objective made of them (chapter 7)."""
+"""What is wanted of a picture: terms, and the objective made of them (chapter 7)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from stylelib.checks import number, several
 from stylelib.errors import InputError
 from stylelib.features import Features
+from stylelib.layers import Layer
 from stylelib.losses import content_loss, gram, style_loss
-from stylelib.networks import Layer
 from stylelib.optimization import Objective
 
 __all__ = [
@@ -44,12 +45,30 @@ def compare_grams(Y: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda Y_hat: style_loss(Y_hat, gram_Y)
 
 
+def factors_of(layers: Layers, name: str = "layers") -> dict[Layer, float]:
+    """Layers with their factors; 1 for each layer that has none.
+
+    Args:
+        layers: a list of them, or a mapping from layer to factor.
+        name: of the argument, for the message.
+
+    Raises:
+        InputError: they are not a list, a factor is not a number, or a layer is named twice.
+    """
+    if isinstance(layers, Mapping):
+        return {layer: number(f"the factor of {layer}", f) for layer, f in layers.items()}
+    listed = several(name, layers, least=0)
+    if len(set(listed)) < len(listed):
+        raise InputError(f"{name} names a layer twice: {listed}; give it a factor of 2 instead")
+    return dict.fromkeys(listed, 1.0)
+
+
 Loss = Callable[[Tensor, Mapping[Layer, Tensor]], Tensor]
 """From a picture, and its features by layer, to a loss."""
 
 
 class Term(Protocol):
-    """One thing that a picture shall be: `Match`, `Prior`, or one of your own."""
+    """One thing that is wanted of a picture: `Match`, `Prior`, or a class of your own."""
 
     @property
     def name(self) -> str:
@@ -65,7 +84,7 @@ class Term(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """At some layers, the features of the picture shall be like those of a target.
+    """At some layers, the features must become like those of a target.
 
     Attributes:
         name: what the loss is called.
@@ -83,12 +102,15 @@ class Match:
     weight: float = 1.0
     averages: bool = False
 
+    def __post_init__(self) -> None:
+        number("weight", self.weight)
+        factors_of(self.layers)
+
     def loss_given(self, features: Features) -> Loss:
         """Compares the features at each layer with those of the target."""
-        layers = self.layers
-        factors = list(layers.values()) if isinstance(layers, Mapping) else [1.0] * len(layers)
-        Ys = features(self.target, list(layers))
-        losses = list(zip(layers, factors, map(self.compare, Ys), strict=True))
+        factors = factors_of(self.layers)
+        Ys = features(self.target, list(factors))
+        losses = list(zip(factors, factors.values(), map(self.compare, Ys), strict=True))
 
         def loss(X: Tensor, seen: Mapping[Layer, Tensor]) -> Tensor:
             each = [factor * compare(seen[name]) for name, factor, compare in losses]
@@ -103,7 +125,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Prior:
-    """The picture itself shall be like this, whatever it shows: smooth, or within a range.
+    """Something wanted of the pixels alone: that they are smooth, or within a range.
 
     Attributes:
         name: what the loss is called.
@@ -127,7 +149,7 @@ def objective_of(
     """The losses of a picture by name, from one pass through the network for all terms.
 
     Args:
-        terms: what the picture shall be like.
+        terms: what is wanted.
         features: where features come from, for example `NetworkFeatures(vgg19())`.
         targets: where those of the targets come from; None is the same. They are computed only
             once, so they can be more precise.
@@ -138,7 +160,8 @@ def objective_of(
     if not terms:
         raise InputError("there is nothing to compare: name at least one term")
     with torch.no_grad():
-        losses = [(term.name, term.loss_given(targets or features)) for term in terms]
+        sources = features if targets is None else targets
+        losses = [(term.name, term.loss_given(sources)) for term in terms]
     layers = list(dict.fromkeys(layer for term in terms for layer in term.layers))
 
     def objective(X: Tensor) -> dict[str, Tensor]:

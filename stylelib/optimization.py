@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from stylelib.errors import DivergenceError, InputError
 from stylelib.memory import freed_memory_kept
 from stylelib.records import Callback, Record, Step
 
-__all__ = ["NoStepLeft", "Objective", "Optimized", "gradient_shares", "optimize"]
+__all__ = ["Closure", "NoStepLeft", "Objective", "Optimized", "gradient_shares", "optimize"]
 
 Objective = Callable[[Tensor], Mapping[str, Tensor]]
 """From a picture to its losses by name, each weighted and with no axes; their sum is what is
@@ -59,6 +59,7 @@ def optimize(
     scheduler: LRScheduler | None = None,
     clamp: tuple[Tensor, Tensor] | None = None,
     callback: Callback | None = None,
+    history: Sequence[Record] = (),
 ) -> Optimized:
     """Change a picture, in place, step by step, until done or until the callback says stop.
 
@@ -75,113 +76,130 @@ def optimize(
         clamp: (lowest, highest), tensors that broadcast with X. The picture is clamped to them
             before the first step and after each step. None leaves it free.
         callback: called with a `Step` after each step.
+        history: records of steps before these, on which steps, seconds and evaluations count.
 
     Raises:
         DivergenceError: a loss or the picture is not finite. The exception carries the last
             good picture, which is also what X then holds, and the steps made.
         InputError: the arguments do not fit together.
     """
-    closure, group = Closure(X, objective), _group_of(X, optimizer)
-    whole("steps", steps, least=0)
-    history: list[Record] = []
-    seconds, interrupted = 0.0, False
+    closure = Closure(X, objective, optimizer, history)
+    steps = whole("steps", steps, least=0)
+    interrupted = False
     if clamp is not None:
         X.data.clamp_(*clamp)
     try:
-        for number in range(1, steps + 1):
-            begin, lr = time.perf_counter(), float(group["lr"])
+        for _ in range(steps):
             with closure.step():  # if anything is raised in here, X is what it was before
                 optimizer.step(closure)  # it asks for the losses and the gradient of X
-                closure.check(number, lr, history)  # they are finite, and X still is
-            if scheduler is not None:
-                scheduler.step()
-            if clamp is not None:
-                X.data.clamp_(*clamp)
-            seconds += time.perf_counter() - begin
-            record = Record(number, closure.losses, lr, seconds, closure.evaluations)
-            history.append(record)
-            step = Step(**vars(record), picture=closure.started_from.clone())
-            if callback is not None and callback(step):
+                closure.check()  # the losses are finite, and so is X
+                if scheduler is not None:
+                    scheduler.step()
+                if clamp is not None:
+                    X.data.clamp_(*clamp)
+            if callback is not None and callback(closure.made()):
                 break
     except KeyboardInterrupt:
         interrupted = True
     except NoStepLeft:
         pass
-    return Optimized(X.detach().clone(), history, interrupted)
+    return Optimized(X.detach().clone(), closure.history, interrupted)
 
 
 class Closure:
     """What an optimizer calls: it computes the losses and the gradient of the picture.
 
-    The losses of a step are those of the picture that the step started from. A line search may
-    have computed them at the end of the step before.
+    It also keeps the records. The losses of a step are those of the picture that the step
+    started from; a line search may have computed them at the end of the step before.
 
     Attributes:
-        evaluations: how often they have been computed.
+        history: a record of each step, with those of earlier runs.
+        number: of the step that runs now, or ran last.
         losses: of the picture that this step started from, by name.
         started_from: that picture.
-        good: the last picture with finite losses.
     """
 
-    def __init__(self, X: Tensor, objective: Objective) -> None:
-        self.X, self.objective = X, objective
-        self.evaluations = 0
+    def __init__(
+        self,
+        X: Tensor,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        history: Sequence[Record],
+    ) -> None:
+        self.X, self.objective, self.group = X, objective, group_of(X, optimizer)
+        self.history = list(history)
+        last = self.history[-1] if self.history else Record(0, {}, 0.0, 0.0, 0)
+        self.number, self.seconds, self.evaluations = last.step, last.seconds, last.evaluations
         self.losses: dict[str, float] = {}
-        self.last: tuple[Tensor | None, dict[str, float]] = None, {}
         self.started_from = X.detach().clone()
-        self.good = X.detach().clone()
+        self._last: tuple[Tensor | None, dict[str, float]] = None, {}
+        self._good = X.detach().clone()  # the last picture with finite losses
 
     def __call__(self) -> float:
+        """The total loss; the gradient is in `.grad` of the picture."""
         self.evaluations += 1
         self.X.grad = None
         losses = self.objective(self.X)
         if any(loss.requires_grad for loss in losses.values()):
             total = torch.stack(list(losses.values())).sum()
-            total.backward(inputs=[self.X])  # type: ignore[no-untyped-call]  # untyped in torch
+            torch.autograd.backward(total, inputs=[self.X])
         if self.X.grad is None:
             raise InputError("the objective has no losses that depend on the picture")
         values = {name: float(loss.detach()) for name, loss in losses.items()}
-        self.last = self.X.detach().clone(), values
+        self._last = self.X.detach().clone(), values
         if not self.losses or torch.equal(self.X, self.started_from):
             self.losses = values
         return math.fsum(values.values())
 
     @contextlib.contextmanager
     def step(self) -> Iterator[None]:
-        """One step: if it raises anything, the picture is what it was before."""
+        """One step and its record. If it raises anything, the picture is what it was before."""
+        begin, lr = time.perf_counter(), float(self.group["lr"])
+        self.number += 1
         self.started_from.copy_(self.X.detach())
-        seen, values = self.last
+        seen, values = self._last
         known = seen is not None and torch.equal(seen, self.started_from)
         self.losses = values if known else {}
         try:
             yield
         except DivergenceError:
-            self.X.data.copy_(self.good)
+            self.X.data.copy_(self._good)
             raise
         except BaseException:
             self.X.data.copy_(self.started_from)
             raise
+        self.seconds += time.perf_counter() - begin
+        self.history.append(
+            Record(self.number, self.losses, lr, self.seconds, self.evaluations)
+        )
 
-    def check(self, number: int, lr: float, history: list[Record]) -> None:
+    def made(self) -> Step:
+        """The step that was made last, with the picture that its losses belong to."""
+        return Step(**vars(self.history[-1]), picture=self.started_from.clone())
+
+    def check(self) -> None:
         """Refuse to go on from a loss or a picture that is not finite."""
-        found = ", ".join(f"{name} {value:.3g}" for name, value in self.losses.items())
         if not all(math.isfinite(value) for value in self.losses.values()):
-            lr = history[-1].lr if history else lr  # of the step that made this picture
-            what = f"losses of step {number}: {found}"
+            found = ", ".join(f"{name} {value:.3g}" for name, value in self.losses.items())
+            what = f"losses of step {self.number}: {found}"
+            guilty = self.history[-1].lr if self.history else self.group["lr"]
         else:
-            self.good.copy_(self.started_from)
+            self._good.copy_(self.started_from)
             if bool(torch.isfinite(self.X).all()):
                 return
-            what = f"after step {number} the picture is no longer finite"
+            what = f"after step {self.number} the picture is no longer finite"
+            guilty = self.group["lr"]
+        advice = f"at learning rate {guilty:g}: try a smaller one, or smaller loss weights"
+        if self.group.get("line_search_fn"):
+            advice = "try another start, or smaller loss weights"
         raise DivergenceError(
-            f"{what}, at learning rate {lr:g}: try a smaller one, or smaller loss weights. The "
-            "last good picture is in this error's .picture",
-            self.good.clone(),
-            history,
+            f"{what}, {advice}. The last good picture is in this error's .picture",
+            self._good.clone(),
+            self.history,
         )
 
 
-def _group_of(X: Tensor, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def group_of(X: Tensor, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """The settings by which an optimizer moves X."""
     if not (X.is_leaf and X.requires_grad):
         raise InputError(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import time
 import warnings
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
 from torch.nn.functional import conv2d
 
-from stylelib.errors import InputError
+from stylelib.checks import choice
 
 __all__ = ["Precision", "bfloat16_speedup", "resolve_precision"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
 
 WORTHWHILE = 1.2
 """The speedup from which "auto" is bfloat16: for less, rounding to 8 bits is not worth it."""
@@ -35,18 +38,16 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
     Warns:
         UserWarning: once, if bfloat16 is asked for on a processor that only emulates it.
     """
-    word, source = str(precision), "precision"
-    if precision == "auto":
-        word, source = os.environ.get("STYLELIB_PRECISION", "auto"), "STYLELIB_PRECISION"
+    word: str = choice("precision", precision, PRECISIONS)
+    if word == "auto":
+        asked = os.environ.get("STYLELIB_PRECISION", "auto")
+        word = choice("STYLELIB_PRECISION", asked, PRECISIONS)
     if word == "float32":
         return torch.float32
     if word == "bfloat16":
         if device.type == "cpu" and bfloat16_speedup() < WORTHWHILE:
             _warn_of_emulation()
         return torch.bfloat16
-    if word != "auto":
-        given = precision if source == "precision" else word
-        raise InputError(f"{source} is 'auto', 'float32' or 'bfloat16', not {given!r}")
     if device.type == "cpu":
         faster = bfloat16_speedup() >= WORTHWHILE
     else:
@@ -66,9 +67,7 @@ def bfloat16_speedup() -> float:
     convolutions each, on one thread, some milliseconds in all, once in a process.
     """
     best = {torch.float32: float("inf"), torch.bfloat16: float("inf")}
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # several would wait for each other on a busy machine
-    try:
+    with _one_thread():
         for _ in range(7):
             for dtype in best:
                 X = torch.ones(1, 64, 56, 56, dtype=dtype)
@@ -77,9 +76,21 @@ def bfloat16_speedup() -> float:
                 begin = time.perf_counter()
                 conv2d(X, weight, padding=1)
                 best[dtype] = min(best[dtype], time.perf_counter() - begin)
+    return best[torch.float32] / best[torch.bfloat16]
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: on a busy machine several would wait for each other."""
+    threads = torch.get_num_threads()
+    if "OpenMP" not in torch.__config__.parallel_info():  # others take only one number, once
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
     finally:
         torch.set_num_threads(threads)
-    return best[torch.float32] / best[torch.bfloat16]
 
 
 @functools.cache

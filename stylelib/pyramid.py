@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from stylelib.checks import several
 from stylelib.descents import Clamp, Descent
-from stylelib.errors import DivergenceError
 from stylelib.optimization import Objective, optimize
 from stylelib.records import Callback, Record, Step
 
@@ -69,66 +69,35 @@ def paint(
 
     def follow(step: Step) -> bool:
         nonlocal stopped
-        step = _after(earlier, step)
-        history.append(Record(step.step, step.losses, step.lr, step.seconds, step.evaluations))
         stopped = bool(callback and callback(step))
         return stopped
 
     X = start.detach()
-    ends = [steps * i // len(shapes) for i in range(len(shapes) + 1)]
+    ends = [steps * i // len(shapes) for i in range(len(several("shapes", shapes)) + 1)]
     try:
         for index, (begin, end) in enumerate(pairwise(ends)):
-            earlier = history[-1] if history else None
             objective = None
             if X.shape[2:] != shapes[index]:
                 X = interpolate(X, shapes[index], mode="bicubic", antialias=True)
             objective = objective_at(index)
-            X, interrupted = _at_one_size(
-                X, objective, descent, steps=end - begin, clamp=clamp, callback=follow
+            X = X.clone().requires_grad_()
+            optimizer, scheduler = descent.begin(X, end - begin, clamp)
+            made = optimize(
+                X,
+                objective,
+                optimizer,
+                steps=end - begin,
+                scheduler=scheduler,
+                clamp=clamp,
+                callback=follow,
+                history=history,
             )
+            X, history = descent.end(optimizer, made.picture), made.history
+            interrupted = made.interrupted
             if stopped or interrupted:
                 break
-    except DivergenceError as error:
-        error.history[:] = history
-        raise
-    except KeyboardInterrupt:  # between the steps of two sizes
+    except KeyboardInterrupt:  # while a size is prepared
         if not history:
             raise
         interrupted = True
     return Painted(X.detach(), history, interrupted, objective)
-
-
-def _at_one_size(
-    start: Tensor,
-    objective: Objective,
-    descent: Descent,
-    *,
-    steps: int,
-    clamp: Clamp,
-    callback: Callback,
-) -> tuple[Tensor, bool]:
-    """The picture that a descent makes of another, and whether Ctrl-C ended it."""
-    X = start.clone().requires_grad_()
-    optimizer, scheduler = descent.begin(X, steps, clamp)
-    made = optimize(
-        X,
-        objective,
-        optimizer,
-        steps=steps,
-        scheduler=scheduler,
-        clamp=clamp,
-        callback=callback,
-    )
-    return descent.end(optimizer, made.picture), made.interrupted
-
-
-def _after(earlier: Record | None, step: Step) -> Step:
-    """A step counted on from the last one of the size before."""
-    if earlier is None:
-        return step
-    return replace(
-        step,
-        step=earlier.step + step.step,
-        seconds=earlier.seconds + step.seconds,
-        evaluations=earlier.evaluations + step.evaluations,
-    )

@@ -11,23 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylelib.checks import several, whole
+from stylelib.checks import check_seed, choice, whole
 from stylelib.conventions import CONVENTIONS
-from stylelib.descents import AdamDescent, Descent, LBFGSDescent
+from stylelib.descents import AdamDescent, Descent, LBFGSDescent, check_lr
 from stylelib.devices import find_device
 from stylelib.errors import InputError, did_you_mean
 from stylelib.features import Features, NetworkFeatures
-from stylelib.images import (
-    ImageSource,
-    load_image,
-    postprocess,
-    preprocess,
-    target_shape,
-    visible_range,
-)
+from stylelib.files import ImageSource, load_image, target_shape
+from stylelib.images import postprocess, preprocess, visible_range
+from stylelib.layers import CONTENT_LAYERS, STYLE_LAYERS, Layer, layer_index
 from stylelib.losses import EMBEDDED_WEIGHTS, LossWeights, check_weights, tv_loss
 from stylelib.modules import PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS
-from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer, layer_index, vgg19
+from stylelib.networks import named_layers, vgg19
 from stylelib.objectives import (
     FeatureLoss,
     Layers,
@@ -36,15 +31,16 @@ from stylelib.objectives import (
     Term,
     compare_features,
     compare_grams,
+    factors_of,
     objective_of,
 )
 from stylelib.optimization import Objective, gradient_shares
-from stylelib.precision import Precision, resolve_precision
+from stylelib.precision import PRECISIONS, Precision, resolve_precision
 from stylelib.pyramid import doubling, paint
 from stylelib.records import Callback
 from stylelib.results import TransferResult, describe, surroundings
 from stylelib.synthesis import Init, starting_picture
-from stylelib.weights import check_seed, network_digest
+from stylelib.weights import network_digest
 
 __all__ = ["FULL", "QUICK", "RECIPES", "TINY", "Profile", "Recipe", "profile", "transfer"]
 
@@ -128,8 +124,9 @@ class Recipe:
     weights: LossWeights = EMBEDDED_WEIGHTS
     content_layers: Layers = CONTENT_LAYERS
     style_layers: Layers = STYLE_LAYERS
-    content_loss: FeatureLoss = field(default=compare_features, repr=False)
-    style_loss: FeatureLoss = field(default=compare_grams, repr=False)
+    # by factories, since a function as a class's attribute would be a method
+    content_loss: FeatureLoss = field(default_factory=lambda: compare_features, repr=False)
+    style_loss: FeatureLoss = field(default_factory=lambda: compare_grams, repr=False)
     averages: bool = False
     per_position: bool = False
     descent: Descent = field(default_factory=AdamDescent)
@@ -137,13 +134,28 @@ class Recipe:
     clamp: bool = True
     precision: Precision = "auto"
 
+    def __post_init__(self) -> None:
+        check_weights(self.weights)
+        choice("precision", self.precision, PRECISIONS)
+        self.layers  # noqa: B018  it refuses what is not a list of layers
+        if self.descent.exact and self.precision == "bfloat16":
+            raise InputError("L-BFGS needs precision 'float32', not 'bfloat16'")
+
+    @property
+    def layers(self) -> list[Layer]:
+        """All the layers that are looked at."""
+        return [
+            *factors_of(self.content_layers, "content_layers"),
+            *factors_of(self.style_layers, "style_layers"),
+        ]
+
+    @property
+    def arithmetic(self) -> Precision:
+        """The precision in force: a line search compares losses that hardly differ."""
+        return "float32" if self.descent.exact else self.precision
+
     def changed(
-        self,
-        *,
-        lr: float | None = None,
-        lr_decay_epoch: int | None = None,
-        precision: Precision | None = None,
-        **fields: Any,
+        self, *, lr: float | None = None, lr_decay_epoch: int | None = None, **fields: Any
     ) -> Recipe:
         """This recipe with other settings; None leaves one as it is.
 
@@ -151,29 +163,19 @@ class Recipe:
             InputError: a setting that this recipe cannot have.
         """
         new = {name: value for name, value in fields.items() if value is not None}
-        if isinstance(self.descent, AdamDescent):
-            adam = self.descent
-            new["descent"] = replace(
-                adam,
-                lr=adam.lr if lr is None else lr,
-                decay_every=adam.decay_every if lr_decay_epoch is None else lr_decay_epoch,
-            )
-        elif lr is not None or lr_decay_epoch is not None:
-            raise InputError("this recipe has no learning rate: L-BFGS finds its steps")
-        elif precision == "bfloat16":
-            raise InputError("this recipe needs precision 'float32', not 'bfloat16': L-BFGS")
-        if precision is not None and precision != "auto":
-            new["precision"] = precision
-        changed = replace(self, **new)
-        return replace(changed, weights=check_weights(changed.weights))
-
-    @property
-    def layers(self) -> list[Layer]:
-        """All the layers that are looked at."""
-        return [
-            *_listed("content_layers", self.content_layers),
-            *_listed("style_layers", self.style_layers),
-        ]
+        if "weights" in new:
+            new["weights"] = check_weights(new["weights"])
+        if lr is not None or lr_decay_epoch is not None:
+            if not isinstance(self.descent, AdamDescent):
+                kind = type(self.descent).__name__
+                raise InputError(f"this recipe has no learning rate: it moves by {kind}")
+            new["descent"] = self.descent
+            if lr is not None:
+                new["descent"] = replace(new["descent"], lr=check_lr(lr))
+            if lr_decay_epoch is not None:
+                every = whole("lr_decay_epoch", lr_decay_epoch)
+                new["descent"] = replace(new["descent"], decay_every=every)
+        return replace(self, **new)
 
     def settings(self, net: nn.Sequential) -> dict[str, Any]:
         """What this recipe says, in types that JSON knows."""
@@ -182,8 +184,8 @@ class Recipe:
             "lr": adam.lr if adam else None,
             "lr_decay_epoch": adam.decay_every if adam else None,
             "weights": self.weights._asdict(),
-            "content_layers": [layer_index(net, layer) for layer in self.content_layers],
-            "style_layers": [layer_index(net, layer) for layer in self.style_layers],
+            "content_layers": _named(self.content_layers, net),
+            "style_layers": _named(self.style_layers, net),
             "clamp": self.clamp,
         }
 
@@ -233,7 +235,6 @@ RECIPES = MappingProxyType(
             descent=LBFGSDescent(),
             init="noise",
             clamp=False,
-            precision="float32",  # which the line search of L-BFGS needs
         ),
     }
 )
@@ -321,8 +322,8 @@ def transfer(
         ((96, 64), 5)
     """
     content_image, style_image = load_image(content), load_image(style)
-    whole("scales", scales, most=whole("steps", steps))
-    check_seed(seed)
+    steps, seed = whole("steps", steps), check_seed(seed)
+    scales = whole("scales", scales, most=steps)
     used = find_recipe(recipe).changed(
         lr=lr,
         lr_decay_epoch=lr_decay_epoch,
@@ -335,7 +336,7 @@ def transfer(
     start_from = used.init if init is None else init
     device = find_device(device)
     net = (vgg19(layers=used.layers) if net is None else net).to(device)
-    features, precise = NetworkFeatures(net, used.precision), NetworkFeatures(net)
+    features, precise = NetworkFeatures(net, used.arithmetic), NetworkFeatures(net)
     photo_shapes, painting_shapes = (
         _sizes(target_shape(image, shape), doubling(scales))
         for image, shape in (
@@ -360,7 +361,7 @@ def transfer(
         callback=callback,
     )
     settings = surroundings() | {
-        "recipe": recipe if isinstance(recipe, str) else "its own",
+        "recipe": recipe if isinstance(recipe, str) else repr(recipe),
         "content": describe(content),
         "style": describe(style),
         "image_shape": image_shape,
@@ -371,7 +372,7 @@ def transfer(
         "seed": seed,
         "scales": scales,
         "network": network_digest(net),
-        "precision": str(resolve_precision(used.precision, device)).removeprefix("torch."),
+        "precision": str(resolve_precision(used.arithmetic, device)).removeprefix("torch."),
         "device": str(device),
     }
     try:
@@ -380,7 +381,9 @@ def transfer(
     except KeyboardInterrupt:
         shares = {}
     X = painted.picture.cpu()
-    return TransferResult(postprocess(X), painted.history, settings, X, shares)
+    return TransferResult(
+        postprocess(X), painted.history, settings, X, shares, interrupted=painted.interrupted
+    )
 
 
 def _sizes(shape: tuple[int, int], fractions: Sequence[float]) -> list[tuple[int, int]]:
@@ -389,8 +392,12 @@ def _sizes(shape: tuple[int, int], fractions: Sequence[float]) -> list[tuple[int
     return [(max(1, int(height * f)), max(1, int(width * f))) for f in fractions]
 
 
-def _listed(name: str, layers: Layers) -> list[Layer]:
-    return list(layers) if isinstance(layers, Mapping) else several(name, layers, least=0)
+def _named(layers: Layers, net: nn.Sequential) -> list[int] | dict[str, float]:
+    """Layers by number, or by name with their factors."""
+    if not isinstance(layers, Mapping):
+        return [layer_index(net, layer) for layer in layers]
+    names = [name for name, _ in named_layers(net)]
+    return {names[layer_index(net, layer)]: factor for layer, factor in layers.items()}
 
 
 def find_recipe(recipe: str | Recipe) -> Recipe:
@@ -401,7 +408,7 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
     """
     if isinstance(recipe, Recipe):
         return recipe
-    if recipe not in RECIPES:
+    if not isinstance(recipe, str) or recipe not in RECIPES:
         hint = did_you_mean(str(recipe), RECIPES, f"there are {', '.join(RECIPES)}")
         raise InputError(f"there is no recipe {recipe!r}; {hint}")
     return RECIPES[recipe]

@@ -10,19 +10,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from stylelib.checks import several, whole
+from stylelib.checks import check_seed, several, whole
 from stylelib.descents import LBFGSDescent
 from stylelib.devices import find_device
 from stylelib.errors import InputError
 from stylelib.features import NetworkFeatures
-from stylelib.images import (
-    ImageSource,
-    load_image,
-    postprocess,
-    preprocess,
-    target_shape,
-    visible_range,
-)
+from stylelib.files import ImageSource, load_image, target_shape
+from stylelib.images import postprocess, preprocess, visible_range
+from stylelib.layers import Layer, layer_index
 from stylelib.losses import (
     check_features,
     check_weight,
@@ -31,13 +26,13 @@ from stylelib.losses import (
     style_loss,
     tv_loss,
 )
-from stylelib.networks import Layer, layer_index, named_layers, vgg19
+from stylelib.networks import named_layers, vgg19
 from stylelib.objectives import Match, Prior, Term, objective_of
 from stylelib.pyramid import paint
 from stylelib.records import Callback
 from stylelib.results import ReconstructionResult, describe, surroundings
 from stylelib.synthesis import Init, starting_picture
-from stylelib.weights import check_seed, network_digest
+from stylelib.weights import network_digest
 
 __all__ = ["TEXTURE_LAYERS", "invert_features", "range_loss", "synthesize_texture"]
 
@@ -214,7 +209,7 @@ def synthesize_texture(
     )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Way:
     """How to get from the start to the picture, the same for both kinds of reconstruction."""
 
@@ -226,12 +221,12 @@ class _Way:
     callback: Callback | None
 
     def __post_init__(self) -> None:
-        whole("steps", self.steps)
-        check_weight("tv", self.tv_weight)
-        check_weight("range", self.range_weight)
+        self.steps = whole("steps", self.steps)
+        self.tv_weight = check_weight("tv", self.tv_weight)
+        self.range_weight = check_weight("range", self.range_weight)
         if isinstance(self.init, str) and self.init in ("content", "style"):
             raise InputError(f"init is 'noise' or a picture, not '{self.init}'")
-        check_seed(self.seed)
+        self.seed = check_seed(self.seed)
 
 
 def _reconstruct(
@@ -297,7 +292,14 @@ def _reconstruct(
             "device": str(device),
         }
     )
-    return ReconstructionResult(image, made.history, settings, made.picture.cpu(), measured)
+    return ReconstructionResult(
+        image,
+        made.history,
+        settings,
+        made.picture.cpu(),
+        measured,
+        interrupted=made.interrupted,
+    )
 
 
 def _not_silent(size: Tensor) -> Tensor:

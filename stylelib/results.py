@@ -7,16 +7,17 @@ import os
 import platform
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from PIL import Image
-from torch import Tensor
 
 from stylelib._version import __version__
 from stylelib.errors import FileError
-from stylelib.images import ImageSource, save_image, write_whole
+from stylelib.files import ImageSource, write_image, write_whole
 from stylelib.records import Record
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Finished", "ReconstructionResult", "Result", "TransferResult"]
 
@@ -29,11 +30,13 @@ class Finished:
         image: the picture, RGB.
         history: a record of each step.
         settings: what is needed to make it again, the pictures apart, in types that JSON knows.
+        interrupted: whether Ctrl-C ended it before all its steps were made.
     """
 
     image: Image.Image
     history: list[Record] = field(repr=False)
     settings: dict[str, Any] = field(repr=False)
+    interrupted: bool = field(default=False, kw_only=True)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture, and its settings beside it: starry.png, starry.png.json.
@@ -48,13 +51,14 @@ class Finished:
         last = self.history[-1] if self.history else None
         record = self.settings | {
             "steps_made": len(self.history),
+            "interrupted": self.interrupted,
             "seconds": round(last.seconds, 3) if last else 0.0,
             "losses_of_last_step": last.losses if last else {},
             **self._measured(),
         }
         text = json.dumps(record, indent=2, default=lambda number: number.item()) + "\n"
         check_settings_output(path)
-        written = save_image(self.image, path)
+        written = write_image(self.image, path)
         write_whole(Path(f"{written}.json"), text.encode())
         return written
 
@@ -113,6 +117,8 @@ def check_settings_output(path: str | os.PathLike[str]) -> None:
 
 def surroundings() -> dict[str, Any]:
     """The versions and the machine, as they belong into every result's settings."""
+    import torch  # not for what NumPy makes
+
     return {
         "stylelib": __version__,
         "torch": torch.__version__,

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stylelib.checks import check_seed, number, whole
 from stylelib.classifiers import (
     Target,
-    check_count,
     check_pictures,
     class_scores,
     pick,
@@ -22,7 +22,6 @@ from stylelib.classifiers import (
 )
 from stylelib.errors import InputError
 from stylelib.images import visible_range
-from stylelib.weights import check_seed
 
 __all__ = [
     "IntegratedGradients",
@@ -110,10 +109,9 @@ def smooth_grad(
     Source: Smilkov et al. (2017).
     """
     check_pictures(X, model)
-    if not 0 <= noise < 10:
-        raise InputError(f"noise is a share of the range, from 0 to 1 as a rule, not {noise!r}")
-    check_count("samples", samples)
-    check_seed(seed)
+    noise = number("noise", noise, least=0, below=10)
+    samples = whole("samples", samples)
+    seed = check_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     spread = noise * (X.amax(dim=(1, 2, 3)) - X.amin(dim=(1, 2, 3))).view(-1, 1, 1, 1)
     total = torch.zeros_like(X)
@@ -165,9 +163,9 @@ def integrated_gradients(
     Source: Sundararajan, Taly and Yan (2017), equation 1. They sum at equal distances.
     """
     check_pictures(X, model)
-    check_count("steps", steps)
-    if max_gap is not None and not 0 < max_gap < 1:
-        raise InputError(f"max_gap is a share, above 0 and below 1, not {max_gap!r}")
+    steps = whole("steps", steps)
+    if max_gap is not None:
+        max_gap = number("max_gap", max_gap, above=0, below=1)
     X = X.detach()
     start = torch.zeros_like(X)
     if baseline is not None:
@@ -227,10 +225,8 @@ def saliency_mask(maps: Tensor, *, quantile: float = 0.9, blur: float = 4.0) -> 
 
     if maps.ndim != 3 or 0 in maps.shape:
         raise InputError(f"maps have the shape (N, H, W), not {tuple(maps.shape)}")
-    if not 0 <= quantile < 1:
-        raise InputError(f"quantile is a number from 0 to below 1, not {quantile!r}")
-    if not 0 <= blur < 1000:
-        raise InputError(f"blur is a number of pixels, 0 or more, not {blur!r}")
+    quantile = number("quantile", quantile, least=0, below=1)
+    blur = number("blur", blur, least=0, below=1000)
     if not bool(maps.isfinite().all()):
         raise InputError("the maps have values that are not finite (nan or inf)")
     masks = []

@@ -15,9 +15,10 @@ from stylelib.checks import whole
 from stylelib.descents import check_lr
 from stylelib.errors import InputError
 from stylelib.features import FeatureExtractor
-from stylelib.images import ImageSource, load_image, preprocess, visible_range
-from stylelib.losses import LossWeights, check_weights, compute_loss, gram
-from stylelib.networks import CONTENT_LAYERS, STYLE_LAYERS, Layer
+from stylelib.files import ImageSource, load_image
+from stylelib.images import preprocess, visible_range
+from stylelib.layers import CONTENT_LAYERS, STYLE_LAYERS, Layer
+from stylelib.losses import D2L_WEIGHTS, LossWeights, check_weights, compute_loss, gram
 from stylelib.optimization import Objective, optimize
 from stylelib.precision import Precision
 from stylelib.records import Callback
@@ -72,7 +73,7 @@ def style_objective(
     extractor: FeatureExtractor,
     contents_Y: Sequence[Tensor],
     styles_Y_gram: Sequence[Tensor],
-    weights: LossWeights = LossWeights(),
+    weights: LossWeights = D2L_WEIGHTS,
 ) -> Objective:
     """The losses "content", "style", "tv" of a picture, each added up over its layers."""
 
@@ -97,7 +98,7 @@ def train(
     lr_decay_epoch: int = 50,
     *,
     net: nn.Sequential,
-    weights: LossWeights = LossWeights(),
+    weights: LossWeights = D2L_WEIGHTS,
     content_layers: Sequence[Layer] = CONTENT_LAYERS,
     style_layers: Sequence[Layer] = STYLE_LAYERS,
     precision: Precision = "auto",

@@ -16,12 +16,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from stylelib.checks import check_seed
 from stylelib.errors import FileError, InputError, did_you_mean
 from stylelib.images import IMAGE_MEAN, IMAGE_STD
 
 __all__ = [
     "Download",
-    "check_seed",
     "downloaded_state",
     "embedded_state",
     "file_state",
@@ -67,10 +67,10 @@ def find_weights(
     """
     if not isinstance(weights, str | os.PathLike):
         raise InputError(f"weights is a name or a path, not {weights!r}")
-    check_seed(seed)
+    seed = check_seed(seed)
     if weights == "embedded" and embedded:
         measured = json.loads(
-            resources.files("stylelib").joinpath("vgg19_activations.json").read_text()
+            resources.files("stylelib").joinpath("vgg19_activations.json").read_text("utf-8")
         )
         averaging = any(isinstance(layer, nn.AvgPool2d) for layer in net)
         means = measured["mean_activation_avg_pool" if averaging else "mean_activation"]
@@ -222,10 +222,3 @@ def network_digest(net: nn.Module) -> str:
     for name, value in net.state_dict().items():
         digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def check_seed(seed: int) -> int:
-    """A seed that `torch.Generator.manual_seed` can take, or an `InputError`."""
-    if type(seed) is not int or not 0 <= seed < 2**63:
-        raise InputError(f"seed is a whole number from 0 to 2**63 - 1, not {seed!r}")
-    return seed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from stylelib.checks import number
 from stylelib.errors import InputError
 from stylelib.from_scratch.windows import Array
 
@@ -37,12 +38,10 @@ class Adam:
         beta2: float = 0.999,
         epsilon: float = 1e-8,
     ) -> None:
-        self.learning_rate = _number(
-            "learning_rate", learning_rate, "of 0 or more, not infinite"
-        )
-        self.beta1 = _number("beta1", beta1, "from 0 to below 1", end=1)
-        self.beta2 = _number("beta2", beta2, "from 0 to below 1", end=1)
-        self.epsilon = _number("epsilon", epsilon, "above 0", least=np.nextafter(0, 1))
+        self.learning_rate = number("learning_rate", learning_rate, least=0)
+        self.beta1 = number("beta1", beta1, least=0, below=1)
+        self.beta2 = number("beta2", beta2, least=0, below=1)
+        self.epsilon = number("epsilon", epsilon, above=0)
         self.t = 0
         self.m: Array | None = None  # the mean gradient, not yet corrected
         self.v: Array | None = None  # the mean square of it, likewise
@@ -77,11 +76,3 @@ class Adam:
         v_hat = self.v / (1 - self.beta2**self.t)
         step: Array = self.learning_rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
         return x - step
-
-
-def _number(name: str, value: float, what: str, least: float = 0, end: float = np.inf) -> float:
-    """A number as Python's own float, which changes no array's dtype, or an `InputError`."""
-    number = value if isinstance(value, int | float | np.number) else np.nan
-    if isinstance(value, bool) or not least <= number < end:
-        raise InputError(f"{name} is a number {what}, not {value!r}")
-    return float(number)

@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from stylelib.checks import check_seed, choice, whole
 from stylelib.errors import InputError
 from stylelib.from_scratch.windows import (
+    METHODS,
     Array,
     Layer,
     Method,
     check_features,
-    check_method,
-    check_number,
     check_top_diff,
     windows,
 )
-from stylelib.weights import check_seed
 
 __all__ = ["Convolution", "convolve", "im2col"]
 
@@ -163,12 +162,12 @@ class Convolution(Layer):
         trainable: bool = True,
         seed: int | None = 0,
     ) -> None:
-        self.kernel_size = check_number("kernel_size", kernel_size)
-        self.channel_in = check_number("channel_in", channel_in)
-        self.channel_out = check_number("channel_out", channel_out)
-        self.padding = check_number("padding", padding, least=0)
-        self.stride = check_number("stride", stride)
-        self.method = check_method(method)
+        self.kernel_size = whole("kernel_size", kernel_size)
+        self.channel_in = whole("channel_in", channel_in)
+        self.channel_out = whole("channel_out", channel_out)
+        self.padding = whole("padding", padding, least=0)
+        self.stride = whole("stride", stride)
+        self.method = choice("method", method, METHODS)
         self.trainable = trainable
         shape = self.channel_out, self.channel_in, self.kernel_size, self.kernel_size
         self._weight_shape = shape

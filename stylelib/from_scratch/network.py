@@ -11,19 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from stylelib.checks import choice
 from stylelib.errors import FileError, InputError
+from stylelib.files import ImageSource, load_image, resize
 from stylelib.from_scratch.convolution import Convolution
 from stylelib.from_scratch.pooling import AveragePool, MaxPool, ReLU
 from stylelib.from_scratch.windows import Array, Layer, Method, check_features, check_top_diff
-from stylelib.images import ImageSource, load_image, resize
-from stylelib.networks import (
-    VGG19_BLOCKS,
-    VGG19_LAYERS,
-    Pooling,
-    check_pooling,
-    layer_index,
-)
-from stylelib.weights import EMBEDDED_MEAN, read_embedded, unpack_convolution
+from stylelib.layers import POOLINGS, VGG19_BLOCKS, VGG19_LAYERS, Pooling, layer_index
 
 __all__ = ["VGG19"]
 
@@ -78,7 +72,7 @@ class VGG19:
         method: Method = "im2col",
     ) -> None:
         names = VGG19_LAYERS[: self._deepest(layers) + 1]
-        pool = MaxPool if check_pooling(pooling) == "max" else AveragePool
+        pool = MaxPool if choice("pooling", pooling, POOLINGS) == "max" else AveragePool
         convolutions = [name for name in names if name.startswith("conv")]
         parameters = (
             _embedded(convolutions)
@@ -194,6 +188,9 @@ class VGG19:
 
 
 def _embedded(names: Sequence[str]) -> Parameters:
+    # PyTorch, which reads the file, is imported only here
+    from stylelib.weights import EMBEDDED_MEAN, read_embedded, unpack_convolution
+
     raw = read_embedded()
     convolutions = {}
     for name in names:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from stylelib.checks import choice, whole
 from stylelib.from_scratch.windows import (
+    METHODS,
     Array,
     Layer,
     Method,
     check_features,
-    check_method,
-    check_number,
     check_top_diff,
     windows,
 )
@@ -22,9 +22,9 @@ class _Pool(Layer):
     """What both kinds of pooling have: window, stride, and the shapes of the last forward."""
 
     def __init__(self, kernel_size: int, stride: int, method: Method = "im2col") -> None:
-        self.kernel_size = check_number("kernel_size", kernel_size)
-        self.stride = check_number("stride", stride)
-        self.method = check_method(method)
+        self.kernel_size = whole("kernel_size", kernel_size)
+        self.stride = whole("stride", stride)
+        self.method = choice("method", method, METHODS)
         self._input_shape: tuple[int, ...] | None = None
         self._shape: tuple[int, ...] | None = None
 

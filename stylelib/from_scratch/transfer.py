@@ -12,16 +12,15 @@ from typing import Any, Literal
 import numpy as np
 
 from stylelib._version import __version__
+from stylelib.checks import check_seed, choice, number, several, whole
 from stylelib.errors import DivergenceError, InputError
+from stylelib.files import ImageSource, load_image, target_shape
 from stylelib.from_scratch.adam import Adam
 from stylelib.from_scratch.losses import ContentLoss, StyleLoss, TVLoss, gram
 from stylelib.from_scratch.network import VGG19
-from stylelib.from_scratch.windows import Array, check_number
-from stylelib.images import ImageSource, load_image, target_shape
-from stylelib.losses import check_weight
+from stylelib.from_scratch.windows import Array
 from stylelib.records import Record
 from stylelib.results import Finished, describe
-from stylelib.weights import check_seed
 
 __all__ = ["ScratchResult", "style_transfer"]
 
@@ -97,21 +96,16 @@ def style_transfer(
         >>> result.history[1].loss < result.history[0].loss
         True
     """
-    check_number("steps", steps)
-    check_seed(seed)
+    steps, seed = whole("steps", steps), check_seed(seed)
     weights = (
-        check_weight("content", alpha),
-        check_weight("style", beta),
-        check_weight("tv", tv),
+        number("alpha", alpha, least=0),
+        number("beta", beta, least=0),
+        number("tv", tv, least=0),
     )
     adam = Adam(learning_rate)
-    for layers in (content_layers, style_layers):
-        if isinstance(layers, str) or not layers:
-            raise InputError(
-                f"layers are a list of names, for example ['relu4_2'], not {layers!r}"
-            )
-    if init not in ("content", "noise"):
-        raise InputError(f"init is 'content' or 'noise', not {init!r}")
+    several("content_layers", content_layers)
+    several("style_layers", style_layers)
+    choice("init", init, ("content", "noise"))
     if net is not None and not isinstance(net, VGG19):
         raise InputError(f"net is a stylelib.from_scratch.VGG19, not {type(net).__name__}")
     if net is None:

@@ -16,8 +16,6 @@ __all__ = [
     "Layer",
     "Method",
     "check_features",
-    "check_method",
-    "check_number",
     "check_top_diff",
     "windows",
 ]
@@ -26,6 +24,7 @@ Array: TypeAlias = NDArray[np.floating[Any]]
 """Features, pictures, weights or gradients: float32 or float64."""
 Method = Literal["im2col", "loops"]
 """How a layer computes: by whole arrays, or as the formula is written, in Python loops."""
+METHODS: tuple[Method, ...] = ("im2col", "loops")
 
 
 class Layer(ABC):
@@ -80,18 +79,3 @@ def check_top_diff(top_diff: Array, shape: tuple[int, ...] | None) -> None:
         raise InputError(
             f"top_diff has the shape {top_diff.shape}, the output of the last forward {shape}"
         )
-
-
-def check_number(name: str, value: int, least: int = 1) -> int:
-    """A whole number of at least `least`, or an `InputError`."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise InputError(f"{name} is a whole number, {least} or more, not {value!r}")
-    return int(value)
-
-
-def check_method(method: Method) -> Method:
-    """One of the two ways to compute a layer, or an `InputError`."""
-    if method not in ("im2col", "loops"):
-        raise InputError(f"method is 'im2col' or 'loops', not {method!r}")
-    return method

@@ -19,7 +19,7 @@ from pathlib import Path
 from PIL import Image
 
 from stylelib.errors import FileError, InputError, did_you_mean
-from stylelib.images import load_image, make_folder, write_whole
+from stylelib.files import load_image, make_folder, write_whole
 
 __all__ = ["SAMPLES", "Sample", "load", "names", "path", "write"]
 

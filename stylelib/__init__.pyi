@@ -1,0 +1,191 @@
+"""The public names, and where each is."""
+
+from . import assignment as assignment
+from . import samples as samples
+from ._version import __version__ as __version__
+from .classifiers import class_names as class_names
+from .classifiers import classifier as classifier
+from .classifiers import top_classes as top_classes
+from .conventions import CONVENTIONS as CONVENTIONS
+from .conventions import Convention as Convention
+from .conventions import convert_weight as convert_weight
+from .descents import AdamDescent as AdamDescent
+from .descents import LBFGSDescent as LBFGSDescent
+from .errors import DivergenceError as DivergenceError
+from .errors import FileError as FileError
+from .errors import InputError as InputError
+from .errors import StylelibError as StylelibError
+from .features import FeatureExtractor as FeatureExtractor
+from .features import NetworkFeatures as NetworkFeatures
+from .features import extract_features as extract_features
+from .features import get_contents as get_contents
+from .features import get_styles as get_styles
+from .files import load_image as load_image
+from .fooling import FoolingResult as FoolingResult
+from .fooling import fooling_image as fooling_image
+from .fooling import fooling_images as fooling_images
+from .images import IMAGE_MEAN as IMAGE_MEAN
+from .images import IMAGE_STD as IMAGE_STD
+from .images import postprocess as postprocess
+from .images import preprocess as preprocess
+from .images import save_image as save_image
+from .images import visible_range as visible_range
+from .layers import CONTENT_LAYERS as CONTENT_LAYERS
+from .layers import SQUEEZENET_LAYERS as SQUEEZENET_LAYERS
+from .layers import STYLE_LAYERS as STYLE_LAYERS
+from .layers import VGG19_LAYERS as VGG19_LAYERS
+from .layers import layer_index as layer_index
+from .layers import layer_name as layer_name
+from .losses import D2L_WEIGHTS as D2L_WEIGHTS
+from .losses import EMBEDDED_WEIGHTS as EMBEDDED_WEIGHTS
+from .losses import Losses as Losses
+from .losses import LossWeights as LossWeights
+from .losses import compute_loss as compute_loss
+from .losses import content_loss as content_loss
+from .losses import gram as gram
+from .losses import style_loss as style_loss
+from .losses import tv_loss as tv_loss
+from .modules import ContentLoss as ContentLoss
+from .modules import LossNetwork as LossNetwork
+from .modules import Normalization as Normalization
+from .modules import StyleLoss as StyleLoss
+from .modules import insert_losses as insert_losses
+from .modules import modules_objective as modules_objective
+from .networks import squeezenet1_1 as squeezenet1_1
+from .networks import vgg19 as vgg19
+from .objectives import Match as Match
+from .objectives import Prior as Prior
+from .objectives import compare_features as compare_features
+from .objectives import compare_grams as compare_grams
+from .objectives import objective_of as objective_of
+from .optimization import Optimized as Optimized
+from .optimization import gradient_shares as gradient_shares
+from .optimization import optimize as optimize
+from .quasi_newton import LBFGS as LBFGS
+from .quasi_newton import lbfgs as lbfgs
+from .recipes import FULL as FULL
+from .recipes import QUICK as QUICK
+from .recipes import RECIPES as RECIPES
+from .recipes import Profile as Profile
+from .recipes import Recipe as Recipe
+from .recipes import profile as profile
+from .recipes import transfer as transfer
+from .reconstruction import invert_features as invert_features
+from .reconstruction import range_loss as range_loss
+from .reconstruction import synthesize_texture as synthesize_texture
+from .records import Record as Record
+from .records import Step as Step
+from .results import ReconstructionResult as ReconstructionResult
+from .results import Result as Result
+from .results import TransferResult as TransferResult
+from .saliency import IntegratedGradients as IntegratedGradients
+from .saliency import cut_out as cut_out
+from .saliency import integrated_gradients as integrated_gradients
+from .saliency import saliency_map as saliency_map
+from .saliency import saliency_mask as saliency_mask
+from .saliency import smooth_grad as smooth_grad
+from .synthesis import SynthesizedImage as SynthesizedImage
+from .synthesis import get_inits as get_inits
+from .synthesis import style_objective as style_objective
+from .synthesis import train as train
+from .visualization import VisualizationResult as VisualizationResult
+from .visualization import channel_visualization as channel_visualization
+from .visualization import channel_visualizations as channel_visualizations
+from .visualization import class_visualization as class_visualization
+from .visualization import class_visualizations as class_visualizations
+
+__all__ = [
+    "CONTENT_LAYERS",
+    "CONVENTIONS",
+    "D2L_WEIGHTS",
+    "EMBEDDED_WEIGHTS",
+    "FULL",
+    "IMAGE_MEAN",
+    "IMAGE_STD",
+    "LBFGS",
+    "QUICK",
+    "RECIPES",
+    "SQUEEZENET_LAYERS",
+    "STYLE_LAYERS",
+    "VGG19_LAYERS",
+    "AdamDescent",
+    "ContentLoss",
+    "Convention",
+    "DivergenceError",
+    "FeatureExtractor",
+    "FileError",
+    "FoolingResult",
+    "InputError",
+    "IntegratedGradients",
+    "LBFGSDescent",
+    "LossNetwork",
+    "LossWeights",
+    "Losses",
+    "Match",
+    "NetworkFeatures",
+    "Normalization",
+    "Optimized",
+    "Prior",
+    "Profile",
+    "Recipe",
+    "ReconstructionResult",
+    "Record",
+    "Result",
+    "Step",
+    "StyleLoss",
+    "StylelibError",
+    "SynthesizedImage",
+    "TransferResult",
+    "VisualizationResult",
+    "__version__",
+    "assignment",
+    "channel_visualization",
+    "channel_visualizations",
+    "class_names",
+    "class_visualization",
+    "class_visualizations",
+    "classifier",
+    "compare_features",
+    "compare_grams",
+    "compute_loss",
+    "content_loss",
+    "convert_weight",
+    "cut_out",
+    "extract_features",
+    "fooling_image",
+    "fooling_images",
+    "get_contents",
+    "get_inits",
+    "get_styles",
+    "gradient_shares",
+    "gram",
+    "insert_losses",
+    "integrated_gradients",
+    "invert_features",
+    "layer_index",
+    "layer_name",
+    "lbfgs",
+    "load_image",
+    "modules_objective",
+    "objective_of",
+    "optimize",
+    "postprocess",
+    "preprocess",
+    "profile",
+    "range_loss",
+    "saliency_map",
+    "saliency_mask",
+    "samples",
+    "save_image",
+    "smooth_grad",
+    "squeezenet1_1",
+    "style_loss",
+    "style_objective",
+    "synthesize_texture",
+    "top_classes",
+    "train",
+    "transfer",
+    "tv_loss",
+    "vgg19",
+    "visible_range",
+]

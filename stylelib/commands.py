@@ -1,0 +1,371 @@
+"""What the command line does: each command is a function of the library, with its parameters as
+options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stylelib import samples
+from stylelib.callbacks import IntermediateSaver, ProgressBar, all_of
+from stylelib.classifiers import classifier, top_classes
+from stylelib.descents import AdamDescent
+from stylelib.errors import DivergenceError, InputError
+from stylelib.files import check_output, load_image
+from stylelib.fooling import fooling_images
+from stylelib.images import normalize, preprocess, save_image
+from stylelib.layers import POOLINGS, VGG19_LAYERS
+from stylelib.losses import D2L_WEIGHTS, LossWeights
+from stylelib.networks import vgg19
+from stylelib.precision import PRECISIONS
+from stylelib.recipes import RECIPES, transfer
+from stylelib.reconstruction import TEXTURE_LAYERS, invert_features, synthesize_texture
+from stylelib.records import Callback
+from stylelib.results import Finished, check_settings_output
+from stylelib.saliency import cut_out, saliency_map, saliency_mask, smooth_grad
+from stylelib.visualization import (
+    LEARNING_RATES,
+    channel_visualizations,
+    class_visualizations,
+)
+
+__all__ = ["add_options", "in_users_words", "run"]
+
+
+def size(text: str) -> int | tuple[int, int]:
+    """A shorter side, "300", or a height and width, "300x450"."""
+    sides = [int(side) for side in text.lower().split("x")]
+    if len(sides) not in (1, 2):
+        raise ValueError
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def names(text: str) -> list[str]:
+    """Layers by name: "relu1_1,pool1"."""
+    return [name.strip() for name in text.split(",")]
+
+
+def layers(text: str) -> list[str] | dict[str, float]:
+    """The same, or each with a factor: "conv1_1,conv2_1=0.5"."""
+    if "=" not in text:
+        return names(text)
+    named = [part.partition("=") for part in text.split(",")]
+    return {name.strip(): float(factor or 1) for name, _, factor in named}
+
+
+def _default_rate() -> str:
+    return f"Adam's learning rate at the start; by default {AdamDescent().lr:g}"
+
+
+OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "image_shape": ("--size", {"type": size, "help": "shorter side, or HEIGHTxWIDTH"}),
+    "style_shape": ("--style-size", {"type": size, "help": "the same for the style"}),
+    "texture_shape": ("--texture-size", {"type": size, "help": "the same for the sample"}),
+    "steps": ("--steps", {"type": int, "help": "number of steps; by L-BFGS, of evaluations"}),
+    "max_steps": ("--steps", {"type": int, "help": "number of steps at the most"}),
+    "lr": ("--lr", {"type": float, "help": _default_rate()}),
+    "content_layers": (
+        "--content-layers",
+        {"type": layers, "help": "where content is compared, likewise"},
+    ),
+    "style_layers": (
+        "--style-layers",
+        {
+            "type": layers,
+            "help": "where style is compared, such "
+            "as conv1_1,conv2_1=0.5; by default the recipe's",
+        },
+    ),
+    "init": (
+        "--init",
+        {
+            "help": "start from content, style, noise or an image's path; transfer's default: "
+            + ", ".join(f"{recipe.init} ({name})" for name, recipe in RECIPES.items())
+        },
+    ),
+    "seed": ("--seed", {"type": int, "help": "of the noise"}),
+    "scales": ("--scales", {"type": int, "help": "sizes to work through, small to large"}),
+    "clamp": (
+        "--clamp",
+        {
+            "action": argparse.BooleanOptionalAction,
+            "help": "keep pixels visible after each step; by default only with d2l",
+        },
+    ),
+    "precision": (
+        "--precision",
+        {"choices": PRECISIONS, "help": "of the network; by default the recipe's"},
+    ),
+    "device": ("--device", {"help": "cpu, cuda or mps; by default the fastest there is"}),
+    "tv_weight": ("--tv-weight", {"type": float, "help": "factor of total variation"}),
+    "range_weight": (
+        "--range-weight",
+        {"type": float, "help": "factor of what is out of range"},
+    ),
+    "epsilon": ("--epsilon", {"type": float, "help": "the largest change, pixels in 0..1"}),
+    "confidence": ("--confidence", {"type": float, "help": "go on to this probability"}),
+    "storage": ("--storage", {"choices": list(LEARNING_RATES), "help": "how it is stored"}),
+    "l2": ("--l2", {"type": float, "help": "weight of the squared length of the image"}),
+}
+"""For each parameter of the library's functions its option, and what argparse is told of it."""
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "transfer": transfer,
+    "texture": synthesize_texture,
+    "invert": invert_features,
+    "saliency": smooth_grad,
+    "fool": fooling_images,
+    "visualize": class_visualizations,
+}
+"""The function whose parameters a command has as options."""
+
+
+def add_options(command: str, parser: argparse.ArgumentParser) -> None:
+    """Give a command its arguments and options, with the defaults of its function."""
+    if command == "samples":
+        parser.add_argument("folder", type=Path)
+        return
+    _ARGUMENTS[command](parser)
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="the image to write (.png, .jpg, ...)"
+    )
+    for name, parameter in inspect.signature(FUNCTIONS[command]).parameters.items():
+        if name in OPTIONS:
+            flag, told = OPTIONS[name]
+            parser.add_argument(flag, dest=name, default=parameter.default, **told)
+
+
+def _transfer_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Paint the content of one image in the style of another. Ctrl-C saves what there is."
+    )
+    parser.add_argument("content", type=Path, help="the image whose things are recognized")
+    parser.add_argument("style", type=Path, help="the image whose colors and strokes are taken")
+    parser.add_argument(
+        "--recipe",
+        choices=list(RECIPES),
+        default="d2l",
+        help="the d2l code's method, or that of the paper by L-BFGS from noise",
+    )
+    for name, value in RECIPES["d2l"].weights._asdict().items():
+        recipe, paper = (
+            getattr(weights, name) for weights in (D2L_WEIGHTS, RECIPES["gatys"].weights)
+        )
+        parser.add_argument(
+            f"--{name}-weight",
+            type=float,
+            help=f"factor of the {name} loss; by default {value:g}, and {recipe:g} if "
+            f"--weights is not embedded; with gatys {paper:g}",
+        )
+    _network_options(parser)
+    parser.add_argument(
+        "--save-every",
+        type=int,
+        metavar="N",
+        help="also save every Nth step, in OUTPUT's folder",
+    )
+
+
+def _network_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights",
+        default="embedded",
+        help="embedded, torchvision or a file of VGG-19 weights",
+    )
+    parser.add_argument("--pooling", choices=POOLINGS, help="of the network")
+    parser.add_argument(
+        "--list-layers",
+        action=_ListLayers,
+        nargs=0,
+        help="print the names of the layers and exit",
+    )
+
+
+class _ListLayers(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print("\n".join(VGG19_LAYERS))
+        parser.exit(0)
+
+
+def _texture_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", type=Path, help="an image of the texture")
+    parser.add_argument(
+        "--layers",
+        type=names,
+        default=list(TEXTURE_LAYERS),
+        help="where Gram matrices are compared, such as relu1_1,pool1",
+    )
+    _network_options(parser)
+
+
+def _invert_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", type=Path, help="the image whose features are taken")
+    parser.add_argument("layer", help="where, such as relu4_2")
+    _network_options(parser)
+
+
+def _saliency_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", type=Path, help="the image to look at")
+    parser.add_argument("--class", dest="target", help="a class; by default the one seen")
+    parser.add_argument("--smooth", action="store_true", help="average over noisy copies")
+    parser.add_argument("--cut-out", action="store_true", help="write what the map cuts out")
+
+
+def _fool_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", type=Path, help="the image to change")
+    parser.add_argument("target", help="the class to reach, such as hummingbird")
+
+
+def _visualize_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", help="a class, such as hummingbird, or a channel, conv3_1:17")
+
+
+_ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "transfer": _transfer_arguments,
+    "texture": _texture_arguments,
+    "invert": _invert_arguments,
+    "saliency": _saliency_arguments,
+    "fool": _fool_arguments,
+    "visualize": _visualize_arguments,
+}
+
+
+def in_users_words(message: str) -> str:
+    """A message of the library that begins with a parameter's name, with the option instead."""
+    name, _, rest = message.partition(" ")
+    return f"{OPTIONS[name][0]} {rest}" if name in OPTIONS else message
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command that was given; the exit code is that of `stylelib.__main__.main`."""
+    if options.command == "samples":
+        files = samples.write(options.folder)
+        print(f"{len(files)} files in {options.folder}")
+        return 0
+    check_output(options.output)  # before the work, not after it
+    check_settings_output(options.output)
+    if options.command == "saliency":
+        return _saliency(options)
+    steps = options.max_steps if options.command == "fool" else options.steps
+    bar = ProgressBar(steps)
+    try:
+        result = _MAKERS[options.command](options, bar)
+    except DivergenceError as error:
+        bar.close()
+        save_image(error.picture, options.output)
+        print(f"stylelib: {error}; saved as {options.output}", file=sys.stderr)
+        return 1
+    finally:
+        bar.close()
+    result.save(options.output)
+    made = f"{len(result.history)} steps"
+    if result.interrupted:
+        print(f"{options.output}: stopped after {made} of {steps}")
+        return 130
+    print(f"{options.output}: {made}{_said_of(result)}")
+    return 0
+
+
+def _said_of(result: Finished) -> str:
+    """What is known of a finished image beside its steps."""
+    shares = getattr(result, "gradient_shares", {})
+    said = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+    return f"; share of the gradient: {said}" if said else ""
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """What the library's function takes by name, of what was given."""
+    parameters = inspect.signature(FUNCTIONS[options.command]).parameters
+    return {
+        name: value
+        for name, value in vars(options).items()
+        if name in OPTIONS and name in parameters
+    }
+
+
+def _transfer(options: argparse.Namespace, bar: Callback) -> Finished:
+    chosen = {name: getattr(options, f"{name}_weight") for name in LossWeights._fields}
+    recipe = RECIPES[options.recipe]
+    usual = D2L_WEIGHTS
+    if options.weights == "embedded" or options.recipe != "d2l":
+        usual = recipe.weights
+    saver = (
+        []
+        if options.save_every is None
+        else [IntermediateSaver(options.output.parent, options.save_every)]
+    )
+    wanted = [
+        *(options.content_layers or recipe.content_layers),
+        *(options.style_layers or recipe.style_layers),
+    ]
+    return transfer(
+        options.content,
+        options.style,
+        recipe=options.recipe,
+        weights=usual._replace(**{k: v for k, v in chosen.items() if v is not None}),
+        net=vgg19(options.weights, layers=wanted, pooling=options.pooling or "max"),
+        callback=all_of(bar, *saver),
+        **_given(options),
+    )
+
+
+def _texture(options: argparse.Namespace, bar: Callback) -> Finished:
+    net = vgg19(options.weights, layers=options.layers, pooling=options.pooling or "avg")
+    return synthesize_texture(
+        options.image, options.layers, net=net, callback=bar, **_given(options)
+    )
+
+
+def _invert(options: argparse.Namespace, bar: Callback) -> Finished:
+    net = vgg19(options.weights, layers=[options.layer], pooling=options.pooling or "max")
+    return invert_features(
+        options.image, options.layer, net=net, callback=bar, **_given(options)
+    )
+
+
+def _fool(options: argparse.Namespace, bar: Callback) -> Finished:
+    X = preprocess(load_image(options.image), 224)
+    return fooling_images(X, options.target, classifier(), **_given(options))[0]
+
+
+def _visualize(options: argparse.Namespace, bar: Callback) -> Finished:
+    layer, colon, channel = options.target.partition(":")
+    given = _given(options)
+    if not colon:
+        return class_visualizations([options.target], classifier(), callback=bar, **given)[0]
+    if not channel.isdigit():
+        raise InputError(
+            f"a channel is a layer and a number, as in conv3_1:17, not {channel!r}"
+        )
+    return channel_visualizations(layer, [int(channel)], callback=bar, **given)[0]
+
+
+def _saliency(options: argparse.Namespace) -> int:
+    X, model = preprocess(load_image(options.image), 224), classifier()
+    ((seen, probability),) = top_classes(X, 1, model)[0]
+    target = options.target or seen
+    maps = (
+        smooth_grad(X, target, model, **_given(options))
+        if options.smooth
+        else saliency_map(X, target, model)
+    )
+    if options.cut_out:
+        save_image(cut_out(X, saliency_mask(maps)), options.output)
+    else:
+        save_image(normalize((maps / maps.max()).expand(3, -1, -1)), options.output)
+    print(f"{options.output}: {target}; the image is seen as {seen} ({probability:.0%})")
+    return 0
+
+
+_MAKERS: dict[str, Callable[[argparse.Namespace, Callback], Finished]] = {
+    "transfer": _transfer,
+    "texture": _texture,
+    "invert": _invert,
+    "fool": _fool,
+    "visualize": _visualize,
+}
