@@ -271,13 +271,14 @@ def transfer(
     There are two recipes. "d2l" is the main line of the book: convolutions' own outputs, means
     of squares, Adam with a falling learning rate. "gatys" is the method of the paper: outputs
     of ReLUs, the paper's factors (the convention "paper"), and L-BFGS, which returns the best
-    picture it has seen. What is None below is what the recipe has in `RECIPES`.
+    picture it has seen. What is None below is what the recipe has.
 
     Args:
         content: the picture whose things are to be recognised: a path, bytes, a binary file or
             a PIL image.
-        recipe: "d2l", "gatys", or a `Recipe` of your own.
         style: the picture whose colours, strokes and textures are to be taken.
+        recipe: "d2l", "gatys", or a `Recipe` of your own, for example
+            `dataclasses.replace(RECIPES["d2l"], style_loss=my_loss)`.
         image_shape: (H, W) for both, or the shorter side, each keeping its own aspect ratio.
         style_shape: likewise for the style picture alone, where it is to differ: the larger,
             the broader the strokes.
@@ -290,12 +291,13 @@ def transfer(
             layer's features: the paper's content loss is a sum over positions, its style loss
             is not, and the same weights would give a larger picture less style. (Of several
             content layers, the mean number of positions.)
-        content_layers: where content is compared.
-        style_layers: where style is compared.
+        content_layers: where content is compared: a list of layers by number or name, or a
+            mapping from each layer to a factor.
+        style_layers: where style is compared, likewise.
         init: what to start from: "content", "style", "noise", or a picture.
         seed: of the noise, where `init` is "noise".
         scales: the number of sizes to work through, each twice the one before, the steps shared
-            out evenly.
+            out evenly. The start is made at the first of them.
         clamp: keep every pixel within the visible range after each step. The sources do not.
         precision: "float32", "bfloat16" or "auto", see `NetworkFeatures`. The line search of
             L-BFGS needs float32.
