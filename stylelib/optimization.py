@@ -132,8 +132,8 @@ class Closure:
         self.number, self.seconds, self.evaluations = last.step, last.seconds, last.evaluations
         self.losses: dict[str, float] = {}
         self.started_from = X.detach().clone()
-        self._last: tuple[Tensor | None, dict[str, float]] = None, {}
-        self._good = X.detach().clone()  # the last picture with finite losses
+        self.seen: tuple[Tensor | None, dict[str, float]] = None, {}
+        self.good = X.detach().clone()  # the last picture with finite losses
 
     def __call__(self) -> float:
         """The total loss; the gradient is in `.grad` of the picture."""
@@ -146,7 +146,7 @@ class Closure:
         if self.X.grad is None:
             raise InputError("the objective has no losses that depend on the picture")
         values = {name: float(loss.detach()) for name, loss in losses.items()}
-        self._last = self.X.detach().clone(), values
+        self.seen = self.X.detach().clone(), values
         if not self.losses or torch.equal(self.X, self.started_from):
             self.losses = values
         return math.fsum(values.values())
@@ -157,13 +157,13 @@ class Closure:
         begin, lr = time.perf_counter(), float(self.group["lr"])
         self.number += 1
         self.started_from.copy_(self.X.detach())
-        seen, values = self._last
+        seen, values = self.seen
         known = seen is not None and torch.equal(seen, self.started_from)
         self.losses = values if known else {}
         try:
             yield
         except DivergenceError:
-            self.X.data.copy_(self._good)
+            self.X.data.copy_(self.good)
             raise
         except BaseException:
             self.X.data.copy_(self.started_from)
@@ -184,7 +184,7 @@ class Closure:
             what = f"losses of step {self.number}: {found}"
             guilty = self.history[-1].lr if self.history else self.group["lr"]
         else:
-            self._good.copy_(self.started_from)
+            self.good.copy_(self.started_from)
             if bool(torch.isfinite(self.X).all()):
                 return
             what = f"after step {self.number} the picture is no longer finite"
@@ -194,7 +194,7 @@ class Closure:
             advice = "try another start, or smaller loss weights"
         raise DivergenceError(
             f"{what}, {advice}. The last good picture is in this error's .picture",
-            self._good.clone(),
+            self.good.clone(),
             self.history,
         )
 
