@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stylelib import InputError
-from stylelib.checks import number, several, sides, whole
+from stylelib.checks import check_seed, choice, number, several, sides, whole
 
 NO_NUMBERS = ["3", b"3", None, True, False, np.True_, [3], (3,), 1j, {}, torch.ones(1)]
 WHOLE = st.integers(-(10**6), 10**6)
@@ -128,3 +128,43 @@ def test_sides_are_one_or_two(height, width, least):
 def test_what_is_no_size_is_refused(value):
     with pytest.raises(InputError, match=re.escape(f"got {value!r}")):
         sides("shape", value)
+
+
+@pytest.mark.parametrize("value", ["max", "avg"])
+def test_one_of_several_words_is_that_word(value):
+    assert choice("pooling", value, ("max", "avg")) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "words", "message"),
+    [
+        ("maxx", ("max", "avg"), "w is 'max' or 'avg', not 'maxx'; did you mean 'max'?"),
+        (3, ("a", "b", "c"), "w is 'a', 'b' or 'c', not 3"),
+        (None, ("a",), "w is 'a', not None"),
+    ],
+)
+def test_another_word_is_refused_with_those_there_are(value, words, message):
+    with pytest.raises(InputError) as caught:
+        choice("w", value, words)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("value", [0, 7, 2**63 - 1, np.int64(3), torch.tensor(3)])
+def test_a_seed_is_one_that_pytorch_takes(value):
+    seed = check_seed(value)
+    assert seed == value
+    torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("value", [-1, 2**63, 1.0, "1", None, True])
+def test_another_seed_is_refused(value):
+    with pytest.raises(
+        InputError, match=re.escape("seed is a whole number from 0 to 2**63 - 1")
+    ):
+        check_seed(value)
+
+
+@pytest.mark.parametrize("value", [torch.tensor(3), np.array(3)])
+def test_an_array_without_axes_is_no_list(value):
+    with pytest.raises(InputError, match="names is a list"):
+        several("names", value)

@@ -511,6 +511,46 @@ def test_a_callback_may_clear_gradients():
     assert torch.equal(*runs)
 
 
+@pytest.mark.parametrize("begin", [1.0, 1.5])
+def test_clamped_from_outside_alone_it_ends_at_the_wall(begin):
+    X = torch.full(SHAPE, begin, dtype=torch.float64).requires_grad_()
+    bounds = torch.tensor(1.0), torch.tensor(2.0)
+    result = optimize(
+        X, lambda X: {"square": X.square().sum()}, lbfgs(X), steps=50, clamp=bounds
+    )
+    assert torch.equal(result.picture, torch.ones(SHAPE, dtype=torch.float64))
+    assert len(result.history) < 10
+
+
+@pytest.mark.parametrize("another", [False, True])
+def test_what_it_remembers_of_one_run_is_not_taken_for_another(another):
+    first, X = Valley(), start()
+    optimizer = lbfgs(X)
+    optimize(X, first, optimizer, steps=5)
+    second, before = (Bowl() if another else Valley()), X.detach().clone()
+    history = optimize(X, second, optimizer, steps=3).history
+    assert history[0].loss == pytest.approx(second.value(before).item(), rel=1e-12)
+    assert torch.equal(second.pictures[0], before)
+
+
+def test_a_bound_given_as_a_tensor_stays_what_it_was():
+    bound, X = torch.tensor(3), start()
+    optimize(X, Bowl(), lbfgs(X, max_evaluations=bound), steps=9)
+    assert bound == 3
+
+
+def test_the_best_picture_has_a_finite_loss():
+    X, losses = start(), iter([5.0, -math.inf, 3.0, 4.0])
+
+    def closure():
+        X.grad = torch.ones_like(X)
+        return next(losses)
+
+    optimizer = lbfgs(X, max_evaluations=4)
+    optimizer.step(closure)
+    assert optimizer.lowest >= 3.0
+
+
 def test_an_optimiser_that_has_ended_says_so_and_changes_nothing():
     bowl, X = Bowl(10.0), start()
     optimizer = lbfgs(X, max_evaluations=1)
