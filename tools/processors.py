@@ -36,6 +36,7 @@ ON_X86 = {
 NO_NUMBERS = ["build_book", "checks", "cli", "devices", "includes", "package", "samples"]
 SELECTION = ["features", "optimization", "precision", "pyramid", "synthesis"]
 CHAPTERS = "05 or 07"
+LONG = "not trains_as_well"  # hundreds of steps, and the same on each of them
 
 
 @dataclass
@@ -100,11 +101,12 @@ def main() -> int:
     )
     chapters = [ROOT / "tests" / "test_chapters.py"]
     only = ["-k", CHAPTERS] if options.selection else []
+    short = ["-k", LONG] if options.selection else []
     print(f"{'processor':22}{'passed':>8}{'skipped':>9}{'failed':>8}{'seconds':>9}", flush=True)
     broken = False
     for name in chosen:
         print(f"{name:22}", end="", flush=True)
-        parts = [run(processors[name], files, []), run(processors[name], chapters, only)]
+        parts = [run(processors[name], files, short), run(processors[name], chapters, only)]
         counts = sum((part.counts for part in parts), Counter[str]())
         failed = [test for part in parts for test in part.failed]
         seconds = sum(part.seconds for part in parts)
