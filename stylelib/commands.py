@@ -299,10 +299,9 @@ def _transfer(options: argparse.Namespace, bar: Callback) -> Finished:
         if options.save_every is None
         else [IntermediateSaver(options.output.parent, options.save_every)]
     )
-    wanted = [
-        *(options.content_layers or recipe.content_layers),
-        *(options.style_layers or recipe.style_layers),
-    ]
+    wanted = recipe.changed(
+        content_layers=options.content_layers, style_layers=options.style_layers
+    ).layers
     return transfer(
         options.content,
         options.style,

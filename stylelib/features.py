@@ -69,7 +69,7 @@ class NetworkFeatures:
         """
         taps = [layer_index(self.net, layer) for layer in several("layers", layers, least=0)]
         deepest = max(taps, default=-1)
-        self._check(X, taps)
+        self._check(X, deepest)
         half = resolve_precision(self.precision, X.device) is torch.bfloat16
         features: dict[int, Tensor] = {}
         with torch.autocast(X.device.type, torch.bfloat16, enabled=half):
@@ -80,17 +80,17 @@ class NetworkFeatures:
                     features[index] = Y.to(X.dtype)
         return [features[tap] for tap in taps]
 
-    def _check(self, X: Tensor, taps: Sequence[int]) -> None:
+    def _check(self, X: Tensor, deepest: int) -> None:
         if X.ndim != 4 or X.shape[1] != 3 or not X.is_floating_point():
             raise InputError(
                 f"X has the shape (N, 3, H, W) in floating point, not {tuple(X.shape)} "
                 f"{X.dtype}"
             )
-        smallest = self.smallest_side(taps)
+        smallest = _smallest_side(list(self.net)[: deepest + 1])
         if min(X.shape[2:]) < smallest:
             raise InputError(
                 f"a picture of {X.shape[2]} x {X.shape[3]} pixels is too small for layer "
-                f"{max(taps)}: each side needs {smallest} or more"
+                f"{deepest}: each side needs {smallest} or more"
             )
         weight = next(self.net.parameters(), X)
         if weight.dtype != X.dtype:

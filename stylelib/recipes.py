@@ -183,7 +183,7 @@ class Recipe:
         return {
             "lr": adam.lr if adam else None,
             "lr_decay_epoch": adam.decay_every if adam else None,
-            "weights": self.weights._asdict(),
+            "weights": check_weights(self.weights)._asdict(),
             "content_layers": _named(self.content_layers, net),
             "style_layers": _named(self.style_layers, net),
             "clamp": self.clamp,

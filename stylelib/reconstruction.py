@@ -247,6 +247,8 @@ def _reconstruct(
     names = [name for name, _ in named_layers(net)]
     labels = [names[layer_index(net, layer)] for layer in layers]
     target = preprocess(given, given_shape).to(device)
+    with torch.no_grad():
+        Ys = dict(zip(layers, features(target, layers), strict=True))
 
     def share(Y: Tensor) -> Callable[[Tensor], Tensor]:
         error = compare(Y)
@@ -260,7 +262,8 @@ def _reconstruct(
         terms.append(Prior("tv", tv_loss, way.tv_weight))
     if way.range_weight:
         terms.append(Prior("range", range_loss, way.range_weight))
-    objective = objective_of(terms, features)
+    # one pass has the features of the target at all layers, though each layer is a term
+    objective = objective_of(terms, features, targets=lambda _, names: [Ys[n] for n in names])
     start = starting_picture(way.init, given, given, shape, way.seed).to(device)
     made = paint(
         start,
@@ -272,11 +275,10 @@ def _reconstruct(
     )
     image = postprocess(made.picture)
     with torch.no_grad():
-        wanted = features(target, layers)
         visible = features(preprocess(image, shape).to(device), layers)
         measured = {
-            label: float(compare(Y)(Y_hat))
-            for label, Y, Y_hat in zip(labels, wanted, visible, strict=True)
+            label: float(compare(Ys[layer])(Y_hat))
+            for label, layer, Y_hat in zip(labels, layers, visible, strict=True)
         }
     settings = (
         surroundings()

@@ -1,3 +1,4 @@
+import dataclasses
 import inspect
 import itertools
 import json
@@ -15,6 +16,7 @@ from stylelib import (
     EMBEDDED_WEIGHTS,
     FULL,
     QUICK,
+    RECIPES,
     DivergenceError,
     FileError,
     InputError,
@@ -429,6 +431,11 @@ def test_a_huge_learning_rate_diverges_with_a_finite_picture(tiny):
 def test_weights_that_are_no_weights_are_refused(tiny, weights):
     with pytest.raises(InputError, match="weight"):
         tiny(weights=weights)
+
+
+def test_a_recipe_of_ones_own_may_have_plain_weights(tiny):
+    recipe = dataclasses.replace(RECIPES["d2l"], weights=(1, 1e4, 10))
+    assert tiny(recipe=recipe).settings["weights"] == D2L_WEIGHTS._asdict()
 
 
 def test_weights_may_be_any_three_numbers(tiny):

@@ -29,6 +29,7 @@ from sphinx.directives.code import LiteralIncludeReader
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
+from stylelib.devices import find_device
 from stylelib.precision import resolve_precision
 
 CACHES_KEPT = 4  # a cache for each state of the library; older ones are removed
@@ -38,8 +39,10 @@ PROGRESS = "book-progress: "  # begins a line on standard output that is meant f
 def machine() -> str:
     """The machine in a few words, such as "2 cores, x86_64, no GPU, float32"."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = find_device(None)
+    gpu = "no GPU" if device.type == "cpu" else f"GPU ({device.type})"
+    if device.type == "cuda":
+        gpu = torch.cuda.get_device_name(device)
     precision = str(resolve_precision("auto", device)).removeprefix("torch.")
     return f"{cores} cores, {platform.machine()}, {gpu}, {precision}"
 
