@@ -29,7 +29,7 @@ from stylelib import (
     synthesize_texture,
     vgg19,
 )
-from stylelib.modules import PAPER_STYLE_LAYERS
+from stylelib.relatives.modules import PAPER_STYLE_LAYERS
 
 IMAGES = Path(__file__).parent.parent / "book" / "images"
 

@@ -1,19 +1,12 @@
 """The public names, and where each is."""
 
-from . import assignment as assignment
 from . import samples as samples
 from ._version import __version__ as __version__
-from .classifiers import class_names as class_names
-from .classifiers import classifier as classifier
-from .classifiers import top_classes as top_classes
-from .conventions import CONVENTIONS as CONVENTIONS
-from .conventions import Convention as Convention
-from .conventions import convert_weight as convert_weight
 from .descents import AdamDescent as AdamDescent
-from .descents import LBFGSDescent as LBFGSDescent
 from .errors import DivergenceError as DivergenceError
 from .errors import FileError as FileError
 from .errors import InputError as InputError
+from .errors import Interrupted as Interrupted
 from .errors import StylelibError as StylelibError
 from .features import FeatureExtractor as FeatureExtractor
 from .features import NetworkFeatures as NetworkFeatures
@@ -21,9 +14,6 @@ from .features import extract_features as extract_features
 from .features import get_contents as get_contents
 from .features import get_styles as get_styles
 from .files import load_image as load_image
-from .fooling import FoolingResult as FoolingResult
-from .fooling import fooling_image as fooling_image
-from .fooling import fooling_images as fooling_images
 from .images import IMAGE_MEAN as IMAGE_MEAN
 from .images import IMAGE_STD as IMAGE_STD
 from .images import postprocess as postprocess
@@ -45,14 +35,10 @@ from .losses import content_loss as content_loss
 from .losses import gram as gram
 from .losses import style_loss as style_loss
 from .losses import tv_loss as tv_loss
-from .modules import ContentLoss as ContentLoss
-from .modules import LossNetwork as LossNetwork
-from .modules import Normalization as Normalization
-from .modules import StyleLoss as StyleLoss
-from .modules import insert_losses as insert_losses
-from .modules import modules_objective as modules_objective
+from .models import ModelFeatures as ModelFeatures
 from .networks import squeezenet1_1 as squeezenet1_1
 from .networks import vgg19 as vgg19
+from .networks import weights_for as weights_for
 from .objectives import Match as Match
 from .objectives import Prior as Prior
 from .objectives import compare_features as compare_features
@@ -61,38 +47,56 @@ from .objectives import objective_of as objective_of
 from .optimization import Optimized as Optimized
 from .optimization import gradient_shares as gradient_shares
 from .optimization import optimize as optimize
-from .quasi_newton import LBFGS as LBFGS
-from .quasi_newton import lbfgs as lbfgs
-from .recipes import FULL as FULL
-from .recipes import QUICK as QUICK
-from .recipes import RECIPES as RECIPES
-from .recipes import Profile as Profile
+from .pyramid import RunState as RunState
 from .recipes import Recipe as Recipe
-from .recipes import profile as profile
-from .recipes import transfer as transfer
-from .reconstruction import invert_features as invert_features
-from .reconstruction import range_loss as range_loss
-from .reconstruction import synthesize_texture as synthesize_texture
 from .records import Record as Record
 from .records import Step as Step
+from .relatives import assignment as assignment
+from .relatives.conventions import CONVENTIONS as CONVENTIONS
+from .relatives.conventions import Convention as Convention
+from .relatives.conventions import convert_weight as convert_weight
+from .relatives.inversion import invert_features as invert_features
+from .relatives.inversion import range_loss as range_loss
+from .relatives.modules import ContentLoss as ContentLoss
+from .relatives.modules import LossNetwork as LossNetwork
+from .relatives.modules import Normalization as Normalization
+from .relatives.modules import StyleLoss as StyleLoss
+from .relatives.modules import insert_losses as insert_losses
+from .relatives.modules import modules_objective as modules_objective
+from .relatives.quasi_newton import LBFGS as LBFGS
+from .relatives.quasi_newton import LBFGSDescent as LBFGSDescent
+from .relatives.quasi_newton import lbfgs as lbfgs
+from .relatives.texture import synthesize_texture as synthesize_texture
 from .results import ReconstructionResult as ReconstructionResult
 from .results import Result as Result
 from .results import TransferResult as TransferResult
-from .saliency import IntegratedGradients as IntegratedGradients
-from .saliency import cut_out as cut_out
-from .saliency import integrated_gradients as integrated_gradients
-from .saliency import saliency_map as saliency_map
-from .saliency import saliency_mask as saliency_mask
-from .saliency import smooth_grad as smooth_grad
+from .sees.classifiers import class_names as class_names
+from .sees.classifiers import classifier as classifier
+from .sees.classifiers import top_classes as top_classes
+from .sees.fooling import FoolingResult as FoolingResult
+from .sees.fooling import fooling_image as fooling_image
+from .sees.fooling import fooling_images as fooling_images
+from .sees.saliency import IntegratedGradients as IntegratedGradients
+from .sees.saliency import cut_out as cut_out
+from .sees.saliency import integrated_gradients as integrated_gradients
+from .sees.saliency import saliency_map as saliency_map
+from .sees.saliency import saliency_mask as saliency_mask
+from .sees.saliency import smooth_grad as smooth_grad
+from .sees.visualization import VisualizationResult as VisualizationResult
+from .sees.visualization import channel_visualization as channel_visualization
+from .sees.visualization import channel_visualizations as channel_visualizations
+from .sees.visualization import class_visualization as class_visualization
+from .sees.visualization import class_visualizations as class_visualizations
+from .style_transfer import FULL as FULL
+from .style_transfer import QUICK as QUICK
+from .style_transfer import RECIPES as RECIPES
+from .style_transfer import Profile as Profile
+from .style_transfer import profile as profile
+from .style_transfer import transfer as transfer
 from .synthesis import SynthesizedImage as SynthesizedImage
 from .synthesis import get_inits as get_inits
 from .synthesis import style_objective as style_objective
 from .synthesis import train as train
-from .visualization import VisualizationResult as VisualizationResult
-from .visualization import channel_visualization as channel_visualization
-from .visualization import channel_visualizations as channel_visualizations
-from .visualization import class_visualization as class_visualization
-from .visualization import class_visualizations as class_visualizations
 
 __all__ = [
     "CONTENT_LAYERS",
@@ -117,11 +121,13 @@ __all__ = [
     "FoolingResult",
     "InputError",
     "IntegratedGradients",
+    "Interrupted",
     "LBFGSDescent",
     "LossNetwork",
     "LossWeights",
     "Losses",
     "Match",
+    "ModelFeatures",
     "NetworkFeatures",
     "Normalization",
     "Optimized",
@@ -131,6 +137,7 @@ __all__ = [
     "ReconstructionResult",
     "Record",
     "Result",
+    "RunState",
     "Step",
     "StyleLoss",
     "StylelibError",
@@ -188,4 +195,5 @@ __all__ = [
     "tv_loss",
     "vgg19",
     "visible_range",
+    "weights_for",
 ]

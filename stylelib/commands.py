@@ -13,26 +13,27 @@ from typing import Any
 
 from stylelib import samples
 from stylelib.callbacks import IntermediateSaver, ProgressBar, all_of
-from stylelib.classifiers import classifier, top_classes
 from stylelib.descents import AdamDescent
-from stylelib.errors import DivergenceError, InputError
+from stylelib.errors import DivergenceError, InputError, Interrupted
 from stylelib.files import check_output, load_image
-from stylelib.fooling import fooling_images
 from stylelib.images import normalize, preprocess, save_image
 from stylelib.layers import POOLINGS, VGG19_LAYERS
-from stylelib.losses import D2L_WEIGHTS, LossWeights
-from stylelib.networks import vgg19
+from stylelib.losses import D2L_WEIGHTS, EMBEDDED_WEIGHTS, LossWeights
+from stylelib.networks import vgg19, weights_for
 from stylelib.precision import PRECISIONS
-from stylelib.recipes import RECIPES, transfer
-from stylelib.reconstruction import TEXTURE_LAYERS, invert_features, synthesize_texture
 from stylelib.records import Callback
+from stylelib.relatives.inversion import invert_features
+from stylelib.relatives.texture import TEXTURE_LAYERS, synthesize_texture
 from stylelib.results import Finished, check_settings_output
-from stylelib.saliency import cut_out, saliency_map, saliency_mask, smooth_grad
-from stylelib.visualization import (
+from stylelib.sees.classifiers import classifier, top_classes
+from stylelib.sees.fooling import fooling_images
+from stylelib.sees.saliency import cut_out, saliency_map, saliency_mask, smooth_grad
+from stylelib.sees.visualization import (
     LEARNING_RATES,
     channel_visualizations,
     class_visualizations,
 )
+from stylelib.style_transfer import RECIPES, transfer
 
 __all__ = ["add_options", "in_users_words", "run"]
 
@@ -150,17 +151,16 @@ def _transfer_arguments(parser: argparse.ArgumentParser) -> None:
         "--recipe",
         choices=list(RECIPES),
         default="d2l",
-        help="the d2l code's method, or that of the paper by L-BFGS from noise",
+        metavar="NAME",
+        help="whose method: " + ", ".join(RECIPES),
     )
-    for name, value in RECIPES["d2l"].weights._asdict().items():
-        recipe, paper = (
-            getattr(weights, name) for weights in (D2L_WEIGHTS, RECIPES["gatys"].weights)
-        )
+    usual = {"d2l": EMBEDDED_WEIGHTS, "d2l, --weights not embedded": D2L_WEIGHTS} | {
+        name: recipe.weights for name, recipe in RECIPES.items() if recipe.weights
+    }
+    for kind in LossWeights._fields:
+        said = ", ".join(f"{getattr(w, kind):g} ({name})" for name, w in usual.items())
         parser.add_argument(
-            f"--{name}-weight",
-            type=float,
-            help=f"factor of the {name} loss; by default {value:g}, and {recipe:g} if "
-            f"--weights is not embedded; with gatys {paper:g}",
+            f"--{kind}-weight", type=float, help=f"factor of the {kind} loss; by default {said}"
         )
     _network_options(parser)
     parser.add_argument(
@@ -260,13 +260,16 @@ def run(options: argparse.Namespace) -> int:
         save_image(error.picture, options.output)
         print(f"stylelib: {error}; saved as {options.output}", file=sys.stderr)
         return 1
+    except Interrupted as stop:
+        bar.close()
+        result = stop.result[0] if isinstance(stop.result, list) else stop.result
+        result.save(options.output)
+        print(f"{options.output}: stopped after {len(result.history)} steps of {steps}")
+        return 130
     finally:
         bar.close()
     result.save(options.output)
     made = f"{len(result.history)} steps"
-    if result.interrupted:
-        print(f"{options.output}: stopped after {made} of {steps}")
-        return 130
     print(f"{options.output}: {made}{_said_of(result)}")
     return 0
 
@@ -289,11 +292,7 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _transfer(options: argparse.Namespace, bar: Callback) -> Finished:
-    chosen = {name: getattr(options, f"{name}_weight") for name in LossWeights._fields}
     recipe = RECIPES[options.recipe]
-    usual = D2L_WEIGHTS
-    if options.weights == "embedded" or options.recipe != "d2l":
-        usual = recipe.weights
     saver = (
         []
         if options.save_every is None
@@ -302,12 +301,15 @@ def _transfer(options: argparse.Namespace, bar: Callback) -> Finished:
     wanted = recipe.changed(
         content_layers=options.content_layers, style_layers=options.style_layers
     ).layers
+    net = vgg19(options.weights, layers=wanted, pooling=options.pooling or "max")
+    chosen = {kind: getattr(options, f"{kind}_weight") for kind in LossWeights._fields}
+    usual = recipe.weights or weights_for(net)
     return transfer(
         options.content,
         options.style,
         recipe=options.recipe,
         weights=usual._replace(**{k: v for k, v in chosen.items() if v is not None}),
-        net=vgg19(options.weights, layers=wanted, pooling=options.pooling or "max"),
+        net=net,
         callback=all_of(bar, *saver),
         **_given(options),
     )

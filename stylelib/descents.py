@@ -1,18 +1,17 @@
-"""Ways to move a picture, as data: Adam with a falling rate, L-BFGS (chapters 7 and 9)."""
+"""Ways to move a picture, as data, and one of them: Adam with a falling rate (chapter 7)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from stylelib.checks import number, whole
-from stylelib.quasi_newton import LBFGS
 
-__all__ = ["AdamDescent", "Clamp", "Descent", "LBFGSDescent", "check_lr"]
+__all__ = ["AdamDescent", "Clamp", "Descent", "check_lr"]
 
 Clamp = tuple[Tensor, Tensor] | None
 """(lowest, highest), tensors that broadcast with a picture; None leaves it free."""
@@ -30,6 +29,7 @@ class Descent(Protocol):
         exact: whether it compares losses that may hardly differ, and so needs float32.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]  # its settings are those of a dataclass
     exact: ClassVar[bool]
 
     def begin(
@@ -47,7 +47,7 @@ class AdamDescent:
 
     Attributes:
         lr: the learning rate at the start, in normalised units per step.
-        decay_every: steps after which it falls; None lets it fall ten times over the run.
+        lr_decay_epoch: steps after which it falls; None lets it fall ten times over the run.
         gamma: the factor.
 
     Source: Kingma and Ba (2015); the schedule is that of Zhang et al., Dive into Deep Learning.
@@ -56,51 +56,23 @@ class AdamDescent:
     exact: ClassVar[bool] = False
 
     lr: float = 0.3
-    decay_every: int | None = None
+    lr_decay_epoch: int | None = None
     gamma: float = 0.8
 
     def __post_init__(self) -> None:
         check_lr(self.lr)
         number("gamma", self.gamma, above=0)
-        if self.decay_every is not None:
-            whole("decay_every", self.decay_every)
+        if self.lr_decay_epoch is not None:
+            whole("lr_decay_epoch", self.lr_decay_epoch)
 
     def begin(
         self, X: Tensor, steps: int, clamp: Clamp
     ) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
         """Adam, and `StepLR`."""
         adam = torch.optim.Adam([X], lr=float(self.lr))
-        every = max(1, steps // 10) if self.decay_every is None else int(self.decay_every)
+        every = max(1, steps // 10) if self.lr_decay_epoch is None else int(self.lr_decay_epoch)
         return adam, StepLR(adam, every, gamma=self.gamma)
 
     def end(self, optimizer: torch.optim.Optimizer, X: Tensor) -> Tensor:
         """The picture after the last step."""
         return X
-
-
-@dataclass(frozen=True)
-class LBFGSDescent:
-    """L-BFGS, which finds its own steps. A number of steps is one of evaluations here.
-
-    Attributes:
-        history_size: how many of the last steps the curvature is estimated from.
-    """
-
-    exact: ClassVar[bool] = True
-
-    history_size: int = 20
-
-    def __post_init__(self) -> None:
-        whole("history_size", self.history_size)
-
-    def begin(
-        self, X: Tensor, steps: int, clamp: Clamp
-    ) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
-        """`LBFGS` with `steps` evaluations."""
-        size = self.history_size
-        return LBFGS(X, history_size=size, max_evaluations=steps, clamp=clamp), None
-
-    def end(self, optimizer: torch.optim.Optimizer, X: Tensor) -> Tensor:
-        """The best picture that was tried."""
-        assert isinstance(optimizer, LBFGS)
-        return X if optimizer.best is None else optimizer.best

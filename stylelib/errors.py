@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from stylelib.records import Record
 
-__all__ = ["DivergenceError", "FileError", "InputError", "StylelibError"]
+__all__ = ["DivergenceError", "FileError", "InputError", "Interrupted", "StylelibError"]
 
 
 class StylelibError(Exception):
@@ -43,3 +43,36 @@ class DivergenceError(StylelibError, ArithmeticError):
         super().__init__(message)
         self.picture = picture
         self.history = history
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, after at least one step. It ends a loop over pictures as Ctrl-C ends any loop.
+
+    Attributes:
+        result: what the function would have returned, made of the steps so far; its
+            `.interrupted` is true.
+    """
+
+    def __init__(self, message: str, result: Any) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+Given = TypeVar("Given")
+
+
+def or_interrupted(results: Given) -> Given:
+    """A result or a list of them. If Ctrl-C ended them, raise `Interrupted`, which carries
+    them, or Python's own exception if no step was made.
+    """
+    first: Any = results[0] if isinstance(results, list) else results
+    if not first.interrupted:
+        return results
+    made = len(first.history)
+    if made == 0:
+        raise KeyboardInterrupt
+    raise Interrupted(
+        f"stopped by Ctrl-C after {made} steps; the picture so far is in this exception's "
+        ".result",
+        results,
+    )

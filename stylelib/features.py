@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from PIL import Image
@@ -45,7 +45,12 @@ class NetworkFeatures:
     """
 
     def __init__(self, net: nn.Sequential, precision: Precision = "float32") -> None:
-        self.net = _checked(net)
+        if not isinstance(net, nn.Sequential):
+            raise InputError(
+                "a network is an nn.Sequential of layers, such as vgg19(), not "
+                f"{type(net).__name__}; for others there is stylelib.ModelFeatures"
+            )
+        self.net = check_eval(net)
         self.precision = choice("precision", precision, PRECISIONS)
 
     def smallest_side(self, layers: Sequence[Layer]) -> int:
@@ -81,29 +86,31 @@ class NetworkFeatures:
         return [features[tap] for tap in taps]
 
     def _check(self, X: Tensor, deepest: int) -> None:
-        if X.ndim != 4 or X.shape[1] != 3 or not X.is_floating_point():
-            raise InputError(
-                f"X has the shape (N, 3, H, W) in floating point, not {tuple(X.shape)} "
-                f"{X.dtype}"
-            )
+        check_pictures(X, self.net)
         smallest = _smallest_side(list(self.net)[: deepest + 1])
         if min(X.shape[2:]) < smallest:
             raise InputError(
                 f"a picture of {X.shape[2]} x {X.shape[3]} pixels is too small for layer "
                 f"{deepest}: each side needs {smallest} or more"
             )
-        weight = next(self.net.parameters(), X)
-        if weight.dtype != X.dtype:
-            raise InputError(f"the picture is {X.dtype}, the network {weight.dtype}")
 
 
-def _checked(net: nn.Sequential) -> nn.Sequential:
-    """A network whose layers can be asked for, and that a pass does not change."""
-    if not isinstance(net, nn.Sequential):
+def check_pictures(X: Tensor, net: nn.Module) -> None:
+    """Refuse what is no batch of pictures (N, 3, H, W), or not of the network's dtype."""
+    if X.ndim != 4 or X.shape[1] != 3 or not X.is_floating_point():
         raise InputError(
-            "a network is an nn.Sequential of layers, such as vgg19() or the .features of one "
-            f"of torchvision's models, not {type(net).__name__}"
+            f"X has the shape (N, 3, H, W) in floating point, not {tuple(X.shape)} {X.dtype}"
         )
+    weight = next(net.parameters(), X)
+    if weight.dtype != X.dtype:
+        raise InputError(f"the picture is {X.dtype}, the network {weight.dtype}")
+
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def check_eval(net: Net) -> Net:
+    """The network, if a pass through it neither changes it nor draws at random."""
     for part in net.modules():
         if part.training and isinstance(part, _BatchNorm | _DropoutNd):
             raise InputError(

@@ -27,9 +27,10 @@ from stylelib.layers import (
     Pooling,
     layer_index,
 )
+from stylelib.losses import D2L_WEIGHTS, EMBEDDED_WEIGHTS, LossWeights
 from stylelib.weights import Download, find_weights, load_weights
 
-__all__ = ["named_layers", "squeezenet1_1", "structure", "vgg19"]
+__all__ = ["layer_label", "named_layers", "squeezenet1_1", "structure", "vgg19", "weights_for"]
 
 VGG19_DOWNLOAD = Download(
     "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
@@ -103,7 +104,10 @@ def vgg19(
         (7, Conv2d(3, 64, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1)))
     """
     net = structure(_depth(VGG19_LAYERS, layers), pooling)
-    return _frozen(net, find_weights(net, weights, seed, VGG19_DOWNLOAD, embedded=True))
+    state = find_weights(net, weights, seed, VGG19_DOWNLOAD, embedded=True)
+    if weights == "embedded":
+        net.loss_weights = EMBEDDED_WEIGHTS
+    return _frozen(net, state)
 
 
 def squeezenet1_1(
@@ -183,12 +187,38 @@ def _frozen(net: nn.Sequential, state: Mapping[str, Tensor]) -> nn.Sequential:
     return net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
+class Network(nn.Sequential):
+    """Layers in order, and the loss weights that suit their units.
+
+    Attributes:
+        loss_weights: for content, style and total variation, by the book's main line.
+    """
+
+    loss_weights: LossWeights = D2L_WEIGHTS
+
+
+def weights_for(net: nn.Module) -> LossWeights:
+    """The loss weights that suit a network: those of the d2l code unless it knows better.
+
+    The embedded VGG-19 does: its activations are 1 on average, those of torchvision's are not.
+    """
+    return net.loss_weights if isinstance(net, Network) else D2L_WEIGHTS
+
+
+def layer_label(net: nn.Module, layer: Layer, *, name: bool = False) -> Layer:
+    """How a record calls a layer: by its number, or by its name if asked or if it has none."""
+    if not isinstance(net, nn.Sequential):
+        return layer
+    index = layer_index(net, layer)
+    return list(net._modules)[index] if name else index
+
+
 def named_layers(net: nn.Sequential) -> list[tuple[str, nn.Module]]:
     """The layers with their names, in order; one that stands in two places is there twice."""
     return list(zip(net._modules, net, strict=True))
 
 
-def structure(depth: int, pooling: Pooling = "max") -> nn.Sequential:
+def structure(depth: int, pooling: Pooling = "max") -> Network:
     """The first `depth` layers of VGG-19, weights without values (device "meta")."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     channels = 3
@@ -201,4 +231,4 @@ def structure(depth: int, pooling: Pooling = "max") -> nn.Sequential:
             layers[name] = nn.ReLU(inplace=False)
         else:
             layers[name] = _pool(pooling, 2)
-    return nn.Sequential(layers)
+    return Network(layers)

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from stylelib.checks import whole
-from stylelib.errors import DivergenceError, InputError
+from stylelib.errors import DivergenceError, InputError, or_interrupted
 from stylelib.memory import freed_memory_kept
 from stylelib.records import Callback, Record, Step
 
@@ -63,9 +63,8 @@ def optimize(
 ) -> Optimized:
     """Change a picture, in place, step by step, until done or until the callback says stop.
 
-    Ctrl-C ends it early and is no error: the picture made so far is returned. Any other
-    exception passes through, and X is what the step that raised it began with. While it runs,
-    this process keeps memory that it would otherwise give back to the system at each step.
+    If it raises anything, X is what the step that raised it began with. While it runs, this
+    process keeps memory that it would otherwise give back to the system at each step.
 
     Args:
         X: the picture, a leaf tensor that requires a gradient and that `optimizer` holds.
@@ -82,6 +81,7 @@ def optimize(
         DivergenceError: a loss or the picture is not finite. The exception carries the last
             good picture, which is also what X then holds, and the steps made.
         InputError: the arguments do not fit together.
+        Interrupted: Ctrl-C. Its `.result` is what would have been returned.
     """
     closure = Closure(X, objective, optimizer, history)
     steps = whole("steps", steps, least=0)
@@ -103,7 +103,7 @@ def optimize(
         interrupted = True
     except NoStepLeft:
         pass
-    return Optimized(X.detach().clone(), closure.history, interrupted)
+    return or_interrupted(Optimized(X.detach().clone(), closure.history, interrupted))
 
 
 class Closure:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from stylelib.checks import several
 from stylelib.descents import Clamp, Descent
-from stylelib.optimization import Objective, optimize
+from stylelib.errors import InputError, Interrupted
+from stylelib.optimization import Objective, gradient_shares, optimize
 from stylelib.records import Callback, Record, Step
 
-__all__ = ["Painted", "doubling", "paint"]
+__all__ = ["Painted", "RunState", "doubling", "paint", "sizes"]
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,48 @@ class Painted:
     interrupted: bool
     objective: Objective | None
 
+    def shares(self) -> dict[str, float]:
+        """Each loss's share of the gradient; empty if Ctrl-C comes before they are known."""
+        try:
+            return gradient_shares(self.picture, self.objective) if self.objective else {}
+        except KeyboardInterrupt:
+            return {}
+
+
+@dataclass(frozen=True, eq=False)
+class RunState:
+    """Where a run stands between two steps. Handed back, it goes on to the same bits.
+
+    All of it can be written by `torch.save`.
+
+    Attributes:
+        picture: (1, 3, H, W), normalised, as the optimizer left it.
+        size: the number of the size in work, 0 for the first.
+        made: how many steps were made at this size.
+        optimizer: its `state_dict`.
+        scheduler: likewise; None where there is none.
+        history: a record of each step, of all sizes.
+        random: PyTorch's random state, of the processor.
+    """
+
+    picture: Tensor
+    size: int
+    made: int
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any] | None
+    history: list[Record]
+    random: Tensor
+
 
 def doubling(count: int) -> list[float]:
     """So many sizes, each twice the one before, the last of them whole: 1/4, 1/2, 1."""
     return [2.0 ** (i - count + 1) for i in range(count)]
+
+
+def sizes(shape: tuple[int, int], fractions: Sequence[float]) -> list[tuple[int, int]]:
+    """(H, W) of a picture, times each fraction."""
+    height, width = shape
+    return [(max(1, int(height * f)), max(1, int(width * f))) for f in fractions]
 
 
 def paint(
@@ -48,6 +90,7 @@ def paint(
     steps: int,
     clamp: Clamp = None,
     callback: Callback | None = None,
+    state: RunState | None = None,
 ) -> Painted:
     """Make a picture at each of some sizes, from the picture of the size before.
 
@@ -59,40 +102,55 @@ def paint(
         steps: of all sizes together; they are shared out evenly.
         clamp: as for `optimize`.
         callback: called with a `Step` after each step, counted on from size to size.
+        state: where an earlier run with the same arguments stood (`Step.state`); this one goes
+            on from there, `start` and the seed of PyTorch's random numbers set aside.
 
     Raises:
         DivergenceError: as for `optimize`; its history has the steps of all sizes.
+        InputError: the state is of another run.
     """
     history: list[Record] = []
-    stopped = interrupted = False
+    interrupted = stopped = False
     objective: Objective | None = None
+    X, several_shapes = start.detach(), several("shapes", shapes)
+    ends = [steps * i // len(several_shapes) for i in range(len(several_shapes) + 1)]
+    if state is not None:
+        _check_state(state, shapes, steps)
+        X, history = state.picture.to(X.device), list(state.history)
 
     def follow(step: Step) -> bool:
         nonlocal stopped
-        stopped = bool(callback and callback(step))
+        stage.made.append(step.record)
+        seen = replace(step, state=lambda: stage.state(history))
+        stopped = bool(callback and callback(seen))
         return stopped
 
-    X = start.detach()
-    ends = [steps * i // len(shapes) for i in range(len(several("shapes", shapes)) + 1)]
     try:
         for index, (begin, end) in enumerate(pairwise(ends)):
+            if state is not None and index < state.size:
+                continue
             objective = None
             if X.shape[2:] != shapes[index]:
                 X = interpolate(X, shapes[index], mode="bicubic", antialias=True)
             objective = objective_at(index)
-            X = X.clone().requires_grad_()
-            optimizer, scheduler = descent.begin(X, end - begin, clamp)
-            made = optimize(
-                X,
-                objective,
-                optimizer,
-                steps=end - begin,
-                scheduler=scheduler,
-                clamp=clamp,
-                callback=follow,
-                history=history,
-            )
-            X, history = descent.end(optimizer, made.picture), made.history
+            stage = Stage(index, X, end - begin, descent, clamp)
+            done = 0
+            if state is not None and index == state.size:
+                done = stage.go_on_from(state)
+            try:
+                made = optimize(
+                    stage.X,
+                    objective,
+                    stage.optimizer,
+                    steps=end - begin - done,
+                    scheduler=stage.scheduler,
+                    clamp=clamp,
+                    callback=follow,
+                    history=history,
+                )
+            except Interrupted as stop:
+                made = stop.result
+            X, history = descent.end(stage.optimizer, made.picture), made.history
             interrupted = made.interrupted
             if stopped or interrupted:
                 break
@@ -101,3 +159,62 @@ def paint(
             raise
         interrupted = True
     return Painted(X.detach(), history, interrupted, objective)
+
+
+class Stage:
+    """The work at one size: the picture, and what moves it.
+
+    Args:
+        number: of the size, 0 for the first.
+        X: the picture to begin with, (1, 3, H, W), normalised.
+        steps: at this size.
+        descent: how it is moved.
+        clamp: as for `optimize`.
+
+    Attributes:
+        made: the records of the steps made here, by this run.
+    """
+
+    def __init__(
+        self, number: int, X: Tensor, steps: int, descent: Descent, clamp: Clamp
+    ) -> None:
+        self.number = number
+        self.X = X.detach().clone().requires_grad_()
+        self.optimizer, self.scheduler = descent.begin(self.X, steps, clamp)
+        self.made: list[Record] = []
+        self.before = 0
+
+    def go_on_from(self, state: RunState) -> int:
+        """Bring the optimizer to where it was; returns how many steps it had made."""
+        self.optimizer.load_state_dict(copy.deepcopy(state.optimizer))
+        if self.scheduler is not None and state.scheduler is not None:
+            self.scheduler.load_state_dict(state.scheduler)
+        torch.set_rng_state(state.random)
+        self.before = state.made
+        return state.made
+
+    def state(self, history: Sequence[Record]) -> RunState:
+        """Where the run stands now, a copy; `history` is that of the runs before this one."""
+        return RunState(
+            picture=self.X.detach().clone(),
+            size=self.number,
+            made=self.before + len(self.made),
+            optimizer=copy.deepcopy(self.optimizer.state_dict()),
+            scheduler=None if self.scheduler is None else self.scheduler.state_dict(),
+            history=[*history, *self.made],
+            random=torch.get_rng_state(),
+        )
+
+
+def _check_state(state: RunState, shapes: Sequence[tuple[int, int]], steps: int) -> None:
+    """Refuse a state of a run with other sizes or more steps."""
+    shape = tuple(state.picture.shape[2:])
+    if state.size >= len(shapes) or shape != tuple(shapes[state.size]):
+        raise InputError(
+            f"the state is of another run: size {state.size + 1} with {shape[0]} x {shape[1]} "
+            f"pixels, where this one has {[tuple(each) for each in shapes]}"
+        )
+    if len(state.history) > steps:
+        raise InputError(
+            f"the state has {len(state.history)} steps, more than the {steps} asked for"
+        )

@@ -1,28 +1,25 @@
-"""Style transfer in one call, and the recipes it follows (chapter 1)."""
+"""Recipes: what a method of style transfer does, as data, and who does it (chapter 1)."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from stylelib.checks import check_seed, choice, whole
-from stylelib.conventions import CONVENTIONS
-from stylelib.descents import AdamDescent, Descent, LBFGSDescent, check_lr
+from stylelib.checks import check_seed, choice, number, whole
+from stylelib.descents import AdamDescent, Clamp, Descent
 from stylelib.devices import find_device
-from stylelib.errors import InputError, did_you_mean
-from stylelib.features import Features, NetworkFeatures
+from stylelib.errors import InputError, or_interrupted
+from stylelib.features import Features
 from stylelib.files import ImageSource, load_image, target_shape
 from stylelib.images import postprocess, preprocess, visible_range
-from stylelib.layers import CONTENT_LAYERS, STYLE_LAYERS, Layer, layer_index
-from stylelib.losses import EMBEDDED_WEIGHTS, LossWeights, check_weights, tv_loss
-from stylelib.modules import PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS
-from stylelib.networks import named_layers, vgg19
+from stylelib.layers import CONTENT_LAYERS, STYLE_LAYERS, Layer
+from stylelib.losses import LossWeights, check_weights, tv_loss
+from stylelib.models import check_defaults, features_of
+from stylelib.networks import layer_label, vgg19, weights_for
 from stylelib.objectives import (
     FeatureLoss,
     Layers,
@@ -34,69 +31,14 @@ from stylelib.objectives import (
     factors_of,
     objective_of,
 )
-from stylelib.optimization import Objective, gradient_shares
+from stylelib.optimization import Objective
 from stylelib.precision import PRECISIONS, Precision, resolve_precision
-from stylelib.pyramid import doubling, paint
+from stylelib.pyramid import RunState, doubling, paint, sizes
 from stylelib.records import Callback
-from stylelib.results import TransferResult, describe, surroundings
+from stylelib.results import TransferResult, describe, settings_of
 from stylelib.synthesis import Init, starting_picture
-from stylelib.weights import network_digest
 
-__all__ = ["FULL", "QUICK", "RECIPES", "TINY", "Profile", "Recipe", "profile", "transfer"]
-
-PAPER_WEIGHTS = LossWeights(content=1.0, style=8e3, tv=0.0)
-"""Weights for the embedded VGG-19, chosen by looking at pictures; see `Recipe.per_position`."""
-
-
-@dataclass(frozen=True)
-class Profile:
-    """A size of picture and a length of training: `transfer(..., **profile())`.
-
-    Attributes:
-        image_shape: (H, W).
-        steps: how many.
-    """
-
-    image_shape: tuple[int, int]
-    steps: int
-
-    @property
-    def num_epochs(self) -> int:
-        """The steps, as d2l's `train` calls them."""
-        return self.steps
-
-    @property
-    def lr_decay_epoch(self) -> int:
-        """Steps after which the learning rate falls: ten times over the run."""
-        return max(1, self.steps // 10)
-
-    def keys(self) -> list[str]:
-        """Makes `**profile` work."""
-        return list(asdict(self))
-
-    def __getitem__(self, key: str) -> Any:
-        return getattr(self, key)
-
-
-FULL = Profile(image_shape=(300, 450), steps=500)
-"""The recipe's own numbers."""
-QUICK = Profile(image_shape=(200, 300), steps=200)
-"""What the book uses by default: the same schedule, shorter and smaller."""
-TINY = Profile(image_shape=(64, 96), steps=8)
-"""No picture one would look at: for tests that run every chapter."""
-
-
-def profile() -> Profile:
-    """The profile named by STYLELIB_PROFILE in the environment: quick (default), full, tiny.
-
-    Raises:
-        InputError: the variable holds another word.
-    """
-    profiles = {"quick": QUICK, "full": FULL, "tiny": TINY}
-    name = os.environ.get("STYLELIB_PROFILE", "quick")
-    if name not in profiles:
-        raise InputError(f"STYLELIB_PROFILE is quick, full or tiny, not '{name}'")
-    return profiles[name]
+__all__ = ["Recipe", "follow"]
 
 
 @dataclass(frozen=True)
@@ -104,12 +46,12 @@ class Recipe:
     """What one method of style transfer does: data, to be changed by `dataclasses.replace`.
 
     Attributes:
-        weights: a factor for each kind of loss. Those of `RECIPES` are for the embedded
-            network.
+        weights: a factor for each kind of loss; None is what suits the network (`weights_for`).
         content_layers: where content is compared, by number or name; or a factor for each.
         style_layers: where style is compared, likewise.
         content_loss: how features are compared for content.
         style_loss: how they are compared for style.
+        smoothness: the loss "tv", of a picture (1, 3, H, W), normalised.
         averages: whether losses of several layers are averaged; otherwise they are summed.
         per_position: whether the weights of style and total variation are for *each position*
             of the content layer's features (of several layers, for their mean number). The
@@ -117,25 +59,30 @@ class Recipe:
             weights would give a larger picture less style.
         descent: how the picture is moved.
         init: what to start from.
-        clamp: whether every pixel is kept within the visible range after each step.
+        clamp: True keeps every pixel within the visible range after each step, a number within
+            that far of the mean colour, in normalised units. False leaves them free.
         precision: the arithmetic of the network.
     """
 
-    weights: LossWeights = EMBEDDED_WEIGHTS
+    weights: LossWeights | None = None
     content_layers: Layers = CONTENT_LAYERS
     style_layers: Layers = STYLE_LAYERS
     # by factories, since a function as a class's attribute would be a method
     content_loss: FeatureLoss = field(default_factory=lambda: compare_features, repr=False)
     style_loss: FeatureLoss = field(default_factory=lambda: compare_grams, repr=False)
+    smoothness: Callable[[Tensor], Tensor] = field(default_factory=lambda: tv_loss, repr=False)
     averages: bool = False
     per_position: bool = False
     descent: Descent = field(default_factory=AdamDescent)
     init: Init = "content"
-    clamp: bool = True
+    clamp: bool | float = True
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
-        check_weights(self.weights)
+        if self.weights is not None:
+            check_weights(self.weights)
+        if not isinstance(self.clamp, bool):
+            number("clamp", self.clamp, above=0, below=1e38)
         choice("precision", self.precision, PRECISIONS)
         self.layers  # noqa: B018  it refuses what is not a list of layers
         if self.descent.exact and self.precision == "bfloat16":
@@ -155,39 +102,22 @@ class Recipe:
         return "float32" if self.descent.exact else self.precision
 
     def changed(
-        self, *, lr: float | None = None, lr_decay_epoch: int | None = None, **fields: Any
+        self, *, lr: float | None = None, lr_decay_epoch: int | None = None, **others: Any
     ) -> Recipe:
         """This recipe with other settings; None leaves one as it is.
 
         Raises:
             InputError: a setting that this recipe cannot have.
         """
-        new = {name: value for name, value in fields.items() if value is not None}
+        new = {name: value for name, value in others.items() if value is not None}
         if "weights" in new:
             new["weights"] = check_weights(new["weights"])
-        if lr is not None or lr_decay_epoch is not None:
-            if not isinstance(self.descent, AdamDescent):
-                kind = type(self.descent).__name__
-                raise InputError(f"this recipe has no learning rate: it moves by {kind}")
-            new["descent"] = self.descent
-            if lr is not None:
-                new["descent"] = replace(new["descent"], lr=check_lr(lr))
-            if lr_decay_epoch is not None:
-                every = whole("lr_decay_epoch", lr_decay_epoch)
-                new["descent"] = replace(new["descent"], decay_every=every)
-        return replace(self, **new)
-
-    def settings(self, net: nn.Sequential) -> dict[str, Any]:
-        """What this recipe says, in types that JSON knows."""
-        adam = self.descent if isinstance(self.descent, AdamDescent) else None
-        return {
-            "lr": adam.lr if adam else None,
-            "lr_decay_epoch": adam.decay_every if adam else None,
-            "weights": check_weights(self.weights)._asdict(),
-            "content_layers": _named(self.content_layers, net),
-            "style_layers": _named(self.style_layers, net),
-            "clamp": self.clamp,
-        }
+        moves = {"lr": lr, "lr_decay_epoch": lr_decay_epoch}
+        asked = {name: value for name, value in moves.items() if value is not None}
+        for name in asked.keys() - {each.name for each in fields(self.descent)}:
+            kind = type(self.descent).__name__
+            raise InputError(f"this recipe has no {name}: it moves by {kind}")
+        return replace(self, **new, descent=replace(self.descent, **asked))
 
     def terms(self, content_X: Tensor, style_X: Tensor, features: Features) -> list[Term]:
         """What a picture shall be like, given a content and a style picture.
@@ -196,7 +126,14 @@ class Recipe:
             content_X: (1, 3, H, W), normalised.
             style_X: (1, 3, H', W'), normalised.
             features: where features come from.
+
+        Raises:
+            InputError: the recipe has no weights of its own.
         """
+        if self.weights is None:
+            raise InputError(
+                "give the recipe the weights that suit the network: weights_for(net)"
+            )
         content, style, tv = self.weights
         if self.per_position:
             positions = self._positions(content_X, features)
@@ -212,205 +149,118 @@ class Recipe:
             ),
             Match("style", style_X, self.style_layers, self.style_loss, style, self.averages),
         ]
-        return [*terms, Prior("tv", tv_loss, tv)] if tv or not self.per_position else terms
+        smooth = Prior("tv", self.smoothness, tv)
+        return [*terms, smooth] if tv or not self.per_position else terms
+
+    def bounds(self, device: torch.device) -> Clamp:
+        """The lowest and highest that pixels may be, normalised; None where they are free."""
+        if isinstance(self.clamp, bool):
+            return visible_range(device) if self.clamp else None
+        limit = torch.tensor(float(self.clamp), device=device)
+        return -limit, limit
+
+    def settings(self, net: nn.Module) -> dict[str, Any]:
+        """What this recipe says, for the record of a result."""
+        return {
+            "weights": None if self.weights is None else check_weights(self.weights),
+            "content_layers": _labels(self.content_layers, net),
+            "style_layers": _labels(self.style_layers, net),
+            "descent": repr(self.descent),
+            "lr": getattr(self.descent, "lr", None),
+            "lr_decay_epoch": getattr(self.descent, "lr_decay_epoch", None),
+            "clamp": self.clamp,
+        }
 
     def _positions(self, content_X: Tensor, features: Features) -> float:
         with torch.no_grad():
-            sizes = [Y[0, 0].numel() for Y in features(content_X, list(self.content_layers))]
-        return sum(sizes) / len(sizes) if sizes else 1
+            counts = [Y[0, 0].numel() for Y in features(content_X, list(self.content_layers))]
+        return sum(counts) / len(counts) if counts else 1
 
 
-_PAPER = CONVENTIONS["paper"]
-RECIPES = MappingProxyType(
-    {
-        "d2l": Recipe(),
-        "gatys": Recipe(
-            PAPER_WEIGHTS,
-            PAPER_CONTENT_LAYERS,
-            PAPER_STYLE_LAYERS,
-            _PAPER.compare_features,
-            _PAPER.compare_grams,
-            averages=_PAPER.averages_layers,
-            per_position=True,
-            descent=LBFGSDescent(),
-            init="noise",
-            clamp=False,
-        ),
-    }
-)
-"""The methods by name: "d2l" is the book's main line, "gatys" the method of the paper."""
+def _labels(layers: Layers, net: nn.Module) -> list[Layer] | dict[str, float]:
+    """Layers by number, or by name with their factors."""
+    if isinstance(layers, Mapping):
+        return {str(layer_label(net, layer, name=True)): f for layer, f in layers.items()}
+    return [layer_label(net, layer) for layer in layers]
 
 
-def transfer(
+def follow(
+    recipe: Recipe,
     content: ImageSource,
     style: ImageSource,
     *,
-    recipe: str | Recipe = "d2l",
-    image_shape: int | tuple[int, int] = 300,
+    name: str,
+    image_shape: int | tuple[int, int],
     style_shape: int | tuple[int, int] | None = None,
-    steps: int = 200,
-    lr: float | None = None,
-    lr_decay_epoch: int | None = None,
-    weights: LossWeights | None = None,
-    content_layers: Layers | None = None,
-    style_layers: Layers | None = None,
+    steps: int,
     init: Init | ImageSource | None = None,
     seed: int = 0,
     scales: int = 1,
-    clamp: bool | None = None,
-    precision: Precision | None = None,
     device: torch.device | str | None = None,
-    net: nn.Sequential | None = None,
+    net: nn.Module | None = None,
     callback: Callback | None = None,
+    state: RunState | None = None,
 ) -> TransferResult:
-    """Paint the content of one picture in the style of another.
-
-    The same arguments on the same machine give the same bits. Ctrl-C after the first step
-    ends it early and returns the picture made so far.
-
-    There are two recipes. "d2l" is the main line of the book: convolutions' own outputs, means
-    of squares, Adam with a falling learning rate. "gatys" is the method of the paper: outputs
-    of ReLUs, the paper's factors (the convention "paper"), and L-BFGS, which returns the best
-    picture it has seen. What is None below is what the recipe has.
-
-    Args:
-        content: the picture whose things are to be recognised: a path, bytes, a binary file or
-            a PIL image.
-        style: the picture whose colours, strokes and textures are to be taken.
-        recipe: "d2l", "gatys", or a `Recipe` of your own, for example
-            `dataclasses.replace(RECIPES["d2l"], style_loss=my_loss)`.
-        image_shape: (H, W) for both, or the shorter side, each keeping its own aspect ratio.
-        style_shape: likewise for the style picture alone, where it is to differ: the larger,
-            the broader the strokes.
-        steps: how many; with L-BFGS, how many evaluations of the losses.
-        lr: Adam's learning rate at the start. L-BFGS has none.
-        lr_decay_epoch: the learning rate is multiplied by 0.8 each time so many steps have
-            passed. None: ten times over the training, as in the recipe.
-        weights: a factor for each kind of loss. The recipes' are for the embedded network. With
-            "gatys" those of style and total variation are for *each position* of the content
-            layer's features: the paper's content loss is a sum over positions, its style loss
-            is not, and the same weights would give a larger picture less style. (Of several
-            content layers, the mean number of positions.)
-        content_layers: where content is compared: a list of layers by number or name, or a
-            mapping from each layer to a factor.
-        style_layers: where style is compared, likewise.
-        init: what to start from: "content", "style", "noise", or a picture.
-        seed: of the noise, where `init` is "noise".
-        scales: the number of sizes to work through, each twice the one before, the steps shared
-            out evenly. The start is made at the first of them.
-        clamp: keep every pixel within the visible range after each step. The sources do not.
-        precision: "float32", "bfloat16" or "auto", see `NetworkFeatures`. The line search of
-            L-BFGS needs float32.
-        device: where to compute; None is a GPU that CUDA knows, else Apple's, else the
-            processor.
-        net: the network, which is moved to `device`; None is `vgg19()`.
-        callback: called with a `Step` after each step; returning True ends the transfer.
-
-    Raises:
-        FileError: a picture cannot be read.
-        InputError: an argument is out of its range.
-        DivergenceError: the loss is no longer finite; the exception carries the last good
-            picture.
-
-    Source: Gatys, Ecker and Bethge (2016), in the recipe of Zhang et al., Dive into Deep
-    Learning, "Neural Style Transfer", which by default has an image_shape of (300, 450) and 500
-    epochs.
-
-    Example:
-        >>> from stylelib import samples, transfer
-        >>> photo, style = samples.load("chelsea"), samples.load("mosaic")
-        >>> result = transfer(photo, style, image_shape=64, steps=5)
-        >>> result.image.size, len(result.history)
-        ((96, 64), 5)
-    """
+    """Do what a recipe says. As `stylelib.transfer`; `name` is for the record."""
     content_image, style_image = load_image(content), load_image(style)
     steps, seed = whole("steps", steps), check_seed(seed)
     scales = whole("scales", scales, most=steps)
-    used = find_recipe(recipe).changed(
-        lr=lr,
-        lr_decay_epoch=lr_decay_epoch,
-        precision=precision,
-        weights=weights,
-        content_layers=content_layers,
-        style_layers=style_layers,
-        clamp=clamp,
-    )
-    start_from = used.init if init is None else init
     device = find_device(device)
-    net = (vgg19(layers=used.layers) if net is None else net).to(device)
-    features, precise = NetworkFeatures(net, used.arithmetic), NetworkFeatures(net)
-    photo_shapes, painting_shapes = (
-        _sizes(target_shape(image, shape), doubling(scales))
-        for image, shape in (
-            (content_image, image_shape),
-            (style_image, image_shape if style_shape is None else style_shape),
-        )
+    start_from = recipe.init if init is None else init
+    if net is None:
+        net = vgg19(layers=recipe.layers)
+    check_defaults(net, recipe.content_layers, CONTENT_LAYERS, "content_layers")
+    check_defaults(net, recipe.style_layers, STYLE_LAYERS, "style_layers")
+    net = net.to(device)
+    if recipe.weights is None:
+        recipe = replace(recipe, weights=weights_for(net))
+    features, precise = features_of(net, recipe.arithmetic), features_of(net)
+    photo_shapes = sizes(target_shape(content_image, image_shape), doubling(scales))
+    painting_shape = target_shape(
+        style_image, image_shape if style_shape is None else style_shape
     )
+    painting_shapes = sizes(painting_shape, doubling(scales))
 
     def objective_at(index: int) -> Objective:
         content_X = preprocess(content_image, photo_shapes[index]).to(device)
         style_X = preprocess(style_image, painting_shapes[index]).to(device)
-        return objective_of(used.terms(content_X, style_X, precise), features, targets=precise)
+        return objective_of(
+            recipe.terms(content_X, style_X, precise), features, targets=precise
+        )
 
-    start = starting_picture(start_from, content_image, style_image, photo_shapes[0], seed)
     painted = paint(
-        start.to(device),
+        starting_picture(start_from, content_image, style_image, photo_shapes[0], seed).to(
+            device
+        ),
         photo_shapes,
         objective_at,
-        used.descent,
+        recipe.descent,
         steps=steps,
-        clamp=visible_range(device) if used.clamp else None,
+        clamp=recipe.bounds(device),
         callback=callback,
+        state=state,
     )
-    settings = surroundings() | {
-        "recipe": recipe if isinstance(recipe, str) else repr(recipe),
+    said = {
+        "recipe": name,
         "content": describe(content),
         "style": describe(style),
         "image_shape": image_shape,
         "style_shape": style_shape,
         "steps": steps,
-        **used.settings(net),
+        **recipe.settings(net),
         "init": describe(start_from),
         "seed": seed,
         "scales": scales,
-        "network": network_digest(net),
-        "precision": str(resolve_precision(used.arithmetic, device)).removeprefix("torch."),
-        "device": str(device),
+        "precision": str(resolve_precision(recipe.arithmetic, device)).removeprefix("torch."),
     }
-    try:
-        objective = painted.objective
-        shares = gradient_shares(painted.picture, objective) if objective else {}
-    except KeyboardInterrupt:
-        shares = {}
     X = painted.picture.cpu()
-    return TransferResult(
-        postprocess(X), painted.history, settings, X, shares, interrupted=painted.interrupted
+    return or_interrupted(
+        TransferResult(
+            postprocess(X),
+            painted.history,
+            settings_of(net, device, **said),
+            X,
+            painted.shares(),
+            interrupted=painted.interrupted,
+        )
     )
-
-
-def _sizes(shape: tuple[int, int], fractions: Sequence[float]) -> list[tuple[int, int]]:
-    """A size of picture, times each fraction."""
-    height, width = shape
-    return [(max(1, int(height * f)), max(1, int(width * f))) for f in fractions]
-
-
-def _named(layers: Layers, net: nn.Sequential) -> list[int] | dict[str, float]:
-    """Layers by number, or by name with their factors."""
-    if not isinstance(layers, Mapping):
-        return [layer_index(net, layer) for layer in layers]
-    names = [name for name, _ in named_layers(net)]
-    return {names[layer_index(net, layer)]: factor for layer, factor in layers.items()}
-
-
-def find_recipe(recipe: str | Recipe) -> Recipe:
-    """The recipe of that name.
-
-    Raises:
-        InputError: there is none; the message says which may have been meant.
-    """
-    if isinstance(recipe, Recipe):
-        return recipe
-    if not isinstance(recipe, str) or recipe not in RECIPES:
-        hint = did_you_mean(str(recipe), RECIPES, f"there are {', '.join(RECIPES)}")
-        raise InputError(f"there is no recipe {recipe!r}; {hint}")
-    return RECIPES[recipe]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from stylelib.pyramid import RunState
 
 __all__ = ["Callback", "Record", "Step"]
 
@@ -45,9 +47,18 @@ class Step(Record):
     Attributes:
         picture: the picture that `losses` belong to, a detached copy of the shape that is
             optimised.
+        state: gives where the run stands after this step, a copy, to go on from later
+            (`RunState`); to be called within the callback. None where `optimize` is called by
+            itself.
     """
 
     picture: Tensor = field(repr=False, compare=False)
+    state: Callable[[], RunState] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def record(self) -> Record:
+        """What of it goes into the history."""
+        return Record(**{each.name: getattr(self, each.name) for each in fields(Record)})
 
 
 Callback = Callable[[Step], bool | None]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Number
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,8 @@ from stylelib.files import ImageSource, write_image, write_whole
 from stylelib.records import Record
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import torch
+    from torch import Tensor, nn
 
 __all__ = ["Finished", "ReconstructionResult", "Result", "TransferResult"]
 
@@ -115,16 +118,46 @@ def check_settings_output(path: str | os.PathLike[str]) -> None:
         raise FileError(f"'{settings}', where the settings are to be written, is a directory")
 
 
-def surroundings() -> dict[str, Any]:
-    """The versions and the machine, as they belong into every result's settings."""
+def settings_of(
+    net: nn.Module, device: torch.device | None = None, **said: Any
+) -> dict[str, Any]:
+    """The settings of a result that PyTorch has made.
+
+    Args:
+        net: what it was made with.
+        device: where.
+        said: what the function was asked, by the names of its parameters.
+    """
     import torch  # not for what NumPy makes
 
-    return {
-        "stylelib": __version__,
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-    }
+    from stylelib.weights import network_digest
+
+    return recorded(
+        **said,
+        network=network_digest(net),
+        device=next((p.device for p in net.parameters()), "cpu") if device is None else device,
+        torch=torch.__version__,
+        threads=torch.get_num_threads(),
+    )
+
+
+def recorded(**said: Any) -> dict[str, Any]:
+    """Settings in types that JSON knows, with the version and the machine."""
+    known = {"stylelib": __version__, "machine": platform.machine()}
+    return known | {name: _plain(value) for name, value in said.items()}
+
+
+def _plain(value: Any) -> Any:
+    """A value in types that JSON knows: words for what is no number, text or collection."""
+    if hasattr(value, "_asdict"):  # a NamedTuple
+        value = value._asdict()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(each) for each in value)
+    if isinstance(value, Number) or hasattr(value, "item"):  # NumPy's, too
+        return value.item() if hasattr(value, "item") else value
+    return value if value is None or isinstance(value, str) else str(value)
 
 
 def describe(source: ImageSource) -> str:

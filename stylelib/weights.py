@@ -218,7 +218,11 @@ def load_weights(net: nn.Sequential, state: Mapping[str, Tensor]) -> None:
 
 def network_digest(net: nn.Module) -> str:
     """The first 16 digits of a SHA-256 of a network's kinds of layers and weights."""
-    digest = hashlib.sha256(" ".join(type(layer).__name__ for layer in net.modules()).encode())
+    kinds = [
+        "Sequential" if isinstance(layer, nn.Sequential) else type(layer).__name__
+        for layer in net.modules()
+    ]
+    digest = hashlib.sha256(" ".join(kinds).encode())
     for name, value in net.state_dict().items():
         digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

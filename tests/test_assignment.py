@@ -11,7 +11,7 @@ from PIL import Image
 
 from stylelib import InputError, assignment, extract_features, preprocess, samples
 from stylelib import squeezenet1_1 as build_squeezenet
-from stylelib.assignment import (
+from stylelib.relatives.assignment import (
     EMBEDDED_SETTINGS,
     SQUEEZENET_SETTINGS,
     content_loss,
@@ -467,18 +467,15 @@ def test_transfer_on_squeezenet_follows_the_assignment_to_the_letter(
     record = json.loads((tmp_path / "made.png.json").read_text())
     expected = {
         "recipe": "assignment",
-        "image_size": 32,
-        "style_size": 40,
-        "content_layer": 3,
-        "content_weight": 6e-2,
-        "style_layers": [1, 4, 6, 7],
-        "style_weights": [300000, 1000, 15, 3],
-        "tv_weight": 5e-2,
+        "image_shape": 32,
+        "style_shape": 40,
+        "weights": {"content": 6e-2, "style": 1.0, "tv": 5e-2},
+        "content_layers": [3],
+        "style_layers": {"relu1": 300000, "fire3": 1000, "fire4": 15, "fire5": 3},
         "steps": 5,
         "lr": 3.0,
-        "decayed_lr": 0.1,
-        "decay_lr_at": 3,
-        "largest": 1.5,
+        "descent": "DroppingAdamDescent(lr=3.0, decayed_lr=0.1, decay_lr_at=3)",
+        "clamp": 1.5,
         "init": "content",
         "seed": 0,
         "device": "cpu",
@@ -562,8 +559,8 @@ def test_transfer_on_the_embedded_network_inverts_features_where_style_counts_no
         device="cpu",
     )
     # VGG-19's numbers of relu3_2 and of relu1_1, relu2_1, relu3_1, relu4_1
-    assert result.settings["content_layer"] == 13
-    assert result.settings["style_layers"] == [1, 6, 11, 20]
+    assert result.settings["content_layers"] == [13]
+    assert list(result.settings["style_layers"]) == ["relu1_1", "relu2_1", "relu3_1", "relu4_1"]
     assert [step.lr for step in result.history] == pytest.approx(
         [0.05, 0.05, 0.02, 0.02], rel=1e-12
     )

@@ -19,7 +19,7 @@ from stylelib import (
     samples,
     top_classes,
 )
-from stylelib.classifiers import check_pictures, class_index, target_indices
+from stylelib.sees.classifiers import check_pictures, class_index, target_indices
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 LOWEST, HIGHEST = ((bound - MEAN) / STD for bound in (0, 1))  # black and white, R G B

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import stylelib
-from stylelib import RECIPES, samples
+from stylelib import D2L_WEIGHTS, EMBEDDED_WEIGHTS, RECIPES, samples
 from stylelib.__main__ import main
 
 TINY = ["--size", "16", "--steps", "2", "--precision", "float32"]
@@ -353,13 +353,17 @@ def test_help_tells_the_defaults_of_transfer(monkeypatch, folder, capsys):
             rf"  {option} [^\n]*\(default: {parameters[parameter].default}\)", out
         ), option
     for name in ("content", "style", "tv"):
-        main, paper = (getattr(RECIPES[recipe].weights, name) for recipe in ("d2l", "gatys"))
-        assert re.search(
-            rf"  --{name}-weight \S+\s+factor[^\n]*by default {main:g},.* gatys {paper:g}\n",
-            out,
+        main, d2l = (getattr(weights, name) for weights in (EMBEDDED_WEIGHTS, D2L_WEIGHTS))
+        paper, course = (getattr(RECIPES[r].weights, name) for r in ("gatys", "assignment"))
+        said = (
+            f"by default {main:g} (d2l), {d2l:g} (d2l, --weights not embedded), {paper:g} "
+            f"(gatys), {course:g} (assignment)\n"
         )
+        assert re.search(rf"  --{name}-weight \S+\s+factor[^\n]*{re.escape(said)}", out)
     assert re.search(r"  --lr [^\n]*by default 0\.3\n", out)
-    assert re.search(r"  --init [^\n]*content \(d2l\), noise \(gatys\)\n", out)
+    assert re.search(
+        r"  --init [^\n]*content \(d2l\), noise \(gatys\), content \(assignment\)\n", out
+    )
     assert "None" not in out
 
 

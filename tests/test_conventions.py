@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylelib import CONVENTIONS, InputError, convert_weight
-from stylelib.conventions import convention, squared_tv_loss
+from stylelib.relatives.conventions import convention, squared_tv_loss
 
 NAMES = ["d2l", "assignment", "numpy", "modules", "paper"]
 PAIRS = list(product(NAMES, NAMES))

@@ -18,7 +18,7 @@ from stylelib import (
     samples,
     top_classes,
 )
-from stylelib.fooling import NormalizedGradient
+from stylelib.sees.fooling import NormalizedGradient
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 

@@ -11,6 +11,7 @@ import torch
 from stylelib import (
     DivergenceError,
     InputError,
+    Interrupted,
     LossWeights,
     extract_features,
     lbfgs,
@@ -289,17 +290,21 @@ def test_an_interrupt_within_an_evaluation(kind, k):
         return valley(Y)
 
     optimizer = lbfgs(X) if kind == "lbfgs" else torch.optim.Adam([X], lr=0.1)
-    result = optimize(
-        X,
-        objective,
-        optimizer,
-        steps=100,
-        callback=lambda step: after.append(X.detach().clone()),
-    )
-    assert result.interrupted
+    with pytest.raises(KeyboardInterrupt) as caught:
+        optimize(
+            X,
+            objective,
+            optimizer,
+            steps=100,
+            callback=lambda step: after.append(X.detach().clone()),
+        )
+    assert isinstance(caught.value, Interrupted) == (len(after) > 1)
+    if len(after) > 1:
+        result = caught.value.result
+        assert result.interrupted
+        assert len(result.history) == len(after) - 1
+        assert torch.equal(result.picture, after[-1])
     assert len(valley.pictures) == k - 1
-    assert len(result.history) == len(after) - 1
-    assert torch.equal(result.picture, after[-1])
     assert torch.equal(X, after[-1])
     if kind == "lbfgs" and k > 1:
         best = min(valley.pictures, key=lambda Y: valley.value(Y).item())
@@ -658,8 +663,8 @@ def test_an_unknown_recipe_is_refused(gatys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"lr": 0.3}, "this recipe has no learning rate"),
-        ({"lr_decay_epoch": 5}, "this recipe has no learning rate"),
+        ({"lr": 0.3}, "this recipe has no lr: it moves by LBFGSDescent"),
+        ({"lr_decay_epoch": 5}, "this recipe has no lr_decay_epoch: it moves by LBFGSDescent"),
         ({"precision": "bfloat16"}, "L-BFGS needs precision 'float32', not 'bfloat16'"),
         ({"precision": "half"}, "precision is 'auto', 'float32' or 'bfloat16'"),
     ],
@@ -722,6 +727,7 @@ def test_the_settings_hold_the_recipe_and_its_weights(gatys, tmp_path):
     assert saved["content_layers"] == [22]
     assert saved["style_layers"] == [1, 6, 11, 20, 29]
     assert saved["init"] == "noise"
+    assert saved["descent"] == "LBFGSDescent(history_size=20)"
     assert saved["lr"] is None
     assert saved["clamp"] is False
     assert saved["precision"] == "float32"

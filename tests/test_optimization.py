@@ -14,6 +14,7 @@ import stylelib.optimization
 from stylelib import (
     DivergenceError,
     InputError,
+    Interrupted,
     Record,
     Step,
     gradient_shares,
@@ -365,9 +366,9 @@ def interrupt(step):
 def test_an_interrupt_in_a_callback_gives_back_the_picture_so_far():
     X = picture()
     start = X.detach().clone()
-    result = optimize(
-        X, towards(0.0), torch.optim.SGD([X], lr=0.1), steps=9, callback=interrupt
-    )
+    with pytest.raises(Interrupted, match="after 4 steps") as caught:
+        optimize(X, towards(0.0), torch.optim.SGD([X], lr=0.1), steps=9, callback=interrupt)
+    result = caught.value.result
     assert result.interrupted
     assert [record.step for record in result.history] == [1, 2, 3, 4]
     torch.testing.assert_close(result.picture, 0.9**4 * start, rtol=0, atol=1e-12)
@@ -378,7 +379,9 @@ def test_an_interrupt_within_a_step_gives_back_the_picture_so_far():
     X = picture()
     start = X.detach().clone()
     objective = failing_at(4, KeyboardInterrupt())
-    result = optimize(X, objective, torch.optim.SGD([X], lr=0.1), steps=9)
+    with pytest.raises(Interrupted) as caught:
+        optimize(X, objective, torch.optim.SGD([X], lr=0.1), steps=9)
+    result = caught.value.result
     assert result.interrupted
     assert [record.step for record in result.history] == [1, 2, 3]
     torch.testing.assert_close(result.picture, 0.9**3 * start, rtol=0, atol=1e-12)

@@ -12,41 +12,51 @@ import stylelib
 PACKAGE = Path(stylelib.__file__).parent
 # Each may import those before it; beside them stand the modules that anyone may use, or that use everything.
 ORDER = [
-    "records",
     "errors",
+    "records",
     "checks",
     "memory",
     "devices",
     "files",
     "layers",
     "images",
+    "losses",
     "weights",
     "networks",
     "precision",
     "features",
-    "losses",
-    "conventions",
     "optimization",
     "objectives",
-    "quasi_newton",
+    "models",
     "descents",
     "pyramid",
-    "modules",
-    "synthesis",
     "results",
+    "synthesis",
     "recipes",
-    "reconstruction",
-    "assignment",
-    "classifiers",
-    "saliency",
-    "fooling",
-    "storages",
-    "transformations",
-    "visualization",
+    "relatives.quasi_newton",
+    "relatives.conventions",
+    "relatives.modules",
+    "relatives.paper",
+    "relatives.inversion",
+    "relatives.texture",
+    "relatives.assignment",
+    "style_transfer",
+    "sees.classifiers",
+    "sees.saliency",
+    "sees.fooling",
+    "sees.storages",
+    "sees.transformations",
+    "sees.visualization",
 ]
 # The network in NumPy, likewise.
 SCRATCH = ["windows", "convolution", "pooling", "losses", "adam", "network", "transfer"]
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
+ROOMS = ("relatives", "sees")
+FILES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for folder in ("", *ROOMS)
+    for path in (PACKAGE / folder).glob("*.py")
+    if not path.stem.startswith("__")
+}
 
 
 def imported_modules(path):
@@ -67,16 +77,22 @@ def imported_modules(path):
             assert node.level == 0, f"{path.name} has a relative import"
             if node.module == "stylelib":
                 found |= {
-                    alias.name if alias.name in {*MODULES, "samples"} else "__init__"
+                    alias.name if alias.name in {*FILES, "samples"} else "__init__"
                     for alias in node.names
                 }
             elif (node.module or "").startswith("stylelib."):
-                found.add(node.module.split(".")[1])
+                found.add(module_of(node.module))
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] == "stylelib":
-                    found.add([*alias.name.split("."), "__init__"][1])
+                    found.add(module_of(alias.name))
     return found
+
+
+def module_of(dotted):
+    """ "stylelib.sees.fooling" is the module "sees.fooling", "stylelib.samples" is "samples"."""
+    parts = [*dotted.split(".")[1:], "__init__"]
+    return ".".join(parts[:2]) if parts[0] in ROOMS else parts[0]
 
 
 def test_the_imports_are_found():
@@ -94,7 +110,7 @@ def test_the_imports_are_found():
 @pytest.mark.parametrize("module", ORDER)
 def test_a_module_imports_only_those_below_it(module):
     below = {"_version", *ORDER[: ORDER.index(module)]}
-    assert imported_modules(PACKAGE / f"{module}.py") <= below
+    assert imported_modules(FILES[module]) <= below
 
 
 def test_in_from_scratch_too_a_module_imports_only_those_below_it():
@@ -117,9 +133,7 @@ def test_nothing_in_from_scratch_imports_torch():
 
 
 def test_there_is_no_cycle():
-    files = {name: PACKAGE / f"{name}.py" for name in MODULES} | {
-        "samples": PACKAGE / "samples" / "__init__.py"
-    }
+    files = FILES | {"samples": PACKAGE / "samples" / "__init__.py"}
     imports = {name: imported_modules(path) for name, path in files.items()}
     done = []
     while len(done) < len(imports):
@@ -191,7 +205,7 @@ def is_explained(name):
     """Whether a string stands right below the assignment of a constant, in the module that
     makes it."""
     for module in ORDER:
-        body = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8")).body
+        body = ast.parse(FILES[module].read_text(encoding="utf-8")).body
         for statement, following in pairwise(body):
             targets = (
                 statement.targets

@@ -8,7 +8,7 @@ import torch
 
 from stylelib import AdamDescent, DivergenceError, InputError, LBFGSDescent, Record
 from stylelib.pyramid import doubling, paint
-from stylelib.quasi_newton import LBFGS
+from stylelib.relatives.quasi_newton import LBFGS
 
 SHAPES = [(2, 3), (4, 6), (8, 12)]
 

@@ -20,6 +20,7 @@ from stylelib import (
     DivergenceError,
     FileError,
     InputError,
+    Interrupted,
     LossWeights,
     Profile,
     postprocess,
@@ -28,7 +29,7 @@ from stylelib import (
     samples,
     transfer,
 )
-from stylelib.recipes import TINY
+from stylelib.style_transfer import TINY
 
 CONTENT, STYLE = samples.path("chelsea"), samples.path("mosaic")
 
@@ -264,7 +265,7 @@ def test_settings_are_enough_to_make_it_again(tiny):
     settings = json.loads(json.dumps(result.settings))
     about = {
         name: settings.pop(name)
-        for name in ("stylelib", "torch", "machine", "threads", "network")
+        for name in ("stylelib", "torch", "machine", "threads", "network", "descent")
     }
     assert about["torch"] == torch.__version__
     assert about["threads"] == torch.get_num_threads()
@@ -280,7 +281,7 @@ def test_settings_are_enough_to_make_it_again(tiny):
 
 
 def test_settings_hold_every_argument_that_matters(tiny):
-    arguments = set(inspect.signature(transfer).parameters) - {"net", "callback"}
+    arguments = set(inspect.signature(transfer).parameters) - {"net", "callback", "state"}
     assert arguments <= set(tiny(steps=1).settings)
 
 
@@ -399,7 +400,10 @@ def test_an_interrupt_gives_the_picture_so_far(tiny, scales, number):
         if step.step == number:
             raise KeyboardInterrupt
 
-    result = tiny(image_shape=(48, 64), steps=6, scales=scales, callback=interrupt)
+    with pytest.raises(Interrupted) as caught:
+        tiny(image_shape=(48, 64), steps=6, scales=scales, callback=interrupt)
+    result = caught.value.result
+    assert result.interrupted
     assert [record.step for record in result.history] == list(range(1, number + 1))
     assert torch.isfinite(result.picture).all()
     assert set(result.gradient_shares) == {"content", "style", "tv"}
@@ -466,12 +470,21 @@ def test_an_interrupt_outside_the_steps_gives_the_picture_so_far(
     """While the second size is prepared; while the shares are computed at the end."""
     finished = []
     interrupt_when(lambda X: len(finished) == after and X.requires_grad is gradient)
-    result = tiny(
-        image_shape=(48, 64),
-        steps=4,
-        scales=2,
-        callback=lambda step: finished.append(step.step),
-    )
+
+    def run():
+        return tiny(
+            image_shape=(48, 64),
+            steps=4,
+            scales=2,
+            callback=lambda step: finished.append(step.step),
+        )
+
+    if after < 4:
+        with pytest.raises(Interrupted) as caught:
+            run()
+        result = caught.value.result
+    else:
+        result = run()  # all its steps were made
     assert len(result.history) == after
     assert result.gradient_shares == {}
     assert torch.isfinite(result.picture).all()
@@ -479,8 +492,9 @@ def test_an_interrupt_outside_the_steps_gives_the_picture_so_far(
 
 def test_an_interrupt_before_the_first_step_is_passed_on(tiny, interrupt_when):
     interrupt_when(lambda X: True)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         tiny()
+    assert not isinstance(caught.value, Interrupted)
 
 
 def test_numbers_of_numpy_and_torch_can_be_saved(tiny, tmp_path):

@@ -14,6 +14,7 @@ from stylelib import (
     DivergenceError,
     FileError,
     InputError,
+    Interrupted,
     ReconstructionResult,
     extract_features,
     invert_features,
@@ -337,7 +338,9 @@ def test_an_interrupt_gives_the_picture_so_far(either):
         if step.step == 3:
             raise KeyboardInterrupt
 
-    result = either(steps=40, callback=interrupt)
+    with pytest.raises(Interrupted) as caught:
+        either(steps=40, callback=interrupt)
+    result = caught.value.result
     assert len(result.history) == 3
     assert all(math.isfinite(error) for error in result.errors.values())
 

@@ -21,7 +21,7 @@ from stylelib import (
     samples,
     smooth_grad,
 )
-from stylelib.saliency import score_gradient
+from stylelib.sees.saliency import score_gradient
 
 CAT, ESPRESSO = 285, 967
 METHODS = {

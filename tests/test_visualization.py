@@ -21,8 +21,8 @@ from stylelib import (
     samples,
     vgg19,
 )
-from stylelib.storages import Fourier, Pixels
-from stylelib.transformations import Blur, Clamp, Jitter, Noise, Rotate, Scale
+from stylelib.sees.storages import Fourier, Pixels
+from stylelib.sees.transformations import Blur, Clamp, Jitter, Noise, Rotate, Scale
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 LOWEST, HIGHEST = (

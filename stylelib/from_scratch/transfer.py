@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from stylelib._version import __version__
 from stylelib.checks import check_seed, choice, number, several, whole
-from stylelib.errors import DivergenceError, InputError
+from stylelib.errors import DivergenceError, InputError, or_interrupted
 from stylelib.files import ImageSource, load_image, target_shape
 from stylelib.from_scratch.adam import Adam
 from stylelib.from_scratch.losses import ContentLoss, StyleLoss, TVLoss, gram
 from stylelib.from_scratch.network import VGG19
 from stylelib.from_scratch.windows import Array
 from stylelib.records import Record
-from stylelib.results import Finished, describe
+from stylelib.results import Finished, describe, recorded
 
 __all__ = ["ScratchResult", "style_transfer"]
 
@@ -54,7 +52,7 @@ def style_transfer(
     content_layers: Sequence[str] = CONTENT_LAYERS,
     style_layers: Sequence[str] = STYLE_LAYERS,
     net: VGG19 | None = None,
-    callback: Callable[[Record], None] | None = None,
+    callback: Callable[[Record], bool | None] | None = None,
 ) -> ScratchResult:
     """Paint one picture in the style of another, by Adam, without any framework.
 
@@ -75,7 +73,8 @@ def style_transfer(
         content_layers: where content is compared.
         style_layers: where style is compared.
         net: a network that reaches these layers; the embedded VGG-19 otherwise.
-        callback: is given the `Record` of each step, for example a `ProgressBar`.
+        callback: is given the `Record` of each step, such as a `ProgressBar`; returning True
+            ends it.
 
     Returns:
         The picture, its history and its settings.
@@ -85,6 +84,7 @@ def style_transfer(
         FileError: a picture or the weights cannot be read.
         DivergenceError: a loss or the picture is no longer finite; its `.picture` is the last
             good one.
+        Interrupted: Ctrl-C after the first step. Its `.result` is the picture so far.
 
     Source: Gatys et al. (2016), with Adam in place of L-BFGS. The losses are those of
     `stylelib.CONVENTIONS["numpy"]`.
@@ -112,56 +112,84 @@ def style_transfer(
         net = VGG19(layers=[*content_layers, *style_layers])
     photo = load_image(content)
     size = target_shape(photo, image_shape)
-    content_X = net.to_input(photo, size)
-    P = net.forward(content_X, content_layers)
-    A = {
-        name: gram(F)
-        for name, F in net.forward(net.to_input(style, size), style_layers).items()
-    }
-    X = content_X
+    X = net.to_input(photo, size)
+    P = net.forward(X, content_layers)
+    style_features = net.forward(net.to_input(style, size), style_layers)
+    A = {name: gram(F) for name, F in style_features.items()}
     if init == "noise":
         X = np.random.default_rng(seed).uniform(-20, 20, X.shape).astype(X.dtype)
+
+    def evaluate(X: Array) -> tuple[dict[str, float], Array]:
+        return loss_and_gradient(net, X, P, A, weights)
+
+    X, history, interrupted = descend(X, evaluate, adam, steps, callback)
+    settings = recorded(
+        content=describe(content),
+        style=describe(style),
+        image_shape=size,
+        alpha=weights[0],
+        beta=weights[1],
+        tv=weights[2],
+        learning_rate=adam.learning_rate,
+        steps=steps,
+        init=init,
+        seed=seed,
+        content_layers=content_layers,
+        style_layers=style_layers,
+        network=net.digest(),
+        numpy=np.__version__,
+    )
+    made = ScratchResult(net.to_image(X), history, settings, X, interrupted=interrupted)
+    return or_interrupted(made)
+
+
+def descend(
+    X: Array,
+    evaluate: Callable[[Array], tuple[dict[str, float], Array]],
+    adam: Adam,
+    steps: int,
+    callback: Callable[[Record], bool | None] | None,
+) -> tuple[Array, list[Record], bool]:
+    """The loop: losses and gradient of the picture, one step of Adam, and so on.
+
+    Args:
+        X: the picture to begin with; it is not changed.
+        evaluate: from a picture to its losses by name and the gradient of their sum.
+        adam: moves the picture.
+        steps: how many.
+        callback: as for `style_transfer`.
+
+    Returns:
+        The picture, a record of each step, and whether Ctrl-C ended it.
+    """
     history: list[Record] = []
     seconds, good = 0.0, X
-    for step in range(1, steps + 1):
-        start = time.perf_counter()
-        with np.errstate(over="ignore", invalid="ignore"):  # told by an error, below
-            losses, gradient = loss_and_gradient(net, X, P, A, weights)
-            moved = adam.update(X, gradient)
-        finite = all(math.isfinite(loss) for loss in losses.values())
-        good = X if finite else good
-        if not (finite and np.isfinite(moved).all()):
-            raise DivergenceError(
-                f"step {step}: a loss or the picture is not finite; a smaller learning_rate "
-                f"than {adam.learning_rate:g} may help. The last good picture is in this "
-                "error's .picture",
-                good,
-                history,
-            )
-        X = moved
-        seconds += time.perf_counter() - start
-        history.append(Record(step, losses, adam.learning_rate, seconds, evaluations=step))
-        if callback is not None:
-            callback(history[-1])
-    settings: dict[str, Any] = {
-        "content": describe(content),
-        "style": describe(style),
-        "image_shape": list(size),
-        "alpha": weights[0],
-        "beta": weights[1],
-        "tv": weights[2],
-        "learning_rate": adam.learning_rate,
-        "steps": steps,
-        "init": init,
-        "seed": seed,
-        "content_layers": list(content_layers),
-        "style_layers": list(style_layers),
-        "network": net.digest(),
-        "numpy": np.__version__,
-        "stylelib": __version__,
-        "machine": platform.machine(),
-    }
-    return ScratchResult(net.to_image(X), history, settings, X)
+    try:
+        for step in range(1, steps + 1):
+            start = time.perf_counter()
+            with np.errstate(over="ignore", invalid="ignore"):  # told by an error, below
+                losses, gradient = evaluate(X)
+                moved = adam.update(X, gradient)
+            finite = all(math.isfinite(loss) for loss in losses.values())
+            good = X if finite else good
+            if not (finite and np.isfinite(moved).all()):
+                raise DivergenceError(
+                    f"step {step}: a loss or the picture is not finite; a smaller "
+                    f"learning_rate than {adam.learning_rate:g} may help. The last "
+                    "good picture is in this error's .picture",
+                    good,
+                    history,
+                )
+            X = moved
+            seconds += time.perf_counter() - start
+            history.append(Record(step, losses, adam.learning_rate, seconds, evaluations=step))
+            if callback is not None and callback(history[-1]):
+                break
+    except KeyboardInterrupt:
+        if not history:
+            raise
+        return X, history, True
+    return X, history, False
 
 
 def loss_and_gradient(

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 
 from stylelib.checks import whole
+from stylelib.descents import Clamp
 from stylelib.optimization import NoStepLeft
 
-__all__ = ["LBFGS", "lbfgs"]
+__all__ = ["LBFGS", "LBFGSDescent", "lbfgs"]
 
 LineSearchClosure = Callable[[], float]
 """Computes the gradient, in `.grad` of the picture, and returns the loss."""
 Seen = tuple[LineSearchClosure, Tensor, Tensor, float]
 """Who was asked last, about which picture, its gradient and its loss."""
+
+
+KEPT = ("left", "best", "lowest", "scale", "began", "ended", "finished")
+"""What of `LBFGS` belongs to the state of a run, beside PyTorch's own."""
 
 
 class LBFGS(torch.optim.LBFGS):
@@ -108,6 +116,20 @@ class LBFGS(torch.optim.LBFGS):
         self.finished = torch.equal(self.ended, self.began)
         return math.nan if self.seen is None else self.seen[3]
 
+    def state_dict(self) -> dict[str, Any]:
+        """PyTorch's, and where this class stands, so that a run can go on from there."""
+        ours = {name: getattr(self, name) for name in KEPT}
+        return super().state_dict() | {"ours": ours}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state. Only the losses of the picture where it ended are computed anew,
+        once, which does not count as one of the evaluations that are left.
+        """
+        super().load_state_dict({k: v for k, v in state_dict.items() if k != "ours"})
+        for name, value in state_dict["ours"].items():
+            setattr(self, name, value)
+        self.left += 1
+
     def search(self, closure: LineSearchClosure) -> None:
         """PyTorch's own step."""
         super().step(lambda: self.evaluate(closure))  # type: ignore[no-untyped-call]  # untyped in torch
@@ -162,6 +184,34 @@ def gradient_of(X: Tensor) -> Tensor:
 
 class SpentError(Exception):
     """No evaluations are left; raised out of the line search, through its own code."""
+
+
+@dataclass(frozen=True)
+class LBFGSDescent:
+    """L-BFGS, which finds its own steps. A number of steps is one of evaluations here.
+
+    Attributes:
+        history_size: how many of the last steps the curvature is estimated from.
+    """
+
+    exact: ClassVar[bool] = True
+
+    history_size: int = 20
+
+    def __post_init__(self) -> None:
+        whole("history_size", self.history_size)
+
+    def begin(
+        self, X: Tensor, steps: int, clamp: Clamp
+    ) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
+        """`LBFGS` with `steps` evaluations."""
+        size = self.history_size
+        return LBFGS(X, history_size=size, max_evaluations=steps, clamp=clamp), None
+
+    def end(self, optimizer: torch.optim.Optimizer, X: Tensor) -> Tensor:
+        """The best picture that was tried."""
+        assert isinstance(optimizer, LBFGS)
+        return X if optimizer.best is None else optimizer.best
 
 
 lbfgs = LBFGS

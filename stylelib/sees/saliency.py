@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from stylelib.checks import check_seed, number, whole
-from stylelib.classifiers import (
+from stylelib.errors import InputError
+from stylelib.images import visible_range
+from stylelib.sees.classifiers import (
     Target,
     check_pictures,
     class_scores,
     pick,
     target_indices,
 )
-from stylelib.errors import InputError
-from stylelib.images import visible_range
 
 __all__ = [
     "IntegratedGradients",

@@ -7,34 +7,30 @@ total variation squares its differences. So it stays a module of its own:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import MultiStepLR
+from torch.optim.lr_scheduler import LRScheduler, MultiStepLR
 
-from stylelib.checks import check_seed, number, whole
-from stylelib.conventions import squared_tv_loss
-from stylelib.descents import check_lr
-from stylelib.devices import find_device
+from stylelib.checks import number, whole
+from stylelib.descents import Clamp, check_lr
 from stylelib.errors import InputError
-from stylelib.features import FeatureExtractor
-from stylelib.files import ImageSource, load_image, target_shape
-from stylelib.images import postprocess, preprocess
-from stylelib.layers import Layer, layer_index
-from stylelib.losses import check_features, check_weight, gram
-from stylelib.networks import vgg19
-from stylelib.optimization import gradient_shares, optimize
+from stylelib.files import ImageSource
+from stylelib.layers import Layer
+from stylelib.losses import LossWeights, check_features, check_weight, gram
+from stylelib.recipes import Recipe, follow
 from stylelib.records import Callback
-from stylelib.results import TransferResult, describe, surroundings
-from stylelib.synthesis import starting_picture
-from stylelib.weights import network_digest
+from stylelib.relatives.conventions import squared_tv_loss
+from stylelib.results import TransferResult
 
 __all__ = [
+    "ASSIGNMENT",
     "EMBEDDED_SETTINGS",
     "SQUEEZENET_SETTINGS",
+    "DroppingAdamDescent",
     "Settings",
     "content_loss",
     "gram_matrix",
@@ -123,6 +119,49 @@ def tv_loss(img: Tensor, tv_weight: float) -> Tensor:
 
 
 @dataclass(frozen=True)
+class DroppingAdamDescent:
+    """Adam whose learning rate drops once.
+
+    Attributes:
+        lr: the learning rate at the start, in normalised units a step.
+        decayed_lr: that after the drop.
+        decay_lr_at: after how many steps it drops.
+    """
+
+    exact: ClassVar[bool] = False
+
+    lr: float = 3.0
+    decayed_lr: float = 0.1
+    decay_lr_at: int = 180
+
+    def __post_init__(self) -> None:
+        check_lr(self.lr)
+        number("decayed_lr", self.decayed_lr, above=0, below=1e38)
+        whole("decay_lr_at", self.decay_lr_at)
+
+    def begin(
+        self, X: Tensor, steps: int, clamp: Clamp
+    ) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
+        """Adam, and `MultiStepLR`."""
+        adam = torch.optim.Adam([X], lr=float(self.lr))
+        drop = float(self.decayed_lr) / float(self.lr)
+        return adam, MultiStepLR(adam, [int(self.decay_lr_at)], gamma=drop)
+
+    def end(self, optimizer: torch.optim.Optimizer, X: Tensor) -> Tensor:
+        """The picture after the last step."""
+        return X
+
+
+def _compare_features(Y: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda Y_hat: content_loss(1.0, Y_hat, Y)
+
+
+def _compare_grams(Y: Tensor) -> Callable[[Tensor], Tensor]:
+    gram_Y = gram_matrix(Y)
+    return lambda Y_hat: style_loss([Y_hat], [0], [gram_Y], [1.0])
+
+
+@dataclass(frozen=True)
 class Settings:
     """Sizes, layers and weights: `style_transfer(content, style, SQUEEZENET_SETTINGS)`.
 
@@ -144,6 +183,36 @@ class Settings:
     style_weights: tuple[float, ...]
     tv_weight: float
 
+    def recipe(
+        self, descent: DroppingAdamDescent, largest: float = 1.5, *, noise: bool = False
+    ) -> Recipe:
+        """What `transfer` follows.
+
+        Raises:
+            InputError: a layer without a weight, named twice, or a weight below 0.
+        """
+        layers = self.style_layers
+        if not layers or len(self.style_weights) != len(layers):
+            raise InputError(
+                f"{len(layers)} style layers have {len(self.style_weights)} weights; each "
+                "needs one, and there must be a layer"
+            )
+        if len(set(layers)) < len(layers):
+            raise InputError(f"style_layers names a layer twice: {layers}")
+        weights = [check_weight("style", weight) for weight in self.style_weights]
+        return Recipe(
+            LossWeights(self.content_weight, 1.0, self.tv_weight),
+            [self.content_layer],
+            dict(zip(layers, weights, strict=True)),
+            _compare_features,
+            _compare_grams,
+            squared_tv_loss,
+            descent=descent,
+            init="noise" if noise else "content",
+            clamp=number("largest", largest, above=0, below=1e38),
+            precision="float32",
+        )
+
 
 SQUEEZENET_SETTINGS = Settings(192, 512, 3, 6e-2, (1, 4, 6, 7), (300000, 1000, 15, 3), 5e-2)
 """For SqueezeNet 1.1, as in the report this module reproduces; the course's sets are others."""
@@ -157,6 +226,9 @@ EMBEDDED_SETTINGS = Settings(
     5e-2,
 )
 """The same for the embedded VGG-19, chosen by looking at pictures."""
+ASSIGNMENT = EMBEDDED_SETTINGS.recipe(DroppingAdamDescent())
+"""The assignment as a recipe of `transfer`. Its content loss is a sum over positions and its
+style loss is not: the weights are for 192 x 288 pixels."""
 
 
 def style_transfer(
@@ -172,7 +244,7 @@ def style_transfer(
     init_random: bool = False,
     seed: int = 0,
     device: torch.device | str | None = None,
-    net: nn.Sequential | None = None,
+    net: nn.Module | None = None,
     callback: Callback | None = None,
 ) -> TransferResult:
     """Style transfer by the assignment's losses and schedule.
@@ -192,7 +264,7 @@ def style_transfer(
             and after each step.
         init_random: start from noise in place of the content picture.
         seed: of the noise.
-        device: where to compute; None is a GPU that CUDA knows, where there is one, else the
+        device: where to compute; None is a GPU that CUDA knows, else Apple's, else the
             processor.
         net: the network; None is the embedded VGG-19. For `SQUEEZENET_SETTINGS`:
             `squeezenet1_1()`.
@@ -202,90 +274,25 @@ def style_transfer(
         FileError: a picture cannot be read.
         InputError: an argument is out of its range.
         DivergenceError: the loss is no longer finite.
+        Interrupted: Ctrl-C after the first step. Its `.result` is the picture so far.
 
     Source: the style transfer assignment of Stanford's course CS231n. There Adam begins anew at
     `decay_lr_at`, here it keeps its averages; there the picture is clamped before each step but
     the last ten, here before the first and after each; there random starts are uniform, here
     they are faint noise.
     """
-    content_image, style_image = load_image(content), load_image(style)
-    seed = check_seed(seed)
-    lr, decayed_lr = check_lr(lr), check_lr(decayed_lr)
-    largest = number("largest", largest, above=0, below=1e38)
-    check_weight("content", settings.content_weight)
-    for weight in settings.style_weights:
-        check_weight("style", weight)
-    check_weight("tv", settings.tv_weight)
-    if not settings.style_layers or len(settings.style_weights) != len(settings.style_layers):
-        raise InputError(
-            f"{len(settings.style_layers)} style layers have {len(settings.style_weights)} "
-            "weights; each needs one, and there must be a layer"
-        )
-    decay_lr_at = whole("decay_lr_at", decay_lr_at)
-    device = find_device(device)
-    layers = [settings.content_layer, *settings.style_layers]
-    net = (vgg19(layers=layers) if net is None else net).to(device)
-    shape = target_shape(content_image, settings.image_size)
-    content_X = preprocess(content_image, shape).to(device)
-    style_X = preprocess(style_image, settings.style_size).to(device)
-    extractor = FeatureExtractor(net, [settings.content_layer], settings.style_layers)
-    with torch.no_grad():
-        content_original = extractor(content_X)[0][0]
-        style_targets = [gram_matrix(Y) for Y in extractor(style_X)[1]]
-
-    def objective(X: Tensor) -> dict[str, Tensor]:
-        (content_current,), feats = extractor(X)
-        return {
-            "content": content_loss(settings.content_weight, content_current, content_original),
-            "style": style_loss(
-                feats, range(len(feats)), style_targets, settings.style_weights
-            ),
-            "tv": tv_loss(X, settings.tv_weight),
-        }
-
-    init = "noise" if init_random else "content"
-    X = starting_picture(init, content_image, style_image, shape, seed)
-    X = X.to(device).requires_grad_()
-    optimizer = torch.optim.Adam([X], lr=lr)
-    limit = torch.tensor(largest, device=device)
-    result = optimize(
-        X,
-        objective,
-        optimizer,
+    return follow(
+        settings.recipe(
+            DroppingAdamDescent(lr, decayed_lr, decay_lr_at), largest, noise=init_random
+        ),
+        content,
+        style,
+        name="assignment",
+        image_shape=settings.image_size,
+        style_shape=settings.style_size,
         steps=steps,
-        scheduler=MultiStepLR(optimizer, [decay_lr_at], gamma=decayed_lr / lr),
-        clamp=(-limit, limit),
+        seed=seed,
+        device=device,
+        net=net,
         callback=callback,
-    )
-    used: dict[str, Any] = asdict(settings) | {
-        "content_layer": layer_index(net, settings.content_layer),
-        "style_layers": [layer_index(net, layer) for layer in settings.style_layers],
-    }
-    made = surroundings() | {
-        "recipe": "assignment",
-        "content": describe(content),
-        "style": describe(style),
-        **used,
-        "steps": steps,
-        "lr": lr,
-        "decayed_lr": decayed_lr,
-        "decay_lr_at": decay_lr_at,
-        "largest": largest,
-        "init": init,
-        "seed": seed,
-        "network": network_digest(net),
-        "device": str(device),
-    }
-    try:
-        shares = gradient_shares(result.picture, objective)
-    except KeyboardInterrupt:
-        shares = {}
-    picture = result.picture.cpu()
-    return TransferResult(
-        postprocess(picture),
-        result.history,
-        made,
-        picture,
-        shares,
-        interrupted=result.interrupted,
     )

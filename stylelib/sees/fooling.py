@@ -12,7 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from stylelib.checks import number, whole
-from stylelib.classifiers import (
+from stylelib.errors import InputError, Interrupted, or_interrupted
+from stylelib.images import IMAGE_STD, denormalize, normalize, postprocess, visible_range
+from stylelib.optimization import Optimized, optimize
+from stylelib.records import Step
+from stylelib.results import Result, settings_of
+from stylelib.sees.classifiers import (
     Target,
     check_pictures,
     class_names,
@@ -20,12 +25,6 @@ from stylelib.classifiers import (
     pick,
     target_indices,
 )
-from stylelib.errors import InputError
-from stylelib.images import IMAGE_STD, denormalize, normalize, postprocess, visible_range
-from stylelib.optimization import optimize
-from stylelib.records import Step
-from stylelib.results import Result, surroundings
-from stylelib.weights import network_digest
 
 __all__ = ["FoolingResult", "NormalizedGradient", "fooling_image", "fooling_images"]
 
@@ -133,6 +132,7 @@ def fooling_images(
     Raises:
         InputError: a class that does not exist, a bound below one grey level, a target that a
             picture has from the start, or pictures as `saliency_map` refuses them.
+        Interrupted: Ctrl-C after the first step. Its `.result` is the list of results so far.
 
     Source: the step dX = lr g / ||g|| is that of a course assignment after Szegedy et al.
     (2014); keeping the change within a box after each step, Madry et al. (2018).
@@ -146,78 +146,104 @@ def fooling_images(
     if targets is not None and bool((wanted == seen).any()):
         name = class_names()[int(wanted[wanted == seen][0])]
         raise InputError(f"the network already says '{name}': choose another target")
-
-    low, high = (bound.to(X).expand_as(X) for bound in visible_range())
-    length = 1.0
-    if epsilon is not None:
-        reach = (_whole_levels(epsilon) / 255 / IMAGE_STD).view(3, 1, 1).to(X)
-        low, high = torch.maximum(low, original - reach), torch.minimum(high, original + reach)
-        length = float(reach.expand_as(X[0]).norm()) / 2
+    low, high, length = changeable(original, epsilon)
     if lr is not None:
         length = number("lr", lr, above=0)
+    attack = Attack(model, original, wanted, confidence, away=targets is None)
+    picture = original.clone().requires_grad_()
+    try:
+        run = optimize(
+            picture,
+            attack.objective,
+            NormalizedGradient([picture], length),
+            steps=whole("max_steps", max_steps) + 1,  # the last one only to look
+            clamp=(low, high),
+            callback=attack.watch,
+        )
+    except Interrupted as stop:
+        run = stop.result
+    said = {"epsilon": epsilon, "lr": length, "max_steps": max_steps, "confidence": confidence}
+    settings = settings_of(model, X.device, **said)
+    return or_interrupted(
+        [
+            attack.result(n, run, settings, class_names()[int(seen[n])])
+            for n in range(len(original))
+        ]
+    )
 
-    running = torch.ones(len(X), dtype=torch.bool, device=X.device)
-    final = original.clone()
-    paths: list[list[float]] = [[] for _ in X]
 
-    def objective(picture: Tensor) -> dict[str, Tensor]:
-        scores = pick(class_scores(picture, model), wanted)  # (N,)
-        sign = 1 if targets is None else -1
-        return {"score": sign * (scores * running).sum()}  # one at rest has no gradient
+class Attack:
+    """Pictures that are changed until a network takes them for something else.
 
-    def watch(step: Step) -> bool:
-        nonlocal running
+    Args:
+        model: the network.
+        original: the pictures, (N, 3, H, W), normalised.
+        wanted: a class for each of them, (N,).
+        confidence: as for `fooling_images`.
+        away: whether the class is to be left, not reached.
+
+    Attributes:
+        running: which pictures still move, (N,).
+        final: the pictures as they are, or were when they came to rest, rounded.
+        paths: for each picture, the probability of its class before each step.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        original: Tensor,
+        wanted: Tensor,
+        confidence: float,
+        *,
+        away: bool,
+    ) -> None:
+        self.model, self.original, self.wanted = model, original, wanted
+        self.confidence, self.away = confidence, away
+        self.running = torch.ones(len(original), dtype=torch.bool, device=original.device)
+        self.final = original.clone()
+        self.paths: list[list[float]] = [[] for _ in original]
+
+    def objective(self, picture: Tensor) -> dict[str, Tensor]:
+        """The scores of the classes that are wanted, to be made small where they are left."""
+        scores = pick(class_scores(picture, self.model), self.wanted)  # (N,)
+        sign = 1 if self.away else -1
+        return {"score": sign * (scores * self.running).sum()}  # one at rest has no gradient
+
+    def watch(self, step: Step) -> bool:
+        """Look whether the network has changed its mind; whether all pictures rest."""
         rounded = _rounded(step.picture)
         with torch.no_grad():
-            probabilities = class_scores(rounded, model).softmax(dim=1)  # (N, 1000)
-        p = pick(probabilities, wanted)
-        same = probabilities.argmax(dim=1) == wanted
-        for n in running.nonzero().flatten().tolist():
-            paths[n].append(float(p[n]))
-            final[n] = rounded[n]
-        reached = ~same & (p < 1 - confidence) if targets is None else same & (p > confidence)
-        running = running & ~reached
-        return not bool(running.any())
+            probabilities = class_scores(rounded, self.model).softmax(dim=1)  # (N, 1000)
+        p = pick(probabilities, self.wanted)
+        same = probabilities.argmax(dim=1) == self.wanted
+        for n in self.running.nonzero().flatten().tolist():
+            self.paths[n].append(float(p[n]))
+            self.final[n] = rounded[n]
+        left, reached = ~same & (p < 1 - self.confidence), same & (p > self.confidence)
+        self.running = self.running & ~(left if self.away else reached)
+        return not bool(self.running.any())
 
-    picture = original.clone().requires_grad_()
-    run = optimize(
-        picture,
-        objective,
-        NormalizedGradient([picture], length),
-        steps=whole("max_steps", max_steps) + 1,  # the last one only to look
-        clamp=(low, high),
-        callback=watch,
-    )
-    settings = {
-        "epsilon": epsilon,
-        "lr": length,
-        "max_steps": max_steps,
-        "confidence": confidence,
-        "network": network_digest(model),
-        **surroundings(),
-    }
-    results = []
-    for n, path in enumerate(paths):
-        image, begin = postprocess(final[n]), postprocess(original[n])
+    def result(
+        self, n: int, run: Optimized, settings: dict[str, Any], seen: str
+    ) -> FoolingResult:
+        """What became of picture n, which the network took for `seen`."""
+        image, begin = postprocess(self.final[n]), postprocess(self.original[n])
         change = (np.asarray(image, dtype=float) - np.asarray(begin, dtype=float)) / 255
-        names = class_names()
-        asked = None if targets is None else names[int(wanted[n])]
-        results.append(
-            FoolingResult(
-                image=image,
-                history=run.history[: len(path)],
-                settings={"target": asked, "original": names[int(seen[n])], **settings},
-                picture=final[n : n + 1].cpu(),
-                original=original[n : n + 1].cpu(),
-                fooled=not bool(running[n]),
-                steps=max(0, len(path) - 1),  # no step at all if Ctrl-C was early
-                confidence=path,
-                l2=float(np.linalg.norm(change)),
-                linf=float(np.abs(change).max()),
-                interrupted=run.interrupted,
-            )
+        asked = None if self.away else class_names()[int(self.wanted[n])]
+        path = self.paths[n]
+        return FoolingResult(
+            image=image,
+            history=run.history[: len(path)],
+            settings={"target": asked, "original": seen, **settings},
+            picture=self.final[n : n + 1].cpu(),
+            original=self.original[n : n + 1].cpu(),
+            fooled=not bool(self.running[n]),
+            steps=max(0, len(path) - 1),  # no step at all if Ctrl-C was early
+            confidence=path,
+            l2=float(np.linalg.norm(change)),
+            linf=float(np.abs(change).max()),
+            interrupted=run.interrupted,
         )
-    return results
 
 
 class NormalizedGradient(torch.optim.Optimizer):
@@ -256,6 +282,16 @@ class NormalizedGradient(torch.optim.Optimizer):
 def _rounded(X: Tensor) -> Tensor:
     """The pictures as a file of 8 bits holds them, normalised again."""
     return normalize((denormalize(X.detach()).clamp(0, 1) * 255).round() / 255)
+
+
+def changeable(original: Tensor, epsilon: float | None) -> tuple[Tensor, Tensor, float]:
+    """The lowest and highest that pixels may be, and the length of a step."""
+    low, high = (bound.to(original).expand_as(original) for bound in visible_range())
+    if epsilon is None:
+        return low, high, 1.0
+    reach = (_whole_levels(epsilon) / 255 / IMAGE_STD).view(3, 1, 1).to(original)
+    low, high = torch.maximum(low, original - reach), torch.minimum(high, original + reach)
+    return low, high, float(reach.expand_as(original[0]).norm()) / 2
 
 
 def _whole_levels(epsilon: float) -> int:

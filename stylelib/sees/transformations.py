@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylelib.checks import number, whole
-from stylelib.classifiers import SMALLEST_SIDE
 from stylelib.errors import InputError
 from stylelib.images import visible_range
+from stylelib.sees.classifiers import SMALLEST_SIDE
 
 __all__ = [
     "STANDARD",

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from stylelib.conventions import convention
 from stylelib.errors import InputError
 from stylelib.features import FeatureExtractor
 from stylelib.images import IMAGE_MEAN, IMAGE_STD
@@ -21,6 +20,7 @@ from stylelib.layers import Layer, layer_index
 from stylelib.losses import LossWeights, gram, tv_loss
 from stylelib.networks import named_layers
 from stylelib.optimization import Objective
+from stylelib.relatives.conventions import convention
 
 __all__ = [
     "PAPER_CONTENT_LAYERS",
@@ -71,7 +71,7 @@ class ContentLoss(nn.Module):
 
     Args:
         Y: the features to reach, (1, C, H, W).
-        by: the convention the loss is written in, see `stylelib.conventions`.
+        by: the convention the loss is written in, see `stylelib.relatives.conventions`.
 
     Attributes:
         loss: of the features that came last, a tensor with no axes. It belongs to that one
@@ -150,7 +150,7 @@ def insert_losses(
         style_X: the style picture likewise, of any size.
         content_layers: the layers of `net` after which contents are compared.
         style_layers: likewise for styles.
-        by: the convention the losses are written in, see `stylelib.conventions`.
+        by: the convention the losses are written in, see `stylelib.relatives.conventions`.
         normalization: the first layer of the model, so that it takes pixels 0..1.
 
     Raises:

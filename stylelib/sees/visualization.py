@@ -1,7 +1,7 @@
 """Pictures of what a class, or a channel, responds to (chapters 20 and 21).
 
-What is made large (a score, a channel) stands here; how the picture is stored, in
-`stylelib.storages`; what happens to it before the network looks, in `stylelib.transformations`.
+What is made large (a score, a channel) stands here; how the picture is stored, in `storages`;
+what happens to it before the network looks, in `transformations`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from stylelib.checks import check_seed, choice, number, several, sides, whole
-from stylelib.classifiers import (
+from stylelib.errors import InputError, Interrupted, or_interrupted
+from stylelib.images import postprocess, visible_range
+from stylelib.layers import Layer, layer_index, layer_name
+from stylelib.networks import vgg19
+from stylelib.optimization import optimize
+from stylelib.records import Callback, Step
+from stylelib.results import Result, settings_of
+from stylelib.sees.classifiers import (
     SMALLEST_SIDE,
     Target,
     check_pictures,
@@ -24,16 +31,8 @@ from stylelib.classifiers import (
     class_scores,
     pick,
 )
-from stylelib.errors import InputError
-from stylelib.images import postprocess, visible_range
-from stylelib.layers import Layer, layer_index, layer_name
-from stylelib.networks import vgg19
-from stylelib.optimization import optimize
-from stylelib.records import Callback, Step
-from stylelib.results import Result, surroundings
-from stylelib.storages import FINEST, Fourier, Pixels, Storage
-from stylelib.transformations import STANDARD, Transformation
-from stylelib.weights import network_digest
+from stylelib.sees.storages import FINEST, Fourier, Pixels, Storage
+from stylelib.sees.transformations import STANDARD, Transformation
 
 __all__ = [
     "VisualizationResult",
@@ -294,6 +293,12 @@ class _Way:
         """Adam's learning rate."""
         return LEARNING_RATES[self.storage] if self.lr is None else self.lr
 
+    def storing(self, count: int, device: torch.device) -> Storage:
+        """Where so many pictures are kept while they are made."""
+        if self.storage == "fourier":
+            return Fourier(count, self.image_shape, self.seed, device, self.finest)
+        return Pixels(count, self.image_shape, self.seed, device)
+
 
 def visualize(
     names: Sequence[str],
@@ -304,12 +309,7 @@ def visualize(
     callback: Callback | None,
 ) -> list[VisualizationResult]:
     """Make `responses` of N pictures, (N,), large; `measure` says how it went."""
-    device = _device(model)
-    stored: Storage
-    if way.storage == "fourier":
-        stored = Fourier(len(names), way.image_shape, way.seed, device, way.finest)
-    else:
-        stored = Pixels(len(names), way.image_shape, way.seed, device)
+    stored = way.storing(len(names), _device(model))
     generator = torch.Generator().manual_seed(way.seed)
 
     def objective(parameter: Tensor) -> dict[str, Tensor]:
@@ -324,41 +324,35 @@ def visualize(
         assert callback is not None
         return callback(replace(step, picture=stored.pictures(step.picture)))
 
-    run = optimize(
-        stored.parameter,
-        objective,
-        torch.optim.Adam([stored.parameter], lr=way.rate),
-        steps=way.steps,
-        callback=watch if callback else None,
-    )
-    low, high = visible_range(device)
-    settings = {
-        "image_shape": list(way.image_shape),
-        "steps": way.steps,
-        "storage": way.storage,
-        "finest": way.finest,
-        "transformations": [repr(each) for each in way.transformations],
-        "l2": way.l2,
-        "lr": way.rate,
-        "seed": way.seed,
-        "network": network_digest(model),
-        **surroundings(),
-    }
+    try:
+        run = optimize(
+            stored.parameter,
+            objective,
+            torch.optim.Adam([stored.parameter], lr=way.rate),
+            steps=way.steps,
+            callback=watch if callback else None,
+        )
+    except Interrupted as stop:
+        run = stop.result
+    settings = settings_of(model, **vars(way) | {"lr": way.rate})
     with torch.no_grad():
+        low, high = visible_range(stored.parameter.device)
         pictures = stored.pictures(stored.parameter).clamp(low, high)
         measured = measure(pictures).tolist()
-    return [
-        VisualizationResult(
-            image=postprocess(X),
-            history=run.history,
-            settings={"target": name, **settings},
-            picture=X[None].cpu(),
-            target=name,
-            response=response,
-            interrupted=run.interrupted,
-        )
-        for name, X, response in zip(names, pictures, measured, strict=True)
-    ]
+    return or_interrupted(
+        [
+            VisualizationResult(
+                image=postprocess(X),
+                history=run.history,
+                settings={"target": name, **settings},
+                picture=X[None].cpu(),
+                target=name,
+                response=response,
+                interrupted=run.interrupted,
+            )
+            for name, X, response in zip(names, pictures, measured, strict=True)
+        ]
+    )
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -1,0 +1,228 @@
+"""Pictures from the features of one layer: what it remembers (chapter 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from stylelib.checks import check_seed, whole
+from stylelib.devices import find_device
+from stylelib.errors import InputError, or_interrupted
+from stylelib.files import ImageSource, load_image, target_shape
+from stylelib.images import postprocess, preprocess, visible_range
+from stylelib.layers import Layer
+from stylelib.losses import check_features, check_weight, content_loss, tv_loss
+from stylelib.models import features_of
+from stylelib.networks import layer_label, vgg19
+from stylelib.objectives import FeatureLoss, Match, Prior, Term, objective_of
+from stylelib.pyramid import paint
+from stylelib.records import Callback
+from stylelib.relatives.quasi_newton import LBFGSDescent
+from stylelib.results import ReconstructionResult, describe, settings_of
+from stylelib.synthesis import Init, starting_picture
+
+__all__ = ["invert_features", "range_loss"]
+
+
+def range_loss(X: Tensor) -> Tensor:
+    """How far pixels lie beyond black and white: the mean square of what is cut off when shown.
+
+    Args:
+        X: pictures (N, 3, H, W), normalised; so is what is squared.
+
+    Source: after the norm by which Mahendran and Vedaldi (2015) make a picture stay in range;
+    that one is felt within the range too, this one is 0 there.
+    """
+    check_features(X)
+    if X.shape[1] != 3:
+        raise InputError(f"pictures have the shape (N, 3, H, W), not {tuple(X.shape)}")
+    low, high = visible_range(X.device)
+    return (X - X.clamp(low, high)).square().mean()
+
+
+def invert_features(
+    image: ImageSource,
+    layer: Layer,
+    *,
+    image_shape: int | tuple[int, int] = 224,
+    steps: int = 200,
+    init: Init | ImageSource = "noise",
+    tv_weight: float = 0.0,
+    range_weight: float = 0.0,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    net: nn.Module | None = None,
+    callback: Callback | None = None,
+) -> ReconstructionResult:
+    """Make a picture that has, at one layer, the features of another: what it remembers.
+
+    L-BFGS makes the relative error small, sum((F - P)^2) / sum(P^2), F and P the features of
+    the new and of the given picture. Where two pictures have the same features, the layer
+    cannot tell them apart: what they do not share is what it has forgotten.
+
+    Args:
+        image: the picture: a path, bytes, a binary file or a PIL image.
+        layer: by number or name, such as "relu4_2".
+        image_shape: (H, W), or the shorter side, keeping the aspect ratio.
+        steps: how often the features and their gradient may be computed.
+        init: what to start from: "noise" (faint, around the mean colour), or a picture.
+        tv_weight: of total variation, added to the relative error. It smooths what the layer
+            leaves open; a great weight also smooths what the layer does know.
+        range_weight: of `range_loss`, added likewise. It pushes pixels back that are blacker
+            than black or whiter than white.
+        seed: of the noise.
+        device: where to compute; None is a GPU that CUDA knows, else Apple's, else the
+            processor.
+        net: the network; None is `vgg19()`.
+        callback: called with a `Step` after each step; returning True ends it.
+
+    Raises:
+        FileError: the picture cannot be read.
+        InputError: an argument is out of its range.
+        DivergenceError: the error is no longer finite.
+        Interrupted: Ctrl-C after the first step. Its `.result` is the picture so far.
+
+    Source: Mahendran and Vedaldi (2015), who divide by the size of the features too, but always
+    add regularisers of their own and descend with momentum; the content reconstructions of
+    Gatys et al. (2016), figure 1.
+
+    Example:
+        >>> from stylelib import invert_features, samples
+        >>> cat = samples.load("chelsea")
+        >>> result = invert_features(cat, "relu1_1", image_shape=48, steps=20)
+        >>> result.image.size, result.errors["relu1_1"] < 0.01
+        ((72, 48), True)
+    """
+
+    def compare(Y: Tensor) -> Callable[[Tensor], Tensor]:
+        size = not_silent(Y.square().mean())
+        return lambda Y_hat: content_loss(Y_hat, Y) / size
+
+    given = load_image(image)
+    shape = target_shape(given, image_shape)
+    return reconstruct(
+        Target(given, shape, [layer], compare),
+        shape,
+        vgg19(layers=[layer]) if net is None else net,
+        find_device(device),
+        Way(steps, init, tv_weight, range_weight, seed, callback),
+        {"image": describe(image), "image_shape": image_shape},
+    )
+
+
+@dataclass
+class Target:
+    """What a picture is made from.
+
+    Attributes:
+        image: the picture that is given.
+        shape: the size at which it is looked at.
+        layers: where.
+        compare: from its features at a layer to a relative error of others.
+    """
+
+    image: Image.Image
+    shape: int | tuple[int, int]
+    layers: Sequence[Layer]
+    compare: FeatureLoss
+
+
+@dataclass
+class Way:
+    """How to get from the start to the picture; as the parameters of `invert_features`."""
+
+    steps: int
+    init: Init | ImageSource
+    tv_weight: float
+    range_weight: float
+    seed: int
+    callback: Callback | None
+
+    def __post_init__(self) -> None:
+        self.steps = whole("steps", self.steps)
+        self.tv_weight = check_weight("tv", self.tv_weight)
+        self.range_weight = check_weight("range", self.range_weight)
+        if isinstance(self.init, str) and self.init in ("content", "style"):
+            raise InputError(f"init is 'noise' or a picture, not '{self.init}'")
+        self.seed = check_seed(self.seed)
+
+    @property
+    def priors(self) -> list[Term]:
+        """What is wanted of the pixels alone."""
+        wanted = [
+            Prior("tv", tv_loss, self.tv_weight),
+            Prior("range", range_loss, self.range_weight),
+        ]
+        return [prior for prior in wanted if prior.weight]
+
+
+def reconstruct(
+    target: Target,
+    shape: tuple[int, int],
+    net: nn.Module,
+    device: torch.device,
+    way: Way,
+    said: dict[str, Any],
+) -> ReconstructionResult:
+    """Make a picture of a shape whose features compare well with those of a given one."""
+    net = net.to(device)
+    features, layers = features_of(net), target.layers
+    labels = [str(layer_label(net, layer, name=True)) for layer in layers]
+    target_X = preprocess(target.image, target.shape).to(device)
+    with torch.no_grad():
+        Ys = dict(zip(layers, features(target_X, layers), strict=True))
+
+    def share(Y: Tensor) -> Callable[[Tensor], Tensor]:
+        error = target.compare(Y)
+        return lambda Y_hat: error(Y_hat) / len(layers)
+
+    terms = [
+        Match(label, target_X, [layer], share)
+        for label, layer in zip(labels, layers, strict=True)
+    ]
+    # one pass has the features of the target at all layers, though each layer is a term
+    objective = objective_of(
+        [*terms, *way.priors], features, targets=lambda _, names: [Ys[n] for n in names]
+    )
+    start = starting_picture(way.init, target.image, target.image, shape, way.seed).to(device)
+    descent = LBFGSDescent()
+    made = paint(
+        start, [shape], lambda _: objective, descent, steps=way.steps, callback=way.callback
+    )
+    image = postprocess(made.picture)
+    with torch.no_grad():
+        visible = features(preprocess(image, shape).to(device), layers)
+        errors = {
+            label: float(target.compare(Ys[layer])(Y_hat))
+            for label, layer, Y_hat in zip(labels, layers, visible, strict=True)
+        }
+    said |= {
+        "layers": [layer_label(net, layer) for layer in layers],
+        "steps": way.steps,
+        "init": describe(way.init),
+        "tv_weight": way.tv_weight,
+        "range_weight": way.range_weight,
+        "seed": way.seed,
+    }
+    return or_interrupted(
+        ReconstructionResult(
+            image,
+            made.history,
+            settings_of(net, device, **said),
+            made.picture.cpu(),
+            errors,
+            interrupted=made.interrupted,
+        )
+    )
+
+
+def not_silent(size: Tensor) -> Tensor:
+    """The mean square that an error is relative to."""
+    if float(size) == 0:
+        raise InputError("at this layer the picture has no features: all of them are 0")
+    return size

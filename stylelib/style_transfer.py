@@ -1,0 +1,212 @@
+"""Style transfer in one call (chapter 1)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import nn
+
+from stylelib.errors import InputError, did_you_mean
+from stylelib.files import ImageSource
+from stylelib.losses import LossWeights
+from stylelib.objectives import Layers
+from stylelib.precision import Precision
+from stylelib.pyramid import RunState
+from stylelib.recipes import Recipe, follow
+from stylelib.records import Callback
+from stylelib.relatives.assignment import ASSIGNMENT
+from stylelib.relatives.paper import GATYS
+from stylelib.results import TransferResult
+from stylelib.synthesis import Init
+
+__all__ = ["FULL", "QUICK", "RECIPES", "TINY", "Profile", "find_recipe", "profile", "transfer"]
+
+RECIPES = MappingProxyType({"d2l": Recipe(), "gatys": GATYS, "assignment": ASSIGNMENT})
+"""The methods by name: "d2l" is the book's main line, "gatys" the method of the paper,
+"assignment" that of a course."""
+
+
+def transfer(
+    content: ImageSource,
+    style: ImageSource,
+    *,
+    recipe: str | Recipe = "d2l",
+    image_shape: int | tuple[int, int] = 300,
+    style_shape: int | tuple[int, int] | None = None,
+    steps: int = 200,
+    lr: float | None = None,
+    lr_decay_epoch: int | None = None,
+    weights: LossWeights | None = None,
+    content_layers: Layers | None = None,
+    style_layers: Layers | None = None,
+    init: Init | ImageSource | None = None,
+    seed: int = 0,
+    scales: int = 1,
+    clamp: bool | float | None = None,
+    precision: Precision | None = None,
+    device: torch.device | str | None = None,
+    net: nn.Module | None = None,
+    callback: Callback | None = None,
+    state: RunState | None = None,
+) -> TransferResult:
+    """Paint the content of one picture in the style of another.
+
+    The same arguments on the same machine give the same bits.
+
+    There are three recipes. "d2l" is the main line of the book: convolutions' own outputs,
+    means of squares, Adam with a falling learning rate. "gatys" is the method of the paper:
+    outputs of ReLUs, the paper's factors (the convention "paper"), and L-BFGS, which returns
+    the best picture it has seen. "assignment" is that of a course (`stylelib.assignment`). What
+    is None below is what the recipe has.
+
+    Args:
+        content: the picture whose things are to be recognised: a path, bytes, a binary file or
+            a PIL image.
+        style: the picture whose colours, strokes and textures are to be taken.
+        recipe: "d2l", "gatys", "assignment", or a `Recipe` of your own, for example
+            `dataclasses.replace(RECIPES["d2l"], style_loss=my_loss)`.
+        image_shape: (H, W) for both, or the shorter side, each keeping its own aspect ratio.
+        style_shape: likewise for the style picture alone, where it is to differ: the larger,
+            the broader the strokes.
+        steps: how many; with L-BFGS, how many evaluations of the losses.
+        lr: Adam's learning rate at the start. L-BFGS has none.
+        lr_decay_epoch: the learning rate is multiplied by 0.8 each time so many steps have
+            passed. None: ten times over the training, as in the recipe.
+        weights: a factor for each kind of loss. Those of "d2l" are what suits the network
+            (`weights_for`), the others' are for the embedded one. With "gatys" those of style
+            and total variation are for *each position* of the content layer's features: the
+            paper's content loss is a sum over positions, its style loss is not, and the same
+            weights would give a larger picture less style. (Of several content layers, the mean
+            number of positions.)
+        content_layers: where content is compared: a list of layers by number or name, or a
+            mapping from each layer to a factor.
+        style_layers: where style is compared, likewise.
+        init: what to start from: "content", "style", "noise", or a picture.
+        seed: of the noise, where `init` is "noise".
+        scales: the number of sizes to work through, each twice the one before, the steps shared
+            out evenly. The start is made at the first of them.
+        clamp: keep every pixel within the visible range after each step (True), or within so
+            many normalised units of the mean colour (a number). The sources of "d2l" and
+            "gatys" do not.
+        precision: "float32", "bfloat16" or "auto", see `NetworkFeatures`. The line search of
+            L-BFGS needs float32.
+        device: where to compute; None is a GPU that CUDA knows, else Apple's, else the
+            processor.
+        net: the network, which is moved to `device`; None is `vgg19()`. Another than VGG-19,
+            such as one of torchvision's models, is taken if both kinds of layers are named.
+        callback: called with a `Step` after each step; returning True ends the transfer.
+        state: what `step.state()` gave in a callback of an earlier call with the same
+            arguments: the transfer goes on from there.
+
+    Raises:
+        FileError: a picture cannot be read.
+        InputError: an argument is out of its range.
+        DivergenceError: the loss is no longer finite; the exception carries the last good
+            picture.
+        Interrupted: Ctrl-C after the first step. Its `.result` is the picture so far.
+
+    Source: Gatys, Ecker and Bethge (2016), in the recipe of Zhang et al., Dive into Deep
+    Learning, "Neural Style Transfer", which by default has an image_shape of (300, 450) and 500
+    epochs.
+
+    Example:
+        >>> from stylelib import samples, transfer
+        >>> photo, style = samples.load("chelsea"), samples.load("mosaic")
+        >>> result = transfer(photo, style, image_shape=64, steps=5)
+        >>> result.image.size, len(result.history)
+        ((96, 64), 5)
+    """
+    used = find_recipe(recipe).changed(
+        lr=lr,
+        lr_decay_epoch=lr_decay_epoch,
+        precision=precision,
+        weights=weights,
+        content_layers=content_layers,
+        style_layers=style_layers,
+        clamp=clamp,
+    )
+    return follow(
+        used,
+        content,
+        style,
+        name=recipe if isinstance(recipe, str) else repr(recipe),
+        image_shape=image_shape,
+        style_shape=style_shape,
+        steps=steps,
+        init=init,
+        seed=seed,
+        scales=scales,
+        device=device,
+        net=net,
+        callback=callback,
+        state=state,
+    )
+
+
+def find_recipe(recipe: str | Recipe) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        InputError: there is none; the message says which may have been meant.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if not isinstance(recipe, str) or recipe not in RECIPES:
+        hint = did_you_mean(str(recipe), RECIPES, f"there are {', '.join(RECIPES)}")
+        raise InputError(f"there is no recipe {recipe!r}; {hint}")
+    return RECIPES[recipe]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A size of picture and a length of training: `transfer(..., **profile())`.
+
+    Attributes:
+        image_shape: (H, W).
+        steps: how many.
+    """
+
+    image_shape: tuple[int, int]
+    steps: int
+
+    @property
+    def num_epochs(self) -> int:
+        """The steps, as d2l's `train` calls them."""
+        return self.steps
+
+    @property
+    def lr_decay_epoch(self) -> int:
+        """Steps after which the learning rate falls: ten times over the run."""
+        return max(1, self.steps // 10)
+
+    def keys(self) -> list[str]:
+        """Makes `**profile` work."""
+        return list(asdict(self))
+
+    def __getitem__(self, key: str) -> Any:
+        return getattr(self, key)
+
+
+FULL = Profile(image_shape=(300, 450), steps=500)
+"""The recipe's own numbers."""
+QUICK = Profile(image_shape=(200, 300), steps=200)
+"""What the book uses by default: the same schedule, shorter and smaller."""
+TINY = Profile(image_shape=(64, 96), steps=8)
+"""No picture one would look at: for tests that run every chapter."""
+
+
+def profile() -> Profile:
+    """The profile named by STYLELIB_PROFILE in the environment: quick (default), full, tiny.
+
+    Raises:
+        InputError: the variable holds another word.
+    """
+    profiles = {"quick": QUICK, "full": FULL, "tiny": TINY}
+    name = os.environ.get("STYLELIB_PROFILE", "quick")
+    if name not in profiles:
+        raise InputError(f"STYLELIB_PROFILE is quick, full or tiny, not '{name}'")
+    return profiles[name]
