@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from stylelib.errors import InputError, did_you_mean
 
-__all__ = ["check_seed", "choice", "number", "several", "sides", "whole"]
+__all__ = ["check_callback", "check_seed", "choice", "number", "several", "sides", "whole"]
 
 Word = TypeVar("Word", bound=str)
 
@@ -142,3 +142,13 @@ def check_seed(seed: Any) -> int:
     except InputError:
         message = f"seed is a whole number from 0 to 2**63 - 1, not {seed!r}"
         raise InputError(message) from None
+
+
+def check_callback(callback: Any) -> None:
+    """Refuse a callback that cannot be called. None is no callback.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if callback is not None and not callable(callback):
+        raise InputError(f"callback is a function of a step, or None, not {callback!r}")

@@ -16,7 +16,7 @@ from stylelib.callbacks import IntermediateSaver, ProgressBar, all_of
 from stylelib.descents import AdamDescent
 from stylelib.errors import DivergenceError, InputError, Interrupted
 from stylelib.files import check_output, load_image
-from stylelib.images import normalize, preprocess, save_image
+from stylelib.images import preprocess, save_image
 from stylelib.layers import POOLINGS, VGG19_LAYERS
 from stylelib.losses import D2L_WEIGHTS, EMBEDDED_WEIGHTS, LossWeights
 from stylelib.networks import vgg19, weights_for
@@ -40,10 +40,12 @@ __all__ = ["add_options", "in_users_words", "run"]
 
 def size(text: str) -> int | tuple[int, int]:
     """A shorter side, "300", or a height and width, "300x450"."""
-    sides = [int(side) for side in text.lower().split("x")]
-    if len(sides) not in (1, 2):
-        raise ValueError
-    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.strip().isdigit() for side in sides):
+        raise argparse.ArgumentTypeError(
+            f"a size is the shorter side in pixels, 300, or HEIGHTxWIDTH, 300x450, not '{text}'"
+        )
+    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 
 
 def names(text: str) -> list[str]:
@@ -358,7 +360,7 @@ def _saliency(options: argparse.Namespace) -> int:
     if options.cut_out:
         save_image(cut_out(X, saliency_mask(maps)), options.output)
     else:
-        save_image(normalize((maps / maps.max()).expand(3, -1, -1)), options.output)
+        save_image(maps, options.output)
     print(f"{options.output}: {target}; the image is seen as {seen} ({probability:.0%})")
     return 0
 

@@ -7,6 +7,7 @@ makes of it.
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -43,7 +44,9 @@ def save_image(
     """Write a picture to a file, whole or not at all.
 
     Args:
-        image: a PIL image, or a normalised tensor of shape (1, 3, H, W) or (3, H, W).
+        image: a PIL image; a normalised tensor of shape (1, 3, H, W) or (3, H, W); or a map of
+            numbers of 0 or more, (H, W) or (1, H, W), as `saliency_map` gives, written in grey
+            levels from 0, black, to its greatest number, white.
         path: the file; its ending, one of `FORMATS`, chooses the format. An existing file is
             replaced.
         quality: for the formats that lose detail, 1..100.
@@ -61,8 +64,22 @@ def save_image(
         raise InputError(
             f"what is saved is a PIL image or a tensor, not {type(image).__name__}"
         )
-    picture = postprocess(image) if isinstance(image, Tensor) else image
+    if not isinstance(image, Tensor):
+        picture = image
+    elif image.ndim == 2 or (image.ndim == 3 and len(image) == 1):
+        picture = _in_greys(image)
+    else:
+        picture = postprocess(image)
     return write_image(picture, path, quality=quality)
+
+
+def _in_greys(numbers: Tensor) -> Image.Image:
+    """A map (H, W) or (1, H, W) from 0, black, to its greatest number, white."""
+    numbers = numbers.detach().double().cpu().reshape(numbers.shape[-2:])
+    if numbers.numel() == 0 or not bool(((numbers >= 0) & (numbers < math.inf)).all()):
+        raise InputError("a map that is saved has finite numbers of 0 or more")
+    levels = 255 * numbers / numbers.max().clamp_min(torch.finfo(torch.float64).tiny)
+    return Image.fromarray(levels.round().to(torch.uint8).numpy())
 
 
 def preprocess(image: Image.Image, image_shape: int | tuple[int, int]) -> Tensor:

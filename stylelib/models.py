@@ -44,7 +44,7 @@ def layer_names(model: nn.Module) -> list[str]:
     from torchvision.models.feature_extraction import get_graph_node_names
 
     try:
-        _, names = get_graph_node_names(model)
+        _, names = get_graph_node_names(model, suppress_diff_warning=True)
     except Exception as error:  # tracing fails in as many ways as models are written
         raise InputError(
             f"the layers of this {type(model).__name__} cannot be followed ({error}); give its "
@@ -89,6 +89,9 @@ class ModelFeatures:
                 raise InputError(
                     f"the model cannot look at a picture of {height} x {width}: {error}"
                 ) from error
+        for name in asked:
+            if not isinstance(found[name], Tensor) or found[name].ndim != 4:
+                raise InputError(f"layer '{name}' gives no features of a shape (N, C, H, W)")
         return [found[name].to(X.dtype) for name in asked]
 
     def graph(self, layers: tuple[str, ...]) -> fx.GraphModule:
@@ -96,7 +99,9 @@ class ModelFeatures:
         from torchvision.models.feature_extraction import create_feature_extractor
 
         if layers not in self.graphs:
-            graph = create_feature_extractor(self.model, list(layers))
+            graph = create_feature_extractor(
+                self.model, list(layers), suppress_diff_warning=True
+            )
             self.graphs[layers] = without_inplace(graph)
         return self.graphs[layers]
 
@@ -144,11 +149,11 @@ def check_defaults(net: nn.Module, layers: Layers, usual: Sequence[int], name: s
     alike = isinstance(net, nn.Sequential) and all(map(_alike, net, known))
     if alike and len(names) >= len(known):
         return
-    what = f"is another network, with layers from {names[0]!r} to {names[-1]!r}"
+    what = f"is another, with layers from {names[0]!r} to {names[-1]!r}"
     if alike:
         what = f"ends with {names[-1]!r}, number {len(names) - 1}"
     raise InputError(
-        f"{name} is by default {list(usual)}, layers of VGG-19, and this {type(net).__name__} "
+        f"{name} is by default {list(usual)}, layers of VGG-19, and this network "
         f"{what}: name {name} of its own"
     )
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from stylelib.checks import whole
+from stylelib.checks import check_callback, whole
 from stylelib.errors import DivergenceError, InputError, or_interrupted
 from stylelib.memory import freed_memory_kept
 from stylelib.records import Callback, Record, Step
@@ -83,8 +83,9 @@ def optimize(
         InputError: the arguments do not fit together.
         Interrupted: Ctrl-C. Its `.result` is what would have been returned.
     """
-    closure = Closure(X, objective, optimizer, history)
     steps = whole("steps", steps, least=0)
+    check_callback(callback)
+    closure = Closure(X, objective, optimizer, history)
     interrupted = False
     if clamp is not None:
         X.data.clamp_(*clamp)

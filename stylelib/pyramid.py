@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from stylelib.checks import several
+from stylelib.checks import check_callback, several
 from stylelib.descents import Clamp, Descent
 from stylelib.errors import InputError, Interrupted
 from stylelib.optimization import Objective, gradient_shares, optimize
@@ -109,6 +109,7 @@ def paint(
         DivergenceError: as for `optimize`; its history has the steps of all sizes.
         InputError: the state is of another run.
     """
+    check_callback(callback)
     history: list[Record] = []
     interrupted = stopped = False
     objective: Objective | None = None

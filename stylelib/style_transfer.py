@@ -55,7 +55,8 @@ def transfer(
 ) -> TransferResult:
     """Paint the content of one picture in the style of another.
 
-    The same arguments on the same machine give the same bits.
+    The same arguments give the same bits on the same processor (a GPU may add in another order
+    each time).
 
     There are three recipes. "d2l" is the main line of the book: convolutions' own outputs,
     means of squares, Adam with a falling learning rate. "gatys" is the method of the paper:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from stylelib.checks import check_seed, choice, number, several, whole
+from stylelib.checks import check_callback, check_seed, choice, number, several, whole
 from stylelib.errors import DivergenceError, InputError, or_interrupted
 from stylelib.files import ImageSource, load_image, target_shape
 from stylelib.from_scratch.adam import Adam
@@ -102,6 +102,7 @@ def style_transfer(
         number("beta", beta, least=0),
         number("tv", tv, least=0),
     )
+    check_callback(callback)
     adam = Adam(learning_rate)
     several("content_layers", content_layers)
     several("style_layers", style_layers)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stylelib.checks import check_seed, choice, number, several, sides, whole
+from stylelib.checks import check_callback, check_seed, choice, number, several, sides, whole
 from stylelib.errors import InputError, Interrupted, or_interrupted
 from stylelib.images import postprocess, visible_range
 from stylelib.layers import Layer, layer_index, layer_name
@@ -309,6 +309,7 @@ def visualize(
     callback: Callback | None,
 ) -> list[VisualizationResult]:
     """Make `responses` of N pictures, (N,), large; `measure` says how it went."""
+    check_callback(callback)
     stored = way.storing(len(names), _device(model))
     generator = torch.Generator().manual_seed(way.seed)
 

@@ -1,0 +1,156 @@
+"""The library on another device than the processor, for whoever has one:
+
+STYLELIB_TEST_DEVICE=cuda pytest tests/test_accelerator.py
+
+Everywhere else these tests are skipped.
+"""
+
+import os
+
+import pytest
+import torch
+
+from stylelib import (
+    NetworkFeatures,
+    assignment,
+    channel_visualization,
+    class_visualization,
+    classifier,
+    cut_out,
+    fooling_images,
+    get_contents,
+    get_styles,
+    integrated_gradients,
+    invert_features,
+    preprocess,
+    saliency_map,
+    saliency_mask,
+    samples,
+    smooth_grad,
+    style_objective,
+    synthesize_texture,
+    top_classes,
+    train,
+    transfer,
+    vgg19,
+)
+from stylelib.features import FeatureExtractor
+from stylelib.losses import EMBEDDED_WEIGHTS, gram
+
+DEVICE = os.environ.get("STYLELIB_TEST_DEVICE")
+pytestmark = pytest.mark.skipif(not DEVICE, reason="STYLELIB_TEST_DEVICE names no device")
+PHOTO, PAINTING = samples.load("chelsea"), samples.load("mosaic")
+
+
+@pytest.fixture(autouse=True)
+def _whole_float32(monkeypatch):
+    """CUDA's convolutions may round float32 to 10 bits, unless told not to."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
+@pytest.fixture(scope="module")
+def nets():
+    layers = ["relu5_1"]
+    return {"cpu": vgg19(layers=layers), DEVICE: vgg19(layers=layers).to(DEVICE)}
+
+
+def test_losses_and_gradient_are_those_of_the_processor(nets):
+    found = {}
+    for device, net in nets.items():
+        extractor = FeatureExtractor(net)
+        photo, painting = (
+            preprocess(image, (64, 96)).to(device) for image in (PHOTO, PAINTING)
+        )
+        with torch.no_grad():
+            contents, styles = extractor(photo)[0], [gram(Y) for Y in extractor(painting)[1]]
+        X = ((photo + painting) / 2).requires_grad_()
+        losses = style_objective(extractor, contents, styles, EMBEDDED_WEIGHTS)(X)
+        sum(losses.values()).backward()
+        found[device] = {name: loss.item() for name, loss in losses.items()}, X.grad.cpu()
+    losses, gradient = found["cpu"]
+    assert found[DEVICE][0] == pytest.approx(losses, rel=1e-4)
+    # float32 through 29 layers; a ReLU that is decided the other way moves a gradient by 1e-3
+    assert (found[DEVICE][1] - gradient).abs().max() < 1e-2 * gradient.abs().max()
+
+
+@pytest.mark.parametrize("recipe", ["d2l", "gatys", "assignment"])
+def test_transfer(nets, recipe):
+    seen = []
+
+    def callback(step):
+        seen.append(step.picture.device.type)
+        return step.step == 2 and not states.append(step.state())
+
+    states = []
+    given = {"image_shape": (48, 64), "steps": 8, "recipe": recipe, "scales": 2}
+    given |= {"device": DEVICE, "net": nets[DEVICE]}
+    whole = transfer(PHOTO, PAINTING, **given)
+    assert whole.picture.device.type == "cpu"
+    assert whole.settings["device"].startswith(DEVICE)
+    assert torch.isfinite(whole.picture).all()
+    transfer(PHOTO, PAINTING, callback=callback, **given)
+    assert set(seen) == {torch.device(DEVICE).type}
+    rest = transfer(PHOTO, PAINTING, state=states[0], **given)
+    assert [record.step for record in rest.history] == [r.step for r in whole.history]
+    assert (rest.picture - whole.picture).abs().mean() < 0.05
+
+
+@pytest.mark.parametrize("precision", ["auto", "bfloat16", "float32"])
+def test_transfer_in_each_precision(nets, precision):
+    result = transfer(
+        PHOTO, PAINTING, image_shape=64, steps=20, precision=precision, device=DEVICE
+    )
+    assert result.history[-1].losses["style"] < 0.2 * result.history[0].losses["style"]
+
+
+def test_reconstructions(nets):
+    given = {"device": DEVICE, "image_shape": (48, 64), "steps": 12}
+    inverted = invert_features(PHOTO, "relu2_1", range_weight=0.1, tv_weight=0.01, **given)
+    texture = synthesize_texture(PAINTING, **given)
+    assert inverted.errors["relu2_1"] < 0.5
+    assert texture.history[-1].loss < 0.5 * texture.history[0].loss
+
+
+def test_the_d2l_functions(nets):
+    net = nets[DEVICE]
+    X, contents = get_contents(PHOTO, (48, 64), net, DEVICE)
+    _, styles = get_styles(PAINTING, (48, 64), net, DEVICE)
+    made = train(X, contents, styles, DEVICE, num_epochs=4, net=net, clamp=True)
+    assert made.device.type == torch.device(DEVICE).type
+    assert torch.isfinite(made).all()
+    assert len(NetworkFeatures(net, "bfloat16")(X, ["relu1_1"])) == 1
+
+
+def test_the_assignments_function(nets):
+    settings = assignment.Settings(
+        48, 64, "relu3_2", 6e-2, ("relu1_1", "relu2_1"), (1e6, 3e5), 5e-2
+    )
+    result = assignment.style_transfer(
+        PHOTO, PAINTING, settings, steps=5, device=DEVICE, net=nets[DEVICE]
+    )
+    assert result.picture.abs().max().item() == pytest.approx(1.5)
+
+
+def test_what_the_network_sees():
+    model = classifier().to(DEVICE)
+    X = preprocess(samples.load("coffee"), (224, 224))
+    here, there = classifier(), model
+    assert top_classes(X, 3, here)[0][0][0] == top_classes(X.to(DEVICE), 3, there)[0][0][0]
+    plain = saliency_map(X, "espresso", here)
+    moved = saliency_map(X.to(DEVICE), "espresso", there)
+    assert moved.device.type == torch.device(DEVICE).type
+    assert (moved.cpu() - plain).abs().max() < 0.05 * plain.max()
+    smooth = smooth_grad(X.to(DEVICE), "espresso", there, samples=2)
+    assert torch.isfinite(cut_out(X.to(DEVICE), saliency_mask(smooth))).all()
+    whole = integrated_gradients(X.to(DEVICE), "espresso", there, steps=8)
+    assert torch.isfinite(whole.attributions).all()
+    (fooled,) = fooling_images(X.to(DEVICE), "hummingbird", there, epsilon=2 / 255)
+    assert fooled.fooled
+    assert fooled.linf <= 2 / 255
+    seen = class_visualization("hummingbird", there, steps=16, transformations=())
+    assert seen.history[-1].loss < seen.history[0].loss
+    net = vgg19(layers=["conv3_1"]).to(DEVICE)
+    channel = channel_visualization(
+        "conv3_1", 3, net=net, image_shape=64, steps=16, transformations=()
+    )
+    assert channel.history[-1].loss < channel.history[0].loss
