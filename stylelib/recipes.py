@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from stylelib.checks import check_seed, choice, number, whole
@@ -202,11 +203,10 @@ def follow(
     state: RunState | None = None,
 ) -> TransferResult:
     """Do what a recipe says. As `stylelib.transfer`; `name` is for the record."""
-    content_image, style_image = load_image(content), load_image(style)
     steps, seed = whole("steps", steps), check_seed(seed)
     scales = whole("scales", scales, most=steps)
+    pair = Pair(load_image(content), load_image(style), image_shape, style_shape, scales)
     device = find_device(device)
-    start_from = recipe.init if init is None else init
     if net is None:
         net = vgg19(layers=recipe.layers)
     check_defaults(net, recipe.content_layers, CONTENT_LAYERS, "content_layers")
@@ -215,24 +215,16 @@ def follow(
     if recipe.weights is None:
         recipe = replace(recipe, weights=weights_for(net))
     features, precise = features_of(net, recipe.arithmetic), features_of(net)
-    photo_shapes = sizes(target_shape(content_image, image_shape), doubling(scales))
-    painting_shape = target_shape(
-        style_image, image_shape if style_shape is None else style_shape
-    )
-    painting_shapes = sizes(painting_shape, doubling(scales))
+    start_from = recipe.init if init is None else init
 
-    def objective_at(index: int) -> Objective:
-        content_X = preprocess(content_image, photo_shapes[index]).to(device)
-        style_X = preprocess(style_image, painting_shapes[index]).to(device)
-        return objective_of(
-            recipe.terms(content_X, style_X, precise), features, targets=precise
-        )
+    def objective_at(size: int) -> Objective:
+        content_X, style_X = (X.to(device) for X in pair.at(size))
+        terms = recipe.terms(content_X, style_X, precise)
+        return objective_of(terms, features, targets=precise)
 
     painted = paint(
-        starting_picture(start_from, content_image, style_image, photo_shapes[0], seed).to(
-            device
-        ),
-        photo_shapes,
+        starting_picture(start_from, pair.content, pair.style, pair.shapes[0], seed).to(device),
+        pair.shapes,
         objective_at,
         recipe.descent,
         steps=steps,
@@ -240,27 +232,56 @@ def follow(
         callback=callback,
         state=state,
     )
-    said = {
-        "recipe": name,
-        "content": describe(content),
-        "style": describe(style),
-        "image_shape": image_shape,
-        "style_shape": style_shape,
-        "steps": steps,
+    settings = settings_of(
+        net,
+        device,
+        recipe=name,
+        content=describe(content),
+        style=describe(style),
+        image_shape=image_shape,
+        style_shape=style_shape,
+        steps=steps,
+        init=describe(start_from),
+        seed=seed,
+        scales=scales,
+        precision=str(resolve_precision(recipe.arithmetic, device)).removeprefix("torch."),
         **recipe.settings(net),
-        "init": describe(start_from),
-        "seed": seed,
-        "scales": scales,
-        "precision": str(resolve_precision(recipe.arithmetic, device)).removeprefix("torch."),
-    }
-    X = painted.picture.cpu()
-    return or_interrupted(
-        TransferResult(
-            postprocess(X),
-            painted.history,
-            settings_of(net, device, **said),
-            X,
-            painted.shares(),
-            interrupted=painted.interrupted,
-        )
     )
+    image, X = postprocess(painted.picture), painted.picture.cpu()
+    shares, stopped = painted.shares(), painted.interrupted
+    result = TransferResult(image, painted.history, settings, X, shares, interrupted=stopped)
+    return or_interrupted(result)
+
+
+class Pair:
+    """A photograph and a painting, at each size of a run.
+
+    Args:
+        content: the photograph.
+        style: the painting.
+        image_shape: (H, W) of both at the last size, or the shorter side.
+        style_shape: that of the painting, where it is another.
+        scales: how many sizes there are, each twice the one before.
+
+    Attributes:
+        shapes: (H, W) of the photograph at each size.
+        style_shapes: those of the painting.
+    """
+
+    def __init__(
+        self,
+        content: Image.Image,
+        style: Image.Image,
+        image_shape: int | tuple[int, int],
+        style_shape: int | tuple[int, int] | None,
+        scales: int,
+    ) -> None:
+        self.content, self.style = content, style
+        self.shapes = sizes(target_shape(content, image_shape), doubling(scales))
+        given = image_shape if style_shape is None else style_shape
+        self.style_shapes = sizes(target_shape(style, given), doubling(scales))
+
+    def at(self, size: int) -> tuple[Tensor, Tensor]:
+        """Both pictures at a size, 0 for the first: (1, 3, H, W), normalised."""
+        content_X = preprocess(self.content, self.shapes[size])
+        return content_X, preprocess(self.style, self.style_shapes[size])
