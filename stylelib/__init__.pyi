@@ -2,6 +2,20 @@
 
 from . import samples as samples
 from ._version import __version__ as __version__
+from .beyond.coarse_to_fine import BacktrackingLBFGS as BacktrackingLBFGS
+from .beyond.coarse_to_fine import BacktrackingLBFGSDescent as BacktrackingLBFGSDescent
+from .beyond.colors import match_colors as match_colors
+from .beyond.measures import color_distance as color_distance
+from .beyond.measures import content_error as content_error
+from .beyond.measures import frechet_distance as frechet_distance
+from .beyond.measures import style_errors as style_errors
+from .beyond.neighbors import NeighborsRecipe as NeighborsRecipe
+from .beyond.statistics import compare_gaussians as compare_gaussians
+from .beyond.statistics import compare_histograms as compare_histograms
+from .beyond.statistics import compare_moments as compare_moments
+from .beyond.statistics import compare_patches as compare_patches
+from .beyond.statistics import compare_places as compare_places
+from .beyond.statistics import compare_sliced as compare_sliced
 from .descents import AdamDescent as AdamDescent
 from .errors import DivergenceError as DivergenceError
 from .errors import FileError as FileError
@@ -44,6 +58,7 @@ from .objectives import Prior as Prior
 from .objectives import compare_features as compare_features
 from .objectives import compare_grams as compare_grams
 from .objectives import objective_of as objective_of
+from .objectives import relative as relative
 from .optimization import Optimized as Optimized
 from .optimization import gradient_shares as gradient_shares
 from .optimization import optimize as optimize
@@ -113,6 +128,8 @@ __all__ = [
     "STYLE_LAYERS",
     "VGG19_LAYERS",
     "AdamDescent",
+    "BacktrackingLBFGS",
+    "BacktrackingLBFGSDescent",
     "ContentLoss",
     "Convention",
     "DivergenceError",
@@ -128,6 +145,7 @@ __all__ = [
     "Losses",
     "Match",
     "ModelFeatures",
+    "NeighborsRecipe",
     "NetworkFeatures",
     "Normalization",
     "Optimized",
@@ -152,15 +170,24 @@ __all__ = [
     "class_visualization",
     "class_visualizations",
     "classifier",
+    "color_distance",
     "compare_features",
+    "compare_gaussians",
     "compare_grams",
+    "compare_histograms",
+    "compare_moments",
+    "compare_patches",
+    "compare_places",
+    "compare_sliced",
     "compute_loss",
+    "content_error",
     "content_loss",
     "convert_weight",
     "cut_out",
     "extract_features",
     "fooling_image",
     "fooling_images",
+    "frechet_distance",
     "get_contents",
     "get_inits",
     "get_styles",
@@ -173,6 +200,7 @@ __all__ = [
     "layer_name",
     "lbfgs",
     "load_image",
+    "match_colors",
     "modules_objective",
     "objective_of",
     "optimize",
@@ -180,12 +208,14 @@ __all__ = [
     "preprocess",
     "profile",
     "range_loss",
+    "relative",
     "saliency_map",
     "saliency_mask",
     "samples",
     "save_image",
     "smooth_grad",
     "squeezenet1_1",
+    "style_errors",
     "style_loss",
     "style_objective",
     "synthesize_texture",

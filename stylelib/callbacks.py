@@ -30,21 +30,24 @@ class ProgressBar:
     """A bar with the loss beside it, on the terminal or in a notebook.
 
     Args:
-        steps: how long the bar is, in evaluations of the objective: Adam's steps.
+        steps: how long the bar is, in evaluations of the objective: Adam's steps. None: as
+            many as the steps say there are.
 
     Example:
         >>> from stylelib import samples, transfer
         >>> photo, style = samples.load("coffee"), samples.load("mosaic")
-        >>> bar = ProgressBar(5)
+        >>> bar = ProgressBar()
         >>> result = transfer(photo, style, image_shape=32, steps=5, callback=bar)
     """
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int | None = None) -> None:
         self.steps = steps
         self.bar: tqdm[NoReturn] | None = None  # it appears with the first step
 
     def __call__(self, step: Step) -> None:
         """Move the bar on."""
+        if self.steps is None:
+            self.steps = getattr(step, "of", None)
         if self.bar is None:
             self.bar = tqdm(total=self.steps, unit="step")
         self.bar.set_postfix(

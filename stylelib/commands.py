@@ -71,7 +71,6 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "texture_shape": ("--texture-size", {"type": size, "help": "the same for the sample"}),
     "steps": ("--steps", {"type": int, "help": "number of steps; by L-BFGS, of evaluations"}),
     "max_steps": ("--steps", {"type": int, "help": "number of steps at the most"}),
-    "lr": ("--lr", {"type": float, "help": _default_rate()}),
     "content_layers": (
         "--content-layers",
         {"type": layers, "help": "where content is compared, likewise"},
@@ -152,7 +151,7 @@ def _transfer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
         choices=list(RECIPES),
-        default="d2l",
+        default="coarse-to-fine",
         metavar="NAME",
         help="whose method: " + ", ".join(RECIPES),
     )
@@ -253,7 +252,7 @@ def run(options: argparse.Namespace) -> int:
     check_settings_output(options.output)
     if options.command == "saliency":
         return _saliency(options)
-    steps = options.max_steps if options.command == "fool" else options.steps
+    steps = getattr(options, "steps", None)
     bar = ProgressBar(steps)
     try:
         result = _MAKERS[options.command](options, bar)
@@ -266,7 +265,8 @@ def run(options: argparse.Namespace) -> int:
         bar.close()
         result = stop.result[0] if isinstance(stop.result, list) else stop.result
         result.save(options.output)
-        print(f"{options.output}: stopped after {len(result.history)} steps of {steps}")
+        asked = result.settings.get("steps", result.settings.get("max_steps"))
+        print(f"{options.output}: stopped after {len(result.history)} steps of {asked}")
         return 130
     finally:
         bar.close()

@@ -25,6 +25,7 @@ __all__ = [
     "compare_features",
     "compare_grams",
     "objective_of",
+    "relative",
 ]
 
 Layers = Sequence[Layer] | Mapping[Layer, float]
@@ -43,6 +44,35 @@ def compare_grams(Y: Tensor) -> Callable[[Tensor], Tensor]:
     """Style: the mean squared difference of Gram matrices (`style_loss`)."""
     gram_Y = gram(Y)
     return lambda Y_hat: style_loss(Y_hat, gram_Y)
+
+
+def relative(loss: FeatureLoss) -> FeatureLoss:
+    """A loss over what it is for features that are all 0: the target's own size.
+
+    It is 0 for features like the target's and 1 for none at all, whatever the units of a layer,
+    so that layers count alike and one weight serves several losses. Of `compare_grams` it makes
+    sum((G - A)^2) / sum(A^2), G and A the Gram matrices of the picture and of the target.
+
+    Args:
+        loss: as `compare_grams`.
+
+    Returns:
+        Another such function. It raises an `InputError` if the target's size is 0.
+
+    Example:
+        >>> Y = torch.ones(1, 1, 2, 3)
+        >>> relative(compare_grams)(Y)(2 * Y)  # (4 - 1)^2
+        tensor(9.)
+    """
+
+    def compare(Y: Tensor) -> Callable[[Tensor], Tensor]:
+        absolute = loss(Y)
+        size = absolute(torch.zeros_like(Y))
+        if float(size) == 0:
+            raise InputError("at this layer the picture has no features: all of them are 0")
+        return lambda Y_hat: absolute(Y_hat) / size
+
+    return compare
 
 
 def factors_of(layers: Layers, name: str = "layers") -> dict[Layer, float]:

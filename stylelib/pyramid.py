@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -18,7 +19,7 @@ from stylelib.errors import InputError, Interrupted
 from stylelib.optimization import Objective, gradient_shares, optimize
 from stylelib.records import Callback, Record, Step
 
-__all__ = ["Painted", "RunState", "doubling", "paint", "sizes"]
+__all__ = ["Painted", "RunState", "doubling", "ladder", "paint", "sizes"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,18 @@ def doubling(count: int) -> list[float]:
     return [2.0 ** (i - count + 1) for i in range(count)]
 
 
+def ladder(side: int, smallest: int, factor: float = 2**0.5) -> list[float]:
+    """Sizes a factor apart, the last of them whole, the first about `smallest`.
+
+    Args:
+        side: the shorter side of the last size, pixels.
+        smallest: that of the first, about.
+        factor: between one size and the next.
+    """
+    count = max(0, round(math.log(side / smallest) / math.log(factor)))
+    return [factor ** (i - count) for i in range(count + 1)]
+
+
 def sizes(shape: tuple[int, int], fractions: Sequence[float]) -> list[tuple[int, int]]:
     """(H, W) of a picture, times each fraction."""
     height, width = shape
@@ -84,7 +97,7 @@ def sizes(shape: tuple[int, int], fractions: Sequence[float]) -> list[tuple[int,
 def paint(
     start: Tensor,
     shapes: Sequence[tuple[int, int]],
-    objective_at: Callable[[int], Objective],
+    objective_at: Callable[[int, Tensor], Objective],
     descent: Descent,
     *,
     steps: int,
@@ -97,7 +110,8 @@ def paint(
     Args:
         start: what to begin with, (1, 3, H, W), normalised, of the first shape.
         shapes: (H, W) of each size.
-        objective_at: the objective at the size of a number, 0 for the first.
+        objective_at: the objective at the size of a number, 0 for the first, given the picture
+            as it is then.
         descent: how the picture is moved.
         steps: of all sizes together; they are shared out evenly.
         clamp: as for `optimize`.
@@ -122,7 +136,7 @@ def paint(
     def follow(step: Step) -> bool:
         nonlocal stopped
         stage.made.append(step.record)
-        seen = replace(step, state=lambda: stage.state(history))
+        seen = replace(step, state=lambda: stage.state(history), of=steps)
         stopped = bool(callback and callback(seen))
         return stopped
 
@@ -133,7 +147,7 @@ def paint(
             objective = None
             if X.shape[2:] != shapes[index]:
                 X = interpolate(X, shapes[index], mode="bicubic", antialias=True)
-            objective = objective_at(index)
+            objective = objective_at(index, X)
             stage = Stage(index, X, end - begin, descent, clamp)
             done = 0
             if state is not None and index == state.size:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from PIL import Image
@@ -34,12 +34,15 @@ from stylelib.objectives import (
 )
 from stylelib.optimization import Objective
 from stylelib.precision import PRECISIONS, Precision, resolve_precision
-from stylelib.pyramid import RunState, doubling, paint, sizes
+from stylelib.pyramid import RunState, doubling, ladder, paint, sizes
 from stylelib.records import Callback
 from stylelib.results import TransferResult, describe, settings_of
 from stylelib.synthesis import Init, starting_picture
 
-__all__ = ["Recipe", "follow"]
+__all__ = ["EFFORTS", "Effort", "Recipe", "follow"]
+
+Effort = Literal["draft", "normal", "best"]
+EFFORTS: tuple[Effort, ...] = ("draft", "normal", "best")
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,9 @@ class Recipe:
         clamp: True keeps every pixel within the visible range after each step, a number within
             that far of the mean colour, in normalised units. False leaves them free.
         precision: the arithmetic of the network.
+        smallest: the shorter side of the first size, about; the sizes after it are a factor of
+            the square root of 2 apart. None: there is one size.
+        efforts: how many steps there are at each size, for "draft", "normal" and "best".
     """
 
     weights: LossWeights | None = None
@@ -78,6 +84,8 @@ class Recipe:
     init: Init = "content"
     clamp: bool | float = True
     precision: Precision = "auto"
+    smallest: int | None = None
+    efforts: tuple[int, int, int] = (100, 200, 500)
 
     def __post_init__(self) -> None:
         if self.weights is not None:
@@ -85,6 +93,10 @@ class Recipe:
         if not isinstance(self.clamp, bool):
             number("clamp", self.clamp, above=0, below=1e38)
         choice("precision", self.precision, PRECISIONS)
+        if self.smallest is not None:
+            whole("smallest", self.smallest)
+        for steps in self.efforts:
+            whole("efforts", steps)
         self.layers  # noqa: B018  it refuses what is not a list of layers
         if self.descent.exact and self.precision == "bfloat16":
             raise InputError("L-BFGS needs precision 'float32', not 'bfloat16'")
@@ -153,6 +165,44 @@ class Recipe:
         smooth = Prior("tv", self.smoothness, tv)
         return [*terms, smooth] if tv or not self.per_position else terms
 
+    def objective(
+        self,
+        content_X: Tensor,
+        style_X: Tensor,
+        X: Tensor,
+        features: Features,
+        precise: Features,
+        *,
+        last: bool = False,
+    ) -> Objective:
+        """The losses of a picture at one size.
+
+        Args:
+            content_X: (1, 3, H, W), normalised.
+            style_X: (1, 3, H', W'), normalised.
+            X: what the picture is when the size begins.
+            features: where its features come from in each step.
+            precise: where those of the targets come from, once.
+            last: whether it is the last of the sizes.
+        """
+        terms = self.terms(content_X, style_X, precise)
+        return objective_of(terms, features, targets=precise)
+
+    def finish(self, X: Tensor, style_X: Tensor) -> Tensor:
+        """What is done to the picture after the last step: nothing."""
+        return X
+
+    def fractions(self, side: int, scales: int | None) -> list[float]:
+        """The sizes to work through, for a picture whose shorter side is the last of them.
+
+        Args:
+            side: in pixels.
+            scales: how many, each twice the one before; None: as the recipe has them.
+        """
+        if scales is not None:
+            return doubling(scales)
+        return [1.0] if self.smallest is None else ladder(side, self.smallest)
+
     def bounds(self, device: torch.device) -> Clamp:
         """The lowest and highest that pixels may be, normalised; None where they are free."""
         if isinstance(self.clamp, bool):
@@ -193,19 +243,23 @@ def follow(
     name: str,
     image_shape: int | tuple[int, int],
     style_shape: int | tuple[int, int] | None = None,
-    steps: int,
+    effort: Effort = "normal",
+    steps: int | None = None,
     init: Init | ImageSource | None = None,
     seed: int = 0,
-    scales: int = 1,
+    scales: int | None = None,
     device: torch.device | str | None = None,
     net: nn.Module | None = None,
     callback: Callback | None = None,
     state: RunState | None = None,
 ) -> TransferResult:
     """Do what a recipe says. As `stylelib.transfer`; `name` is for the record."""
-    steps, seed = whole("steps", steps), check_seed(seed)
-    scales = whole("scales", scales, most=steps)
-    pair = Pair(load_image(content), load_image(style), image_shape, style_shape, scales)
+    seed = check_seed(seed)
+    each = recipe.efforts[EFFORTS.index(choice("effort", effort, EFFORTS))]
+    scales = None if scales is None else whole("scales", scales, most=steps)
+    pair = Pair(load_image(content), load_image(style), image_shape, style_shape)
+    pair.resize(recipe.fractions(min(pair.shape), scales))
+    steps = each * len(pair.shapes) if steps is None else whole("steps", steps)
     device = find_device(device)
     if net is None:
         net = vgg19(layers=recipe.layers)
@@ -217,10 +271,10 @@ def follow(
     features, precise = features_of(net, recipe.arithmetic), features_of(net)
     start_from = recipe.init if init is None else init
 
-    def objective_at(size: int) -> Objective:
-        content_X, style_X = (X.to(device) for X in pair.at(size))
-        terms = recipe.terms(content_X, style_X, precise)
-        return objective_of(terms, features, targets=precise)
+    def objective_at(size: int, X: Tensor) -> Objective:
+        content_X, style_X = (each.to(device) for each in pair.at(size))
+        last = size == len(pair.shapes) - 1
+        return recipe.objective(content_X, style_X, X, features, precise, last=last)
 
     painted = paint(
         starting_picture(start_from, pair.content, pair.style, pair.shapes[0], seed).to(device),
@@ -244,10 +298,12 @@ def follow(
         init=describe(start_from),
         seed=seed,
         scales=scales,
+        effort=effort,
         precision=str(resolve_precision(recipe.arithmetic, device)).removeprefix("torch."),
         **recipe.settings(net),
     )
-    image, X = postprocess(painted.picture), painted.picture.cpu()
+    X = recipe.finish(painted.picture, pair.at(-1)[1].to(device)).cpu()
+    image = postprocess(X)
     shares, stopped = painted.shares(), painted.interrupted
     result = TransferResult(image, painted.history, settings, X, shares, interrupted=stopped)
     return or_interrupted(result)
@@ -261,9 +317,10 @@ class Pair:
         style: the painting.
         image_shape: (H, W) of both at the last size, or the shorter side.
         style_shape: that of the painting, where it is another.
-        scales: how many sizes there are, each twice the one before.
 
     Attributes:
+        shape: (H, W) of the photograph at the last size.
+        style_shape: that of the painting.
         shapes: (H, W) of the photograph at each size.
         style_shapes: those of the painting.
     """
@@ -274,12 +331,17 @@ class Pair:
         style: Image.Image,
         image_shape: int | tuple[int, int],
         style_shape: int | tuple[int, int] | None,
-        scales: int,
     ) -> None:
         self.content, self.style = content, style
-        self.shapes = sizes(target_shape(content, image_shape), doubling(scales))
+        self.shape = target_shape(content, image_shape)
         given = image_shape if style_shape is None else style_shape
-        self.style_shapes = sizes(target_shape(style, given), doubling(scales))
+        self.style_shape = target_shape(style, given)
+        self.resize([1.0])
+
+    def resize(self, fractions: Sequence[float]) -> None:
+        """Set the sizes, as fractions of the last."""
+        self.shapes = sizes(self.shape, fractions)
+        self.style_shapes = sizes(self.style_shape, fractions)
 
     def at(self, size: int) -> tuple[Tensor, Tensor]:
         """Both pictures at a size, 0 for the first: (1, 3, H, W), normalised."""

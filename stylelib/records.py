@@ -50,10 +50,12 @@ class Step(Record):
         state: gives where the run stands after this step, a copy, to go on from later
             (`RunState`); to be called within the callback. None where `optimize` is called by
             itself.
+        of: how many steps, or evaluations, were asked for in all; None where that is not known.
     """
 
     picture: Tensor = field(repr=False, compare=False)
     state: Callable[[], RunState] | None = field(default=None, repr=False, compare=False)
+    of: int | None = None
 
     @property
     def record(self) -> Record:

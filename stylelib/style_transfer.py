@@ -10,13 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from stylelib.beyond.coarse_to_fine import COARSE_TO_FINE
+from stylelib.beyond.neighbors import NEIGHBORS
 from stylelib.errors import InputError, did_you_mean
 from stylelib.files import ImageSource
 from stylelib.losses import LossWeights
 from stylelib.objectives import Layers
 from stylelib.precision import Precision
 from stylelib.pyramid import RunState
-from stylelib.recipes import Recipe, follow
+from stylelib.recipes import Effort, Recipe, follow
 from stylelib.records import Callback
 from stylelib.relatives.assignment import ASSIGNMENT
 from stylelib.relatives.paper import GATYS
@@ -25,19 +27,28 @@ from stylelib.synthesis import Init
 
 __all__ = ["FULL", "QUICK", "RECIPES", "TINY", "Profile", "find_recipe", "profile", "transfer"]
 
-RECIPES = MappingProxyType({"d2l": Recipe(), "gatys": GATYS, "assignment": ASSIGNMENT})
-"""The methods by name: "d2l" is the book's main line, "gatys" the method of the paper,
-"assignment" that of a course."""
+RECIPES = MappingProxyType(
+    {
+        "coarse-to-fine": COARSE_TO_FINE,
+        "neighbors": NEIGHBORS,
+        "d2l": Recipe(),
+        "gatys": GATYS,
+        "assignment": ASSIGNMENT,
+    }
+)
+"""The methods by name. "coarse-to-fine" is the default, "neighbors" matches places, "d2l" is
+the book's main line, "gatys" the method of the paper, "assignment" that of a course."""
 
 
 def transfer(
     content: ImageSource,
     style: ImageSource,
     *,
-    recipe: str | Recipe = "d2l",
+    recipe: str | Recipe = "coarse-to-fine",
     image_shape: int | tuple[int, int] = 300,
     style_shape: int | tuple[int, int] | None = None,
-    steps: int = 200,
+    effort: Effort = "normal",
+    steps: int | None = None,
     lr: float | None = None,
     lr_decay_epoch: int | None = None,
     weights: LossWeights | None = None,
@@ -45,7 +56,7 @@ def transfer(
     style_layers: Layers | None = None,
     init: Init | ImageSource | None = None,
     seed: int = 0,
-    scales: int = 1,
+    scales: int | None = None,
     clamp: bool | float | None = None,
     precision: Precision | None = None,
     device: torch.device | str | None = None,
@@ -58,38 +69,41 @@ def transfer(
     The same arguments give the same bits on the same processor (a GPU may add in another order
     each time).
 
-    There are three recipes. "d2l" is the main line of the book: convolutions' own outputs,
-    means of squares, Adam with a falling learning rate. "gatys" is the method of the paper:
-    outputs of ReLUs, the paper's factors (the convention "paper"), and L-BFGS, which returns
-    the best picture it has seen. "assignment" is that of a course (`stylelib.assignment`). What
-    is None below is what the recipe has.
+    There are five recipes. "coarse-to-fine" makes the best pictures in the shortest time: Gram
+    matrices, L-BFGS without a line search, one size after the other. "neighbors" gives every
+    place the features of the painting's place most like it. "d2l" is the main line of
+    the book: convolutions' own outputs, means of squares, Adam with a falling learning rate.
+    "gatys" is the method of the paper: outputs of ReLUs, the paper's factors (the convention
+    "paper"), and L-BFGS, which returns the best picture it has seen. "assignment" is that of a
+    course (`stylelib.assignment`). What is None below is what the recipe has.
 
     Args:
         content: the picture whose things are to be recognised: a path, bytes, a binary file or
             a PIL image.
         style: the picture whose colours, strokes and textures are to be taken.
-        recipe: "d2l", "gatys", "assignment", or a `Recipe` of your own, for example
+        recipe: one of these names, or a `Recipe` of your own, for example
             `dataclasses.replace(RECIPES["d2l"], style_loss=my_loss)`.
         image_shape: (H, W) for both, or the shorter side, each keeping its own aspect ratio.
         style_shape: likewise for the style picture alone, where it is to differ: the larger,
             the broader the strokes.
-        steps: how many; with L-BFGS, how many evaluations of the losses.
+        effort: "draft", "normal" or "best": how many steps, if `steps` does not say.
+        steps: how many, of all sizes together; with L-BFGS, how many evaluations of the losses.
         lr: Adam's learning rate at the start. L-BFGS has none.
         lr_decay_epoch: the learning rate is multiplied by 0.8 each time so many steps have
             passed. None: ten times over the training, as in the recipe.
         weights: a factor for each kind of loss. Those of "d2l" are what suits the network
-            (`weights_for`), the others' are for the embedded one. With "gatys" those of style
-            and total variation are for *each position* of the content layer's features: the
-            paper's content loss is a sum over positions, its style loss is not, and the same
-            weights would give a larger picture less style. (Of several content layers, the mean
-            number of positions.)
+            (`weights_for`), those of "coarse-to-fine" are for any, the others' for the embedded
+            one. With "gatys" those of style and total variation are for *each position* of the
+            content layer's features: the paper's content loss is a sum over positions, its
+            style loss is not, and the same weights would give a larger picture less style. (Of
+            several content layers, the mean number of positions.)
         content_layers: where content is compared: a list of layers by number or name, or a
             mapping from each layer to a factor.
         style_layers: where style is compared, likewise.
         init: what to start from: "content", "style", "noise", or a picture.
         seed: of the noise, where `init` is "noise".
         scales: the number of sizes to work through, each twice the one before, the steps shared
-            out evenly. The start is made at the first of them.
+            out evenly. The start is made at the first of them. None: as the recipe has them.
         clamp: keep every pixel within the visible range after each step (True), or within so
             many normalised units of the mean colour (a number). The sources of "d2l" and
             "gatys" do not.
@@ -118,8 +132,8 @@ def transfer(
         >>> from stylelib import samples, transfer
         >>> photo, style = samples.load("chelsea"), samples.load("mosaic")
         >>> result = transfer(photo, style, image_shape=64, steps=5)
-        >>> result.image.size, len(result.history)
-        ((96, 64), 5)
+        >>> result.image.size
+        (96, 64)
     """
     used = find_recipe(recipe).changed(
         lr=lr,
@@ -137,6 +151,7 @@ def transfer(
         name=recipe if isinstance(recipe, str) else repr(recipe),
         image_shape=image_shape,
         style_shape=style_shape,
+        effort=effort,
         steps=steps,
         init=init,
         seed=seed,
@@ -173,6 +188,12 @@ class Profile:
 
     image_shape: tuple[int, int]
     steps: int
+
+    @property
+    def large_shape(self) -> tuple[int, int]:
+        """(H, W) of the book's large images: 2.56 times as high and as wide; never for TINY."""
+        factor = 1.0 if self == TINY else 2.56
+        return int(self.image_shape[0] * factor), int(self.image_shape[1] * factor)
 
     @property
     def num_epochs(self) -> int:

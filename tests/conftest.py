@@ -1,6 +1,8 @@
 """Fixtures that several test files share."""
 
 import socket
+import urllib.error
+import urllib.request
 
 import pytest
 from PIL import Image
@@ -37,9 +39,36 @@ def net() -> nn.Sequential:
     return stylelib.vgg19()
 
 
+@pytest.fixture(scope="session")
+def whole_net() -> nn.Sequential:
+    return stylelib.vgg19("random", layers=["pool5"])
+
+
+@pytest.fixture(scope="session")
+def model() -> nn.Module:
+    return stylelib.classifier()
+
+
 @pytest.fixture
 def photo() -> Image.Image:
     return stylelib.samples.load("chelsea")
+
+
+@pytest.fixture
+def checkpoints(monkeypatch, tmp_path):
+    """The folder, not there yet, where torch keeps what it has downloaded."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return tmp_path / "torch" / "hub" / "checkpoints"
+
+
+@pytest.fixture
+def unreachable(monkeypatch):
+    """No way to any server."""
+
+    def urlopen(*args, **kwargs):
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
 
 
 @pytest.fixture

@@ -73,7 +73,9 @@ def test_losses_and_gradient_are_those_of_the_processor(nets):
     assert (found[DEVICE][1] - gradient).abs().max() < 1e-2 * gradient.abs().max()
 
 
-@pytest.mark.parametrize("recipe", ["d2l", "gatys", "assignment"])
+@pytest.mark.parametrize(
+    "recipe", ["coarse-to-fine", "neighbors", "d2l", "gatys", "assignment"]
+)
 def test_transfer(nets, recipe):
     seen = []
 
@@ -98,7 +100,13 @@ def test_transfer(nets, recipe):
 @pytest.mark.parametrize("precision", ["auto", "bfloat16", "float32"])
 def test_transfer_in_each_precision(nets, precision):
     result = transfer(
-        PHOTO, PAINTING, image_shape=64, steps=20, precision=precision, device=DEVICE
+        PHOTO,
+        PAINTING,
+        image_shape=64,
+        recipe="d2l",
+        steps=20,
+        precision=precision,
+        device=DEVICE,
     )
     assert result.history[-1].losses["style"] < 0.2 * result.history[0].losses["style"]
 

@@ -1,15 +1,24 @@
-import json
 from dataclasses import FrozenInstanceError, replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from toys import (
+    SEEDS,
+    SHAPES,
+    assert_near,
+    draw,
+    loop_gram,
+    products,
+    quick,
+    sum_of_squares,
+    variations,
+)
 
-from stylelib import InputError, assignment, extract_features, preprocess, samples
+from stylelib import assignment, extract_features, preprocess, samples
 from stylelib import squeezenet1_1 as build_squeezenet
 from stylelib.relatives.assignment import (
     EMBEDDED_SETTINGS,
@@ -21,68 +30,18 @@ from stylelib.relatives.assignment import (
     tv_loss,
 )
 
-SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
 PICTURES = st.tuples(st.integers(1, 3), st.just(3), st.integers(1, 5), st.integers(1, 5))
-SEEDS = st.integers(0, 2**32 - 1)
-quick = settings(deadline=None, max_examples=40)
-
-
-def draw(shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
-
-
-def loop_content(weight, F, P):
-    N, C, H, W = F.shape
-    total = 0.0
-    for n in range(N):
-        for c in range(C):
-            for i in range(H):
-                for j in range(W):
-                    total += (F[n, c, i, j] - P[n, c, i, j]) ** 2
-    return weight * total
-
-
-def loop_gram(F, normalize=True):
-    N, C, H, W = F.shape
-    G = np.zeros((N, C, C))
-    for n in range(N):
-        for c in range(C):
-            for d in range(C):
-                for i in range(H):
-                    for j in range(W):
-                        G[n, c, d] += F[n, c, i, j] * F[n, d, i, j]
-    return G / (H * W * C) if normalize else G
 
 
 def loop_style(feats, layers, targets, weights):
-    total = 0.0
-    for index, A, weight in zip(layers, targets, weights, strict=True):
-        G = loop_gram(feats[index])
-        for n in range(G.shape[0]):
-            for c in range(G.shape[1]):
-                for d in range(G.shape[2]):
-                    total += weight * (G[n, c, d] - A[n if len(A) > 1 else 0, c, d]) ** 2
-    return total
+    return sum(
+        weight * sum_of_squares(loop_gram(feats[index]), A)
+        for index, A, weight in zip(layers, targets, weights, strict=True)
+    )
 
 
 def loop_tv(X, weight):
-    N, C, H, W = X.shape
-    total = 0.0
-    for n in range(N):
-        for c in range(C):
-            for i in range(H):
-                for j in range(W):
-                    if i + 1 < H:
-                        total += (X[n, c, i + 1, j] - X[n, c, i, j]) ** 2
-                    if j + 1 < W:
-                        total += (X[n, c, i, j + 1] - X[n, c, i, j]) ** 2
-    return weight * total
-
-
-def assert_near(actual, expected):
-    torch.testing.assert_close(
-        actual, torch.as_tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-12
-    )
+    return weight * sum(variations(X, np.square))
 
 
 def tensors(arrays):
@@ -98,22 +57,13 @@ def test_content_loss_equals_loops(shape, seed):
     F, P = draw((2, *shape), seed)
     loss = content_loss(0.06, torch.tensor(F), torch.tensor(P))
     assert loss.ndim == 0
-    assert_near(loss, loop_content(0.06, F, P))
+    assert_near(loss, 0.06 * sum_of_squares(F, P))
 
 
 @pytest.mark.parametrize("N", [1, 3])
 def test_content_loss_of_a_shift_counts_every_entry(N):
     P = torch.tensor(draw((N, 2, 4, 5)))
     assert_near(content_loss(3.0, P + 0.25, P), 3 * N * 40 * 0.0625)
-
-
-@pytest.mark.parametrize(
-    "shape", [(1, 3, 4, 1), (1, 1, 4, 5), (3, 4, 5), (2, 3, 4, 5), (1, 3, 5, 4)]
-)
-def test_content_loss_refuses_another_shape(shape):
-    with pytest.raises(InputError, match="must be the same") as caught:
-        content_loss(1.0, torch.zeros(1, 3, 4, 5), torch.zeros(shape))
-    assert str(shape) in str(caught.value)
 
 
 # Gram
@@ -125,15 +75,15 @@ def test_gram_matrix_equals_loops(shape, seed, normalize):
     F = draw(shape, seed)
     G = gram_matrix(torch.tensor(F), normalize)
     assert G.shape == (shape[0], shape[1], shape[1])
-    assert_near(G, loop_gram(F, normalize))
+    assert_near(G, loop_gram(F) if normalize else products(F))
 
 
 @pytest.mark.parametrize("N", [1, 3])
 def test_gram_matrix_is_normalised_unless_told(N):
     F = draw((N, 4, 3, 5))
     assert_near(gram_matrix(torch.tensor(F)), loop_gram(F))
-    assert_near(gram_matrix(torch.tensor(F), normalize=False), loop_gram(F, False))
-    assert_near(gram_matrix(torch.tensor(F)) * 60, loop_gram(F, False))  # by C H W, not by N
+    assert_near(gram_matrix(torch.tensor(F), normalize=False), products(F))
+    assert_near(gram_matrix(torch.tensor(F)) * 60, products(F))  # by C H W, not by N
 
 
 @pytest.mark.parametrize("normalize", [True, False])
@@ -162,25 +112,6 @@ def test_gram_matrices_folded_over_the_batch_are_right_for_one_picture_only(mist
     assert_near(gram_matrix(one)[0], mistaken(one))
     assert min((G - mistaken(three)).abs().max() for G in gram_matrix(three)) > 0.1
     assert_near(gram_matrix(three), torch.cat([gram_matrix(X[None]) for X in three]))
-
-
-BAD_FEATURES = [(3, 4, 5), (4,), (1, 1, 3, 4, 5), (0, 3, 4, 5), (1, 0, 4, 5), (1, 3, 0, 5)]
-
-
-@pytest.mark.parametrize("shape", BAD_FEATURES)
-@pytest.mark.parametrize(
-    "loss",
-    [
-        gram_matrix,
-        lambda X: gram_matrix(X, normalize=False),
-        lambda X: content_loss(1.0, X, X),
-        lambda X: style_loss([X], [0], [torch.zeros(1, 3, 3)], [1.0]),
-    ],
-    ids=["gram", "not normalised", "content", "style"],
-)
-def test_features_need_four_axes_none_of_them_0(loss, shape):
-    with pytest.raises(InputError):
-        loss(torch.zeros(shape))
 
 
 # Style
@@ -228,30 +159,6 @@ def test_style_loss_of_the_style_picture_is_zero():
     feats = some_features(1)
     targets = [gram_matrix(F) for F in tensors(feats)]
     assert style_loss(tensors(feats), range(4), targets, [1.0] * 4).item() == 0
-
-
-@pytest.mark.parametrize(
-    ("layers", "targets", "weights"), [(2, 1, 2), (2, 2, 1), (1, 2, 2), (2, 3, 2), (0, 0, 0)]
-)
-def test_style_loss_needs_a_target_and_a_weight_for_each_layer(layers, targets, weights):
-    feats = [torch.zeros(1, 3, 4, 5)] * 3
-    with pytest.raises(InputError, match="style layers have"):
-        style_loss(feats, [0] * layers, [torch.zeros(1, 3, 3)] * targets, [1.0] * weights)
-
-
-@pytest.mark.parametrize(
-    "shape", [(3, 3), (1, 3, 1), (1, 1, 1), (3, 3, 3), (1, 4, 4), (2, 2, 3, 3)]
-)
-def test_style_loss_refuses_another_shape_of_target(shape):
-    with pytest.raises(InputError, match=r"need \(2, 3, 3\)") as caught:
-        style_loss([torch.zeros(2, 3, 4, 5)], [0], [torch.zeros(shape)], [1.0])
-    assert str(shape) in str(caught.value)
-
-
-@pytest.mark.parametrize("layer", [1, 7, -2])
-def test_style_loss_refuses_a_layer_there_is_no_feature_of(layer):
-    with pytest.raises(InputError):
-        style_loss([torch.ones(1, 3, 4, 5)], [layer], [torch.zeros(1, 3, 3)], [1.0])
 
 
 # Total variation
@@ -322,12 +229,6 @@ def test_tv_is_none_of_the_mistaken_ones(mistaken, N):
     assert_near(tv_loss(X, 1.0), expected)
 
 
-@pytest.mark.parametrize("shape", [(3, 4, 5), (4, 5), (), (1, 1, 3, 4, 5)])
-def test_tv_loss_needs_pictures(shape):
-    with pytest.raises(InputError):
-        tv_loss(torch.zeros(shape), 1.0)
-
-
 # Gradients
 
 
@@ -388,9 +289,7 @@ def squeezenet():
     return build_squeezenet("random", layers=[7])
 
 
-def test_transfer_on_squeezenet_follows_the_assignment_to_the_letter(
-    squeezenet, photo, tmp_path
-):
+def test_transfer_on_squeezenet_follows_the_assignment_to_the_letter(squeezenet, photo):
     style = samples.load("mosaic")
     steps = []
     result = style_transfer(
@@ -425,13 +324,13 @@ def test_transfer_on_squeezenet_follows_the_assignment_to_the_letter(
     assert [record.losses for record in result.history] == [step.losses for step in steps]
     (P,), _ = extract_features(content_X, squeezenet, [3], [])
     _, styles = extract_features(preprocess(style, 40), squeezenet, [], [1, 4, 6, 7])
-    A = [products(Y.numpy()) for Y in styles]
+    A = [quick_gram(Y.numpy()) for Y in styles]
     for step in steps:
         (F,), feats = extract_features(step.picture, squeezenet, [3], [1, 4, 6, 7])
         content = 6e-2 * ((F.double().numpy() - P.double().numpy()) ** 2).sum()
         weights = (300000, 1000, 15, 3)
         style_l = sum(
-            weight * ((products(Y.numpy()) - T) ** 2).sum()
+            weight * ((quick_gram(Y.numpy()) - T) ** 2).sum()
             for weight, Y, T in zip(weights, feats, A, strict=True)
         )
         X = step.picture.double().numpy()
@@ -456,15 +355,6 @@ def test_transfer_on_squeezenet_follows_the_assignment_to_the_letter(
         assert np.abs(after.double().numpy() - by_hand)[known].max() < 5e-3
 
     # what is kept of it
-    path = result.save(tmp_path / "made.png")
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["made.png", "made.png.json"]
-    with Image.open(path) as image:
-        saved = np.array(image)
-    pixels = result.picture[0].double().numpy().transpose(1, 2, 0)
-    pixels = pixels * [0.229, 0.224, 0.225] + [0.485, 0.456, 0.406]
-    assert saved.shape == (32, 48, 3)
-    assert np.abs(saved - 255 * pixels.clip(0, 1)).max() <= 0.5 + 1e-3
-    record = json.loads((tmp_path / "made.png.json").read_text())
     expected = {
         "recipe": "assignment",
         "image_shape": 32,
@@ -479,15 +369,13 @@ def test_transfer_on_squeezenet_follows_the_assignment_to_the_letter(
         "init": "content",
         "seed": 0,
         "device": "cpu",
-        "steps_made": 5,
-        "losses_of_last_step": result.history[-1].losses,
     }
-    assert {name: record[name] for name in expected} == expected
-    assert list(record["gradient_shares"]) == ["content", "style", "tv"]
-    assert sum(record["gradient_shares"].values()) == pytest.approx(1.0)
+    assert {name: result.settings[name] for name in expected} == expected
+    assert list(result.gradient_shares) == ["content", "style", "tv"]
+    assert sum(result.gradient_shares.values()) == pytest.approx(1.0)
 
 
-def products(Y):
+def quick_gram(Y):
     """Normalised Gram matrices of features (N, C, H, W), in float64."""
     N, C, H, W = Y.shape
     F = Y.astype(np.float64).reshape(N, C, H * W)
@@ -507,33 +395,11 @@ def gradient(X, net, P, A):
     return torch.autograd.grad(loss, X)[0].double().numpy()
 
 
-def test_transfer_from_noise_is_the_same_for_the_same_seed(squeezenet, photo):
-    def run(**arguments):
-        steps = []
-        result = style_transfer(
-            photo,
-            samples.load("mosaic"),
-            SMALL,
-            steps=3,
-            init_random=True,
-            net=squeezenet,
-            device="cpu",
-            callback=steps.append,
-            **arguments,
-        )
-        return steps[0].picture, result
-
-    (noise, first), (_, again), (other_noise, other) = run(seed=5), run(seed=5), run(seed=6)
-    assert torch.equal(first.picture, again.picture)
-    assert [record.losses for record in first.history] == [
-        record.losses for record in again.history
-    ]
-    assert first.image.tobytes() == again.image.tobytes()
-    assert not torch.equal(noise, other_noise)
-    assert not torch.equal(first.picture, other.picture)
-    assert (first.settings["init"], first.settings["seed"]) == ("noise", 5)
-    # noise without a trace of the content picture
-    content_X = preprocess(photo, (32, 48))
+def test_a_random_start_has_no_trace_of_the_content_picture(squeezenet, photo):
+    steps = []
+    arguments = {"steps": 1, "init_random": True, "net": squeezenet, "callback": steps.append}
+    style_transfer(photo, samples.load("mosaic"), SMALL, **arguments)
+    noise, content_X = steps[0].picture, preprocess(photo, (32, 48))
     assert noise.shape == content_X.shape
     assert noise.std() > 0.01
     assert abs(np.corrcoef(noise.ravel(), content_X.ravel())[0, 1]) < 0.1
@@ -570,62 +436,3 @@ def test_transfer_on_the_embedded_network_inverts_features_where_style_counts_no
     assert all(step.losses["style"] == step.losses["tv"] == 0 for step in result.history)
     assert result.gradient_shares == {"content": 1.0, "style": 0.0, "tv": 0.0}
     assert result.picture.abs().max().item() == pytest.approx(0.3, rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        {"steps": -1},
-        {"steps": 2.0},
-        {"lr": 0.0},
-        {"lr": float("nan")},
-        {"lr": "fast"},
-        {"decayed_lr": -0.1},
-        {"decayed_lr": float("inf")},
-        {"decay_lr_at": 0},
-        {"decay_lr_at": 2.0},
-        {"decay_lr_at": True},
-        {"largest": 0},
-        {"largest": -1.5},
-        {"largest": float("nan")},
-        {"largest": float("inf")},
-        {"seed": -1},
-        {"seed": 0.5},
-        {"device": "nowhere"},
-        {"content": 3},
-        {"style": None},
-        {"settings": replace(SMALL, image_size=0)},
-        {"settings": replace(SMALL, style_size=-1)},
-        {"settings": replace(SMALL, style_size=2.5)},
-        {"settings": replace(SMALL, image_size=2)},  # too small for the network
-        {"settings": replace(SMALL, content_layer=8)},  # deeper than this network
-        {"settings": replace(SMALL, content_layer="fire1")},
-        {"settings": replace(SMALL, style_layers=(1, 4, 6, 99))},
-        {"settings": replace(SMALL, style_layers=(1, 4, 6))},
-        {"settings": replace(SMALL, style_weights=(300000, 1000, 15))},
-        {"settings": replace(SMALL, style_layers=(), style_weights=())},
-    ],
-    ids=lambda bad: "-".join(bad),
-)
-def test_transfer_refuses_bad_input(squeezenet, photo, bad):
-    arguments = {"content": photo, "style": photo, "settings": SMALL, "steps": 1} | bad
-    with pytest.raises(InputError):
-        style_transfer(**{"device": "cpu"} | arguments, net=squeezenet)
-
-
-@pytest.mark.parametrize("weight", [float("nan"), float("inf"), -1.0, "much"])
-@pytest.mark.parametrize("which", ["content_weight", "style_weights", "tv_weight"])
-def test_transfer_refuses_a_weight_that_is_no_finite_number_of_0_or_more(
-    squeezenet, photo, which, weight
-):
-    value = (300000, weight, 15, 3) if which == "style_weights" else weight
-    bad = replace(SMALL, **{which: value})
-    with pytest.raises(InputError):
-        style_transfer(photo, photo, bad, steps=1, net=squeezenet, device="cpu")
-
-
-def test_transfer_refuses_a_limit_that_is_no_number(squeezenet, photo):
-    with pytest.raises(InputError):
-        style_transfer(
-            photo, photo, SMALL, steps=1, largest="1.5", net=squeezenet, device="cpu"
-        )

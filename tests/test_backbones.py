@@ -1,8 +1,5 @@
 import copy
 import math
-import re
-import urllib.error
-import urllib.request
 
 import numpy as np
 import pytest
@@ -11,6 +8,7 @@ import torchvision
 from PIL import Image
 from torch import nn
 from torch.nn.functional import avg_pool2d
+from toys import noise
 
 import stylelib
 from stylelib import (
@@ -69,15 +67,6 @@ def ours(request, theirs, tmp_path_factory):
     return squeezenet1_1(path)
 
 
-@pytest.fixture(scope="module")
-def whole_vgg():
-    return vgg19("random", layers=["pool5"])
-
-
-def noise(*size, seed=0):
-    return torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(seed))
-
-
 def outputs(layers, X):
     """Each layer's output, before an in-place layer after it could change it."""
     found = []
@@ -95,7 +84,7 @@ def outputs(layers, X):
     "size", [(32, 32), (33, 33), (47, 47), (64, 64), (33, 64), (47, 32), (46, 35)], ids=str
 )
 def test_every_layer_computes_what_torchvisions_does(ours, theirs, size):
-    X = noise(*size)
+    X = noise((1, 3, *size))
     mine, expected = outputs(ours, X), outputs(theirs.features, X)
     assert len(mine) == len(expected) == 13
     for number, (Y, Z) in enumerate(zip(mine, expected, strict=True)):
@@ -107,7 +96,7 @@ def test_every_layer_computes_what_torchvisions_does(ours, theirs, size):
 
 def test_a_batch_goes_through_as_each_of_its_pictures(ours):
     ours = copy.deepcopy(ours).double()
-    X = torch.cat([noise(40, 33, seed=1), noise(40, 33, seed=2)]).double()
+    X = torch.cat([noise((1, 3, 40, 33), 1), noise((1, 3, 40, 33), 2)]).double()
     with torch.no_grad():
         together, apart = ours(X), [ours(X[:1]), ours(X[1:])]
     torch.testing.assert_close(together, torch.cat(apart), rtol=1e-10, atol=1e-10)
@@ -117,7 +106,7 @@ def test_a_batch_goes_through_as_each_of_its_pictures(ours):
 def test_the_gradient_on_the_picture_is_torchvisions(ours, theirs):
     gradients = []
     for features in (ours, theirs.features):
-        X = noise(47, 33).requires_grad_()
+        X = noise((1, 3, 47, 33)).requires_grad_()
         features(X).square().mean().backward()
         gradients.append(X.grad)
     assert float(gradients[1].abs().max()) > 0
@@ -127,7 +116,7 @@ def test_the_gradient_on_the_picture_is_torchvisions(ours, theirs):
 
 
 def test_what_a_layer_gave_is_not_overwritten_by_the_next(ours):
-    X, found = noise(48, 48), []
+    X, found = noise((1, 3, 48, 48)), []
     Y = X
     with torch.no_grad():
         for layer in ours:
@@ -147,7 +136,7 @@ def test_names_are_theirs_by_number(ours):
 
 
 def test_each_layer_has_the_channels_of_the_table():
-    found = outputs(squeezenet1_1("random"), noise(64, 64))
+    found = outputs(squeezenet1_1("random"), noise((1, 3, 64, 64)))
     assert [Y.shape[1] for Y in found] == CHANNELS
 
 
@@ -190,27 +179,6 @@ def test_it_is_as_small_as_it_says():
     bytes_of_weights = sum(4 * p.numel() for p in squeezenet1_1("random").parameters())
     assert bytes_of_weights == sum(4 * p.numel() for p in reference().features.parameters())
     assert round(bytes_of_weights / 1e6, 1) == 2.9
-
-
-@pytest.mark.parametrize(
-    ("wrong", "meant"), [("fire_2", "fire2"), ("Fire9", "fire9"), ("pol5", "pool5")]
-)
-def test_a_wrong_name_is_answered_with_the_one_meant(wrong, meant):
-    with pytest.raises(InputError, match=f"'{wrong}'; did you mean '{meant}'"):
-        squeezenet1_1("random", layers=[wrong])
-
-
-@pytest.mark.parametrize("number", [-1, 13, 28, True, 2.0, None])
-def test_what_is_no_number_of_a_layer_is_refused(number):
-    with pytest.raises(InputError, match="the layers are 0 to 12") as raised:
-        squeezenet1_1("random", layers=[number])
-    assert repr(number) in str(raised.value)
-
-
-@pytest.mark.parametrize("layers", [[], (), "fire2", 3])
-def test_layers_that_are_no_list_of_layers_are_refused(layers):
-    with pytest.raises(InputError, match="layers is"):
-        squeezenet1_1("random", layers=layers)
 
 
 # --- its weights
@@ -260,21 +228,6 @@ def test_a_missing_key_is_named_where_the_layer_is_needed(theirs, tmp_path):
     assert len(squeezenet1_1(tmp_path / "w.pth", layers=["pool3"])) == 6
 
 
-@pytest.mark.parametrize("other", ["squeezenet1_0", "vgg19", "list", "text"])
-def test_a_file_of_something_else_is_refused(other, tmp_path):
-    path = tmp_path / "w.pth"
-    if other == "squeezenet1_0":
-        torch.save(torchvision.models.squeezenet1_0(weights=None).state_dict(), path)
-    elif other == "vgg19":
-        torch.save(vgg19("random", layers=["conv2_1"]).state_dict(), path)
-    elif other == "list":
-        torch.save([1, 2], path)
-    else:
-        path.write_text("these are no weights")
-    with pytest.raises(FileError, match=r"state dict"):
-        squeezenet1_1(path)
-
-
 def test_weights_of_squeezenet_are_not_taken_for_those_of_vgg19(theirs, tmp_path):
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
     with pytest.raises(FileError, match=r"'features\.2\.weight'.*not of this network"):
@@ -288,20 +241,6 @@ def test_there_are_no_embedded_weights_for_it(monkeypatch, tmp_path):
     for word in ("'embedded'", "torchvision", "random"):
         assert word in str(raised.value)
     assert "one of embedded" not in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "meant"), [("Torchvision", "torchvision"), ("randon", "random")]
-)
-def test_a_misspelt_word_is_answered_with_the_one_meant(wrong, meant):
-    with pytest.raises(FileError, match=f"'{wrong}'; did you mean '{meant}'"):
-        squeezenet1_1(wrong)
-
-
-@pytest.mark.parametrize("weights", [None, 3, b"random"])
-def test_weights_that_are_no_word_and_no_path_are_refused(weights):
-    with pytest.raises(InputError, match=re.escape(f"not {weights!r}")):
-        squeezenet1_1(weights)
 
 
 def flat(net):
@@ -320,12 +259,6 @@ def test_random_weights_follow_the_seed_and_nothing_else():
     assert not torch.equal(first, flat(squeezenet1_1("random", seed=4)))
 
 
-@pytest.mark.parametrize("seed", [-1, 2**63, 1.5, True, None])
-def test_what_is_no_seed_is_refused(seed):
-    with pytest.raises(InputError, match="seed is"):
-        squeezenet1_1("random", seed=seed)
-
-
 def test_random_weights_have_the_spread_of_he_and_zero_biases():
     convolutions = [m for m in squeezenet1_1("random").modules() if isinstance(m, nn.Conv2d)]
     assert len(convolutions) == 25
@@ -341,16 +274,8 @@ def test_random_weights_have_the_spread_of_he_and_zero_biases():
 
 
 @pytest.fixture
-def torch_home(monkeypatch, tmp_path):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    before = torch.hub._hub_dir
-    torch.hub.set_dir(str(tmp_path / "hub"))
-    yield tmp_path / "hub" / "checkpoints" / "squeezenet1_1-b8a52dc0.pth"
-    torch.hub._hub_dir = before
-
-
-def unreachable(*args, **kwargs):
-    raise urllib.error.URLError("no route to host")
+def download(checkpoints):
+    return checkpoints / "squeezenet1_1-b8a52dc0.pth"
 
 
 def test_the_url_is_torchvisions_own():
@@ -359,8 +284,8 @@ def test_the_url_is_torchvisions_own():
 
 
 @pytest.mark.parametrize("arguments", [(), ("torchvision",)])
-def test_without_a_connection_it_says_what_to_do(monkeypatch, torch_home, arguments):
-    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
+@pytest.mark.usefixtures("unreachable")
+def test_without_a_connection_it_says_what_to_do(download, arguments):
     with pytest.raises(FileError) as raised:
         squeezenet1_1(*arguments)
     for word in (
@@ -368,25 +293,25 @@ def test_without_a_connection_it_says_what_to_do(monkeypatch, torch_home, argume
         "SqueezeNet 1.1",
         "4.7 MB",
         torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1.url,
-        str(torch_home),
+        str(download),
     ):
         assert word in str(raised.value)
-    assert not torch_home.exists()
+    assert not download.exists()
 
 
-def test_the_file_in_the_cache_is_used_without_a_connection(monkeypatch, torch_home, theirs):
-    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
-    torch_home.parent.mkdir(parents=True)
-    torch.save(theirs.state_dict(), torch_home)
+@pytest.mark.usefixtures("unreachable")
+def test_the_file_in_the_cache_is_used_without_a_connection(download, theirs):
+    download.parent.mkdir(parents=True)
+    torch.save(theirs.state_dict(), download)
     net = squeezenet1_1()
     assert torch.equal(net[12].expand3x3.weight, theirs.features[12].expand3x3.weight)
     assert torch.equal(net[0].bias, theirs.features[0].bias)
 
 
-def test_a_broken_file_in_the_cache_is_named(monkeypatch, torch_home):
-    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
-    torch_home.parent.mkdir(parents=True)
-    torch_home.write_bytes(b"half of it")
+@pytest.mark.usefixtures("unreachable")
+def test_a_broken_file_in_the_cache_is_named(download):
+    download.parent.mkdir(parents=True)
+    download.write_bytes(b"half of it")
     with pytest.raises(FileError, match="squeezenet1_1-b8a52dc0"):
         squeezenet1_1()
 
@@ -405,7 +330,7 @@ MAKERS = {
 def test_average_pooling_is_torchs_layer_by_layer(kind, size):
     most, mean = MAKERS[kind](), MAKERS[kind](pooling="avg")
     assert len(most) == len(mean)
-    X = noise(*size)
+    X = noise((1, 3, *size))
     with torch.no_grad():
         for number, (a, b) in enumerate(zip(most, mean, strict=True)):
             Y = b(X)
@@ -443,13 +368,6 @@ def test_a_window_over_the_border_counts_only_what_is_there(pooling, size):
 @pytest.mark.parametrize("kind", MAKERS)
 def test_pooling_changes_no_random_weight(kind):
     assert torch.equal(flat(MAKERS[kind](pooling="avg")), flat(MAKERS[kind](pooling="max")))
-
-
-@pytest.mark.parametrize("kind", MAKERS)
-@pytest.mark.parametrize("pooling", ["mean", "Max", "", None, 2])
-def test_another_pooling_is_refused(kind, pooling):
-    with pytest.raises(InputError, match=re.escape(f"'max' or 'avg', not {pooling!r}")):
-        MAKERS[kind](pooling=pooling)
 
 
 @pytest.fixture(scope="module")
@@ -504,9 +422,9 @@ def test_the_embedded_networks_differ_by_a_factor_a_layer(small_samples):
 
 
 @pytest.fixture(scope="module")
-def networks(whole_vgg):
+def networks(whole_net):
     return {
-        "vgg": whole_vgg,
+        "vgg": whole_net,
         "vgg avg": vgg19("random", layers=["pool5"], pooling="avg"),
         "squeezenet": squeezenet1_1("random"),
         "squeezenet avg": squeezenet1_1("random", pooling="avg"),
@@ -537,13 +455,13 @@ def test_the_smallest_side_is_the_smallest_that_works(networks, kind, number):
         assert not leaves_something(plain, *small)
     with torch.no_grad():
         for size in ((side, side), (side, side + 9), (side + 9, side)):
-            X = noise(*size)
+            X = noise((1, 3, *size))
             ([Y], _) = extractor(X)
             assert min(Y.shape) >= 1
             torch.testing.assert_close(Y, plain(X))
     if side > 1:
         with pytest.raises(InputError, match=f"each side needs {side} or more"):
-            extractor(noise(side - 1, side + 9))
+            extractor(noise((1, 3, side - 1, side + 9)))
 
 
 def test_the_deepest_layer_of_either_list_counts(networks):

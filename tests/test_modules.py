@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import conv2d, max_pool2d
+from toys import loop_gram, products, sum_of_squares
 
 from stylelib import (
     IMAGE_MEAN,
     IMAGE_STD,
     ContentLoss,
-    InputError,
     LossWeights,
     Normalization,
     StyleLoss,
@@ -73,36 +73,17 @@ def features(net, X):
     return found
 
 
-def loop_gram(Y):
-    """The sums over positions of products of two channels, in loops."""
-    F = Y.detach().numpy()[0].reshape(Y.shape[1], -1)
-    C, M = F.shape
-    G = np.zeros((C, C))
-    for i in range(C):
-        for j in range(C):
-            for k in range(M):
-                G[i, j] += F[i, k] * F[j, k]
-    return G, C, M
+def written_content(Y_hat, P, by):
+    total = sum_of_squares(*(Y.detach().numpy() for Y in (Y_hat, P)))
+    return total / Y_hat.numel() if by == "modules" else total / 2
 
 
-def loop_content(Y_hat, P, by):
-    F, P = Y_hat.detach().numpy().ravel(), P.detach().numpy().ravel()
-    total = 0.0
-    for f, p in zip(F, P, strict=True):
-        total += (f - p) ** 2
-    return total / len(F) if by == "modules" else total / 2
-
-
-def loop_style(Y_hat, Y, by):
-    (G, C, M), (A, _, M_style) = loop_gram(Y_hat), loop_gram(Y)
-    total = 0.0
-    for i in range(C):
-        for j in range(C):
-            if by == "modules":
-                total += (G[i, j] / (C * M) - A[i, j] / (C * M_style)) ** 2 / C**2
-            else:
-                total += (G[i, j] - A[i, j] * M / M_style) ** 2 / (4 * C**2 * M**2)
-    return total
+def written_style(Y_hat, Y, by):
+    F, S = (each.detach().numpy() for each in (Y_hat, Y))
+    if by == "modules":
+        return sum_of_squares(loop_gram(F), loop_gram(S)) / F.shape[1] ** 2
+    A = loop_gram(S) * F[0].size  # brought to the size of F
+    return sum_of_squares(products(F), A) / (4 * F[0].size ** 2)
 
 
 def functional_total(net, X, content_X, style_X, content_layers, style_layers, by):
@@ -174,9 +155,9 @@ def test_content_loss_passes_its_input_on_and_keeps_the_loss(by):
     assert module(Y_hat) is Y_hat
     assert torch.equal(Y_hat, before)
     assert module.loss.shape == ()
-    assert module.loss.item() == pytest.approx(loop_content(Y_hat, Y, by), rel=1e-12)
+    assert module.loss.item() == pytest.approx(written_content(Y_hat, Y, by), rel=1e-12)
     module(later)
-    assert module.loss.item() == pytest.approx(loop_content(later, Y, by), rel=1e-12)
+    assert module.loss.item() == pytest.approx(written_content(later, Y, by), rel=1e-12)
 
 
 @pytest.mark.parametrize("by", ["modules", "paper"])
@@ -188,17 +169,17 @@ def test_style_loss_passes_its_input_on_and_keeps_the_loss(by, size):
     assert module(Y_hat) is Y_hat
     assert torch.equal(Y_hat, before)
     assert module.loss.shape == ()
-    assert module.loss.item() == pytest.approx(loop_style(Y_hat, Y, by), rel=1e-12)
+    assert module.loss.item() == pytest.approx(written_style(Y_hat, Y, by), rel=1e-12)
     module(later)
-    assert module.loss.item() == pytest.approx(loop_style(later, Y, by), rel=1e-12)
+    assert module.loss.item() == pytest.approx(written_style(later, Y, by), rel=1e-12)
 
 
 def test_losses_are_by_default_in_the_convention_of_modules():
     Y, Y_hat = picture(0, 3, 4), picture(1, 3, 4)
     content, style = ContentLoss(Y), StyleLoss(Y)
     style(content(Y_hat))
-    assert content.loss.item() == pytest.approx(loop_content(Y_hat, Y, "modules"), rel=1e-12)
-    assert style.loss.item() == pytest.approx(loop_style(Y_hat, Y, "modules"), rel=1e-12)
+    assert content.loss.item() == pytest.approx(written_content(Y_hat, Y, "modules"), rel=1e-12)
+    assert style.loss.item() == pytest.approx(written_style(Y_hat, Y, "modules"), rel=1e-12)
 
 
 @pytest.mark.parametrize("kind", [ContentLoss, StyleLoss])
@@ -210,12 +191,6 @@ def test_no_gradient_flows_into_the_target(kind):
     module.loss.backward()
     assert Y.grad is None
     assert Y_hat.grad.abs().max() > 0
-
-
-@pytest.mark.parametrize("kind", [ContentLoss, StyleLoss])
-def test_an_unknown_convention_is_refused(kind):
-    with pytest.raises(InputError, match="did you mean 'paper'"):
-        kind(picture(0), "papr")
 
 
 @pytest.mark.parametrize("by", ["modules", "paper"])
@@ -389,7 +364,7 @@ def test_losses_are_in_the_order_of_the_network():
     current, painted = features(net, X), features(net, style_X)
     for module, name in zip(losses.style_losses, ["c1", "r2", "c3"], strict=True):
         assert module.loss.item() == pytest.approx(
-            loop_style(current[name], painted[name], "modules"), rel=1e-10
+            written_style(current[name], painted[name], "modules"), rel=1e-10
         )
     inside = list(losses.model)
     places = [[inside.index(module) for module in kind] for kind in losses[1:]]
@@ -555,47 +530,6 @@ def test_layers_may_be_given_by_number():
     ]
     assert values[0] == values[1]
     assert min(values[0].values()) > 0
-
-
-@pytest.mark.parametrize("kind", ["content_layers", "style_layers"])
-@pytest.mark.parametrize(
-    ("layer", "message"),
-    [
-        ("r9", "there is no layer 'r9'"),
-        (8, "there is no layer 8"),
-        (-1, "there is no layer -1"),
-    ],
-)
-def test_a_layer_the_network_does_not_have_is_refused(kind, layer, message):
-    layers = {"content_layers": ["r1"], "style_layers": ["r1"]} | {kind: ["r1", layer]}
-    with pytest.raises(InputError, match=message):
-        insert_losses(tiny_net(), picture(1), picture(2), **layers)
-
-
-def test_no_layers_at_all_are_refused():
-    with pytest.raises(InputError, match="nothing to compare"):
-        insert_losses(tiny_net(), picture(1), picture(2), content_layers=[], style_layers=())
-
-
-def test_pictures_that_are_too_small_are_refused():
-    layers = {"content_layers": ["c4"], "style_layers": ["c3"]}
-    small, enough = picture(1, 1, 10), picture(2, 2, 2)
-    insert_losses(tiny_net(), enough, enough, **layers)
-    for content_X, style_X in ((small, enough), (enough, small)):
-        with pytest.raises(InputError, match="1 x 10 pixels is too small"):
-            insert_losses(tiny_net(), content_X, style_X, **layers)
-
-
-def test_an_unknown_convention_is_refused_by_insert_losses():
-    with pytest.raises(InputError, match="did you mean 'modules'"):
-        insert_losses(
-            tiny_net(),
-            picture(1),
-            picture(2),
-            content_layers=[0],
-            style_layers=[0],
-            by="module",
-        )
 
 
 @pytest.mark.parametrize("tv", [0.0, 0.25, 7.0])

@@ -40,6 +40,10 @@ ORDER = [
     "relatives.inversion",
     "relatives.texture",
     "relatives.assignment",
+    "beyond.statistics",
+    "beyond.colors",
+    "beyond.coarse_to_fine",
+    "beyond.neighbors",
     "style_transfer",
     "sees.classifiers",
     "sees.saliency",
@@ -47,10 +51,11 @@ ORDER = [
     "sees.storages",
     "sees.transformations",
     "sees.visualization",
+    "beyond.measures",
 ]
 # The network in NumPy, likewise.
 SCRATCH = ["windows", "convolution", "pooling", "losses", "adam", "network", "transfer"]
-ROOMS = ("relatives", "sees")
+ROOMS = ("beyond", "relatives", "sees")
 FILES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
     for folder in ("", *ROOMS)

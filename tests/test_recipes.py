@@ -1,15 +1,11 @@
 import dataclasses
-import inspect
 import itertools
 import json
 import math
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from stylelib import (
     D2L_WEIGHTS,
@@ -18,8 +14,6 @@ from stylelib import (
     QUICK,
     RECIPES,
     DivergenceError,
-    FileError,
-    InputError,
     Interrupted,
     LossWeights,
     Profile,
@@ -36,37 +30,16 @@ CONTENT, STYLE = samples.path("chelsea"), samples.path("mosaic")
 
 @pytest.fixture
 def tiny(net):
-    """`transfer` on two files, small and short; arguments replace or add to that."""
+    """`transfer` by "d2l" of two files, small and short; arguments replace or add to that."""
 
     def run(content=CONTENT, style=STYLE, **arguments):
         return transfer(
-            content, style, **{"image_shape": (24, 36), "steps": 3, "net": net} | arguments
+            content,
+            style,
+            **{"recipe": "d2l", "image_shape": (24, 36), "steps": 3, "net": net} | arguments,
         )
 
     return run
-
-
-@pytest.mark.parametrize(
-    ("image_shape", "size"),
-    [
-        ((20, 44), (44, 20)),
-        ((40, 20), (20, 40)),
-        (24, (round(24 * 451 / 300), 24)),
-        (33, (round(33 * 451 / 300), 33)),
-    ],
-)
-def test_the_picture_has_the_size_asked_for(tiny, image_shape, size):
-    result = tiny(image_shape=image_shape, steps=1)
-    assert result.image.size == size
-    assert result.image.mode == "RGB"
-    assert result.picture.shape == (1, 3, size[1], size[0])
-
-
-def test_a_number_means_the_shorter_side_of_an_upright_picture_too(tiny):
-    assert tiny(Image.new("RGB", (50, 100), "red"), image_shape=20, steps=1).image.size == (
-        20,
-        40,
-    )
 
 
 def test_the_style_may_have_another_size(tiny, net):
@@ -90,31 +63,6 @@ def test_the_style_may_have_another_size(tiny, net):
     assert tiny(style_shape=(60, 40), precision="float32").history[0].losses[
         "style"
     ] == pytest.approx(style, rel=1e-4)
-
-
-def test_the_picture_is_what_the_image_shows(tiny):
-    result = tiny()
-    assert result.picture.device.type == "cpu"
-    assert not result.picture.requires_grad
-    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    levels = (result.picture[0].permute(1, 2, 0).double().numpy() * std + mean).clip(0, 1) * 255
-    assert np.abs(levels - np.asarray(result.image)).max() <= 0.5 + 1e-3
-
-
-def test_the_same_arguments_give_the_same_bits(tiny):
-    first, second = tiny(steps=5), tiny(steps=5)
-    assert torch.equal(first.picture, second.picture)
-    assert [record.losses for record in first.history] == [
-        record.losses for record in second.history
-    ]
-    assert first.gradient_shares == second.gradient_shares
-
-
-def test_noise_follows_its_seed_and_nothing_else(tiny):
-    first = tiny(init="noise", seed=1)
-    torch.manual_seed(1234)
-    assert torch.equal(first.picture, tiny(init="noise", seed=1).picture)
-    assert not torch.equal(first.picture, tiny(init="noise", seed=2).picture)
 
 
 def test_transfer_draws_nothing_from_the_global_generator(tiny):
@@ -153,14 +101,6 @@ def test_training_starts_from_what_init_says(tiny, init):
 
 def test_training_starts_from_the_content_by_default(tiny):
     assert torch.equal(start_of(tiny), preprocess(samples.load("chelsea"), (24, 36)))
-
-
-def test_a_word_that_is_no_start_and_no_file_is_refused(tiny):
-    with pytest.raises(
-        InputError,
-        match="init is 'content', 'style', 'noise' or a picture; there is no file 'nose'",
-    ):
-        tiny(init="nose")
 
 
 @pytest.mark.parametrize(("asked", "scales"), [(4, 1), (5, 2), (7, 3), (2, 2)])
@@ -280,11 +220,6 @@ def test_settings_are_enough_to_make_it_again(tiny):
     }
 
 
-def test_settings_hold_every_argument_that_matters(tiny):
-    arguments = set(inspect.signature(transfer).parameters) - {"net", "callback", "state"}
-    assert arguments <= set(tiny(steps=1).settings)
-
-
 def test_settings_name_a_picture_by_its_path_or_kind(tiny):
     settings = tiny(
         samples.load("chelsea"), STYLE.read_bytes(), steps=1, init=samples.load("coffee")
@@ -298,90 +233,6 @@ def test_settings_name_a_picture_by_its_path_or_kind(tiny):
     assert tiny(steps=1).settings["content"] == str(CONTENT)
 
 
-def test_save_writes_the_picture_and_its_settings(tiny, tmp_path):
-    result = tiny()
-    written = result.save(tmp_path / "cat.png")
-    assert written == tmp_path / "cat.png"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cat.png", "cat.png.json"]
-    with Image.open(written) as image:
-        assert image.mode == "RGB"
-        assert np.array_equal(np.asarray(image), np.asarray(result.image))
-    record = json.loads((tmp_path / "cat.png.json").read_text())
-    assert json.loads(json.dumps(result.settings)).items() <= record.items()
-    assert record["steps"] == record["steps_made"] == 3
-    assert record["seconds"] == pytest.approx(result.history[-1].seconds, abs=0.0005)
-    assert record["losses_of_last_step"] == result.history[-1].losses
-    assert record["gradient_shares"] == result.gradient_shares
-
-
-def test_save_refuses_an_ending_or_a_folder_it_cannot_write(tiny, tmp_path):
-    result = tiny(steps=1)
-    with pytest.raises(InputError, match=r"cannot write 'cat\.txt'"):
-        result.save(tmp_path / "cat.txt")
-    with pytest.raises(FileError, match="there is no folder"):
-        result.save(tmp_path / "none" / "cat.png")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        *(
-            ({"scales": value}, "scales is a whole number, from 1 to 3")
-            for value in (0, -1, 4, 1.0, True)
-        ),
-        *(
-            ({"steps": value}, "steps is a whole number, 1 or more")
-            for value in (0, -1, 2.5, True, None)
-        ),
-        *(({"lr": value}, "lr is a finite number above 0") for value in (0, -0.3, math.nan)),
-        *(
-            ({"lr_decay_epoch": value}, "lr_decay_epoch is a whole number, 1 or more")
-            for value in (0, -1, 2.5)
-        ),
-        ({"device": "nonsense"}, "device 'nonsense' cannot be used here"),
-        ({"device": "cuda:99"}, "device 'cuda:99' cannot be used here"),
-        ({"content_layers": ["conv4_9"]}, "there is no layer 'conv4_9'; did you mean 'conv4_"),
-        ({"style_layers": [99]}, "there is no layer 99"),
-        ({"style_layers": ["conv9"], "net": None}, "there is no layer 'conv9'"),
-        ({"image_shape": 0}, "image_shape is"),
-        ({"image_shape": (24, 36, 3)}, "image_shape is"),
-        ({"style_shape": (24, -1)}, "got (24, -1)"),
-        ({"image_shape": (8, 8)}, "too small"),
-        ({"image_shape": (24, 24), "scales": 2}, "too small"),
-        (
-            {"precision": "float16"},
-            "precision is 'auto', 'float32' or 'bfloat16', not 'float16'",
-        ),
-    ],
-    ids=str,
-)
-def test_arguments_out_of_range_are_refused(tiny, arguments, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        tiny(**arguments)
-
-
-@pytest.mark.parametrize("which", ["content", "style", "init"])
-def test_a_missing_file_is_named(tiny, tmp_path, which):
-    missing = tmp_path / "missing.jpg"
-    with pytest.raises(FileError, match="there is no file") as caught:
-        tiny(**{which: missing})
-    assert str(missing) in str(caught.value)
-
-
-def test_the_callback_gets_steps_and_can_stop(tiny):
-    numbers = []
-
-    def stop(step):
-        numbers.append(step.step)
-        return step.step == 2
-
-    result = tiny(steps=9, lr_decay_epoch=5, callback=stop)
-    assert numbers == [1, 2]
-    assert len(result.history) == 2
-    assert torch.equal(result.picture, tiny(steps=2, lr_decay_epoch=5).picture)
-
-
 @pytest.mark.parametrize("stop", [1, 2, 3])
 def test_the_callback_can_stop_in_the_first_of_two_scales(tiny, stop):
     result = tiny(
@@ -392,29 +243,20 @@ def test_the_callback_can_stop_in_the_first_of_two_scales(tiny, stop):
 
 
 # at 3 it is the last step of the first scale
-@pytest.mark.parametrize(
-    ("scales", "number"), [(1, 1), (1, 4), (1, 6), (2, 1), (2, 2), (2, 3), (2, 4), (2, 6)]
-)
-def test_an_interrupt_gives_the_picture_so_far(tiny, scales, number):
+@pytest.mark.parametrize("number", [1, 3, 4, 6])
+def test_an_interrupt_in_either_of_two_scales_gives_the_picture_so_far(tiny, number):
     def interrupt(step):
         if step.step == number:
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted) as caught:
-        tiny(image_shape=(48, 64), steps=6, scales=scales, callback=interrupt)
+        tiny(image_shape=(48, 64), steps=6, scales=2, callback=interrupt)
     result = caught.value.result
+    assert result.image.size == ((32, 24) if number <= 3 else (64, 48))
     assert result.interrupted
     assert [record.step for record in result.history] == list(range(1, number + 1))
     assert torch.isfinite(result.picture).all()
     assert set(result.gradient_shares) == {"content", "style", "tv"}
-
-
-def test_another_exception_in_a_callback_passes_through(tiny):
-    def fail(step):
-        raise ZeroDivisionError("mine")
-
-    with pytest.raises(ZeroDivisionError, match="mine"):
-        tiny(callback=fail)
 
 
 def test_a_huge_learning_rate_diverges_with_a_finite_picture(tiny):
@@ -425,16 +267,6 @@ def test_a_huge_learning_rate_diverges_with_a_finite_picture(tiny):
     assert torch.isfinite(error.picture).all()
     assert 1 <= len(error.history) < 9
     assert all(math.isfinite(record.loss) for record in error.history)
-
-
-@pytest.mark.parametrize(
-    "weights",
-    [(math.nan, 1e4, 10), (1, 1e39, 10), (1, 1e4, -5), (1, 2), (1, "a", 2), 3],
-    ids=str,
-)
-def test_weights_that_are_no_weights_are_refused(tiny, weights):
-    with pytest.raises(InputError, match="weight"):
-        tiny(weights=weights)
 
 
 def test_a_recipe_of_ones_own_may_have_plain_weights(tiny):
@@ -490,26 +322,6 @@ def test_an_interrupt_outside_the_steps_gives_the_picture_so_far(
     assert torch.isfinite(result.picture).all()
 
 
-def test_an_interrupt_before_the_first_step_is_passed_on(tiny, interrupt_when):
-    interrupt_when(lambda X: True)
-    with pytest.raises(KeyboardInterrupt) as caught:
-        tiny()
-    assert not isinstance(caught.value, Interrupted)
-
-
-def test_numbers_of_numpy_and_torch_can_be_saved(tiny, tmp_path):
-    result = tiny(image_shape=np.int64(24), lr=torch.tensor(0.25), steps=1)
-    settings = json.loads(Path(f"{result.save(tmp_path / 'a.png')}.json").read_text())
-    assert (settings["image_shape"], settings["lr"]) == (24, 0.25)
-
-
-def test_nothing_is_saved_where_the_settings_cannot_be(tiny, tmp_path):
-    (tmp_path / "a.png.json").mkdir()
-    with pytest.raises(FileError, match=r"a\.png\.json.* is a directory"):
-        tiny(steps=1).save(tmp_path / "a.png")
-    assert not (tmp_path / "a.png").exists()
-
-
 def test_divergence_in_the_second_scale_has_the_steps_of_both(tiny):
     calls = []
 
@@ -550,19 +362,10 @@ def test_the_full_profile_is_the_recipes():
     assert math.prod(TINY.image_shape) <= 10_000
 
 
-@pytest.mark.parametrize("name", ["", "Quick", "huge", " full"])
-def test_a_profile_of_another_name_is_refused(monkeypatch, name):
-    monkeypatch.setenv("STYLELIB_PROFILE", name)
-    with pytest.raises(
-        InputError, match=re.escape(f"STYLELIB_PROFILE is quick, full or tiny, not '{name}'")
-    ):
-        profile()
-
-
 def test_a_profile_unpacks_into_transfer(net, monkeypatch):
     monkeypatch.setenv("STYLELIB_PROFILE", "tiny")
     assert set(dict(**profile())) == {"image_shape", "steps"}
-    result = transfer(CONTENT, STYLE, net=net, **profile())
+    result = transfer(CONTENT, STYLE, recipe="d2l", net=net, **profile())
     assert result.image.size == TINY.image_shape[::-1]
     expected = [0.3 * 0.8 ** (k // TINY.lr_decay_epoch) for k in range(TINY.steps)]
     assert [record.lr for record in result.history] == pytest.approx(expected)
@@ -575,6 +378,7 @@ def test_with_the_default_weights_every_loss_has_its_share_of_the_gradient(net, 
     shares = transfer(
         samples.load(content),
         samples.load(style),
+        recipe="d2l",
         image_shape=(96, 144),
         steps=60,
         net=net,

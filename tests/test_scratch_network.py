@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 from torch.nn import functional
+from toys import assert_near_overall, draw, paper_style, pixels
 
 import stylelib
 from stylelib import DivergenceError, FileError, InputError, preprocess, samples
@@ -32,17 +33,8 @@ E = [
 CHANNELS = {"1": 64, "2": 128, "3": 256, "4": 512, "5": 512}
 
 
-def draw(shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
-
-
 def picture(shape, seed=0, dtype=np.float32):
     return np.random.default_rng(seed).uniform(-120, 140, shape).astype(dtype)
-
-
-def pixels(height, width, seed=0):
-    levels = np.random.default_rng(seed).integers(0, 256, (height, width, 3))
-    return Image.fromarray(levels.astype(np.uint8))
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +72,6 @@ def torch_features(net, X, pooling="max"):
             X = X.relu() if name.startswith("relu") else pool(X, 2)
         features[name] = X
     return features
-
-
-def assert_near(actual, expected, tolerance):
-    """Near as a whole, in the greatest difference."""
-    actual, expected = np.asarray(actual), np.asarray(expected)
-    assert actual.shape == expected.shape
-    assert np.abs(expected).max() > 0
-    assert np.abs(actual - expected).max() <= tolerance * np.abs(expected).max()
 
 
 def assert_near_in_length(actual, expected, tolerance):
@@ -156,18 +140,8 @@ def test_features_are_the_main_lines_up_to_one_scale_a_layer(pooling):
             scale = measured[name.replace("relu", "conv")]
             # float32, five layers of up to 1,152 terms: sqrt(1152) 2**-24 a layer, and ten
             # times that if a convolution is computed in Winograd's way
-            assert_near(features[name][inside], scale * X.numpy()[inside], 1e-4)
+            assert_near_overall(features[name][inside], scale * X.numpy()[inside], 1e-4)
             assert features[name].max() > 100  # the original's units
-
-
-def test_pooling_is_one_of_two():
-    with pytest.raises(InputError, match="pooling is 'max' or 'avg', not 'mean'"):
-        VGG19(layers=["pool1"], pooling="mean")
-
-
-def test_method_is_one_of_two():
-    with pytest.raises(InputError, match="method is 'im2col' or 'loops', not 'fast'"):
-        VGG19(layers=["pool1"], method="fast")
 
 
 # Forward
@@ -180,7 +154,7 @@ def test_features_at_all_layers_are_pytorchs(deep):
     assert list(features) == list(expected)
     for name, F in features.items():
         assert F.dtype == np.float32
-        assert_near(F, expected[name].numpy(), 1e-4)
+        assert_near_overall(F, expected[name].numpy(), 1e-4)
 
 
 @pytest.mark.parametrize("layers", [["relu1_1"], ["pool2", "conv1_1"], ("relu3_1", "relu1_2")])
@@ -227,7 +201,7 @@ def test_both_methods_agree(pooling):
         tops = {name: draw(F.shape) for name, F in features.items()}
         answers.append([*features.values(), net.backward(tops)])
     for one, other in zip(*answers, strict=True):
-        assert_near(one, other, 1e-12)
+        assert_near_overall(one, other, 1e-12)
 
 
 # Backward
@@ -244,13 +218,13 @@ def test_the_gradient_of_several_losses_is_pytorchs_in_float64(shallow, averagin
     tops = {}
     loss = 0.0
     for name in layers:
-        assert_near(features[name], expected[name].detach().numpy(), 1e-12)
+        assert_near_overall(features[name], expected[name].detach().numpy(), 1e-12)
         target = 100 * draw(features[name].shape)
         tops[name] = features[name] - target
         loss = loss + (expected[name] - torch.tensor(target)).square().sum() / 2
     gradient = net.backward(tops)
     assert gradient.dtype == np.float64
-    assert_near(gradient, torch.autograd.grad(loss, theirs)[0].numpy(), 1e-9)
+    assert_near_overall(gradient, torch.autograd.grad(loss, theirs)[0].numpy(), 1e-9)
 
 
 def test_the_gradient_of_several_losses_is_pytorchs_in_float32(deep):
@@ -298,13 +272,13 @@ def test_one_sweep_is_the_sum_of_separate_sweeps(shallow):
     tops = {name: draw(F.shape, seed) for seed, (name, F) in enumerate(features.items())}
     together = shallow.backward(tops)
     apart = [shallow.backward({name: top}) for name, top in tops.items()]
-    assert_near(together, sum(apart), 1e-13)
-    assert_near(shallow.backward(dict(reversed(tops.items()))), together, 1e-15)
+    assert_near_overall(together, sum(apart), 1e-13)
+    assert_near_overall(shallow.backward(dict(reversed(tops.items()))), together, 1e-15)
     assert min(np.abs(each).max() for each in apart) > 0
     # separate forwards to the layer alone give the same
     for name, expected in zip(layers, apart, strict=True):
         shallow.forward(X, [name])
-        assert_near(shallow.backward({name: tops[name]}), expected, 1e-13)
+        assert_near_overall(shallow.backward({name: tops[name]}), expected, 1e-13)
 
 
 def test_gradients_may_come_from_layers_that_were_only_passed(shallow):
@@ -328,7 +302,7 @@ def test_to_input_and_to_image_are_each_others_inverse(first, shape):
     assert X.dtype == np.float32
     assert X.flags.c_contiguous
     small = image.resize((width, height), Image.Resampling.BILINEAR)
-    assert_near(X[0].transpose(1, 2, 0), np.asarray(small) - MEAN, 1e-6)
+    assert_near_overall(X[0].transpose(1, 2, 0), np.asarray(small) - MEAN, 1e-6)
     back = first.to_image(X)
     assert back.mode == "RGB"
     assert np.array_equal(np.asarray(back), np.asarray(small))
@@ -344,101 +318,8 @@ def test_to_image_rounds_and_cuts_off(first):
 
 def test_to_image_keeps_red_red(first):
     X = first.to_input(Image.new("RGB", (2, 2), (200, 100, 50)), (2, 2))
-    assert_near(X[0, :, 0, 0], [200 - 123.68, 100 - 116.779, 50 - 103.939], 1e-6)
+    assert_near_overall(X[0, :, 0, 0], [200 - 123.68, 100 - 116.779, 50 - 103.939], 1e-6)
     assert first.to_image(X).getpixel((0, 0)) == (200, 100, 50)
-
-
-@pytest.mark.parametrize("shape", [(2, 3, 4, 4), (1, 1, 4, 4), (3, 4, 4), (1, 3, 0, 4)])
-def test_to_image_takes_one_picture(first, shape):
-    with pytest.raises(InputError) as caught:
-        first.to_image(np.zeros(shape))
-    assert str(shape) in str(caught.value)
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_to_image_takes_finite_numbers(first, value):
-    X = np.zeros((1, 3, 2, 2))
-    X[0, 0, 1, 1] = value
-    with pytest.raises(InputError, match="finite"):
-        first.to_image(X)
-
-
-# What is refused
-
-
-def test_an_unknown_layer_is_answered_with_the_one_that_was_meant(first):
-    for use in (
-        lambda: VGG19(layers=["relu4-2"]),
-        lambda: first.forward(np.zeros((1, 3, 4, 4)), ["relu4-2"]),
-    ):
-        with pytest.raises(InputError, match=r"no layer 'relu4-2'; did you mean 'relu4_\d'"):
-            use()
-    first.forward(np.zeros((1, 3, 4, 4)), ["relu1_1"])
-    with pytest.raises(InputError, match="did you mean 'relu1_1'"):
-        first.backward({"relu11": np.zeros((1, 64, 4, 4))})
-
-
-@pytest.mark.parametrize("layers", ["relu1_1", [], ()], ids=repr)
-def test_layers_are_a_list_of_names(first, layers):
-    for use in (
-        lambda: VGG19(layers=layers),
-        lambda: first.forward(np.zeros((1, 3, 4, 4)), layers),
-    ):
-        with pytest.raises(InputError, match="layers is a list of names") as caught:
-            use()
-        assert repr(layers) in str(caught.value)
-
-
-def test_a_layer_is_not_a_number_here(first):
-    # better refused than a result without it
-    with pytest.raises(InputError):
-        first.forward(np.zeros((1, 3, 4, 4)), [1])
-    first.forward(np.zeros((1, 3, 4, 4)), ["relu1_1"])
-    with pytest.raises(InputError):
-        first.backward({1: np.zeros((1, 64, 4, 4))})
-
-
-def test_what_the_network_does_not_have_cannot_be_asked(first):
-    with pytest.raises(InputError, match="'relu4_2' is deeper than 'relu1_1'"):
-        first.forward(np.zeros((1, 3, 4, 4)), ["conv1_1", "relu4_2"])
-
-
-def test_backward_begins_no_deeper_than_the_last_forward_went(shallow):
-    X = np.zeros((1, 3, 8, 8))
-    top = shallow.forward(X, ["relu2_1"])["relu2_1"]
-    shallow.forward(X, ["relu1_1"])
-    with pytest.raises(InputError, match="'relu2_1' is deeper than 'relu1_1'"):
-        shallow.backward({"relu2_1": top})
-
-
-def test_backward_needs_a_forward():
-    with pytest.raises(InputError, match="backward needs a forward before it"):
-        VGG19(layers=["conv1_1"]).backward({"conv1_1": np.zeros((1, 64, 4, 4))})
-
-
-def test_backward_needs_a_gradient_of_the_features_shape(shallow):
-    shallow.forward(np.zeros((1, 3, 8, 8)), ["relu2_1"])
-    good = np.zeros((1, 128, 4, 4))
-    for wrong in (np.zeros((1, 64, 8, 1)), np.zeros((1, 1, 1, 1)), np.zeros((2, 64, 8, 8))):
-        with pytest.raises(InputError, match="top_diff has the shape") as caught:
-            shallow.backward({"relu2_1": good, "relu1_1": wrong})
-        assert str(wrong.shape) in str(caught.value)
-    with pytest.raises(InputError, match="layers"):
-        shallow.backward({})
-    with pytest.raises(InputError, match="float32 or float64"):
-        shallow.backward({"relu2_1": good.astype(np.float16)})
-
-
-def test_forward_takes_pictures_of_three_channels(first):
-    for wrong, why in (
-        (np.zeros((1, 1, 4, 4)), "3 channels, not 1"),
-        (np.zeros((3, 4, 4)), r"\(N, C, H, W\)"),
-        (np.zeros((1, 3, 4, 4), np.uint8), "not uint8"),
-        (np.zeros((1, 3, 4, 4), np.float16), "not float16"),
-        (torch.zeros(1, 3, 4, 4), "NumPy array, not Tensor"),
-    ):
-        with pytest.raises(InputError, match=why):
-            first.forward(wrong, ["relu1_1"])
 
 
 # MatConvNet's file
@@ -517,7 +398,7 @@ def test_matconvnets_files_are_read_in_either_layout(matconvnet):
     assert list(net.layers) == E[: E.index("relu2_1") + 1]
     assert net.mean.shape == (3,)
     assert net.mean.dtype == np.float32
-    assert_near(net.mean, [120.5, 110.25, 100.75], 1e-6)
+    assert_near_overall(net.mean, [120.5, 110.25, 100.75], 1e-6)
     for name, (filters, biases) in stored().items():
         weight, bias = net.layers[name].weight, net.layers[name].bias
         assert weight.dtype == bias.dtype == np.float32
@@ -537,12 +418,12 @@ def test_a_network_from_a_file_computes_what_pytorch_does(matconvnet):
         bias = torch.tensor(biases[0]).double()
         expected = functional.conv2d(expected, weight, bias, padding=1).relu()
     F = net.forward(X, ["relu2_1"])["relu2_1"]
-    assert_near(F, expected.detach().numpy(), 1e-12)
+    assert_near_overall(F, expected.detach().numpy(), 1e-12)
     top = draw(F.shape)
     (gradient,) = torch.autograd.grad(expected, theirs, torch.tensor(top))
-    assert_near(net.backward({"relu2_1": top}), gradient.numpy(), 1e-9)
+    assert_near_overall(net.backward({"relu2_1": top}), gradient.numpy(), 1e-9)
     X = net.to_input(Image.new("RGB", (2, 2), (200, 100, 50)), (2, 2))
-    assert_near(X[0, :, 0, 0], [200 - 120.5, 100 - 110.25, 50 - 100.75], 1e-6)
+    assert_near_overall(X[0, :, 0, 0], [200 - 120.5, 100 - 110.25, 50 - 100.75], 1e-6)
     assert net.to_image(X).getpixel((1, 1)) == (200, 100, 50)
 
 
@@ -592,17 +473,6 @@ def test_what_is_no_such_file_is_refused_by_name(matconvnet, tmp_path, kind):
     with pytest.raises(FileError) as caught:
         VGG19(path, layers=["relu2_1"])
     assert str(path) in str(caught.value)
-
-
-def test_a_word_that_is_no_file_is_told_what_would_be_one():
-    with pytest.raises(FileError, match=r"no file 'embeded'.*'embedded'"):
-        VGG19("embeded", layers=["conv1_1"])
-
-
-@pytest.mark.parametrize("weights", [None, 19, ["embedded"]], ids=repr)
-def test_weights_are_a_word_or_a_path(weights):
-    with pytest.raises(InputError, match="weights"):
-        VGG19(weights, layers=["conv1_1"])
 
 
 @pytest.mark.parametrize(
@@ -666,12 +536,6 @@ def test_a_convolution_without_weights_is_refused(layout, tmp_path):
 # Style transfer
 
 
-def torch_style(F, A):
-    N, C, H, W = F.shape
-    flat = F.reshape(N, C, H * W)
-    return (flat @ flat.mT - A).square().sum() / (4 * N * C**2 * (H * W) ** 2)
-
-
 def torch_tv(X):
     down, across = X[:, :, 1:] - X[:, :, :-1], X[..., 1:] - X[..., :-1]
     return 0.5 * (down.abs().mean() + across.abs().mean())
@@ -704,7 +568,7 @@ def torch_transfer(
             * sum((features[name] - P[name]).square().mean() / 2 for name in content_layers)
             / len(content_layers),
             "style": weights[1]
-            * sum(torch_style(features[name], A[name]) for name in style_layers)
+            * sum(paper_style(features[name], A[name]) for name in style_layers)
             / len(style_layers),
             "tv": weights[2] * torch_tv(X),
         }
@@ -853,37 +717,24 @@ def run(net=None, **options):
     return style_transfer(pixels(8, 10), pixels(8, 10, 1), **(QUICK | {"net": net} | options))
 
 
-def test_the_result_holds_the_last_picture_and_a_record_of_each_step(first):
-    seen = []
-    result = run(first, steps=3, learning_rate=2.0, callback=seen.append)
-    assert result.picture.shape == (1, 3, 8, 10)
+def test_each_step_has_the_learning_rate_and_one_evaluation(first):
+    result = run(first, steps=3, learning_rate=2.0)
     assert result.picture.dtype == np.float32
-    shown = np.clip(result.picture[0].transpose(1, 2, 0) + MEAN, 0, 255).round()
-    assert np.array_equal(np.asarray(result.image), shown)
-    assert seen == result.history
-    assert [(each.step, each.lr, each.evaluations) for each in seen] == [
-        (1, 2.0, 1),
-        (2, 2.0, 2),
-        (3, 2.0, 3),
+    assert [(each.lr, each.evaluations) for each in result.history] == [
+        (2.0, 1),
+        (2.0, 2),
+        (2.0, 3),
     ]
-    assert 0 <= seen[0].seconds <= seen[1].seconds <= seen[2].seconds
 
 
-def test_the_same_call_gives_the_same_picture_with_a_network_of_its_own_too(first):
-    one, other, own = run(first, steps=2), run(first, steps=2), run(steps=2)
-    assert np.array_equal(one.picture, other.picture)
-    assert np.array_equal(one.picture, own.picture)
+def test_by_default_the_network_is_the_embedded_one(first):
+    assert np.array_equal(run(first, steps=2).picture, run(steps=2).picture)
 
 
-def test_noise_depends_on_its_seed_alone(first):
-    one, same, other = (
-        run(first, steps=1, learning_rate=0, init="noise", seed=seed).picture
-        for seed in (1, 1, 2)
-    )
-    assert np.array_equal(one, same)
-    assert not np.array_equal(one, other)
-    assert -20 <= one.min() < -18
-    assert 18 < one.max() <= 20
+def test_noise_is_drawn_evenly_from_20_grey_levels_on_either_side(first):
+    noise = run(first, steps=1, learning_rate=0, init="noise", seed=1).picture
+    assert -20 <= noise.min() < -18
+    assert 18 < noise.max() <= 20
 
 
 def test_seconds_do_not_count_callbacks(first, monkeypatch):
@@ -898,53 +749,22 @@ def test_seconds_do_not_count_callbacks(first, monkeypatch):
     assert [record.seconds for record in result.history] == [0.0, 0.0, 0.0]
 
 
-@pytest.mark.parametrize("name", ["alpha", "beta", "tv", "learning_rate"])
-def test_the_kind_of_number_that_a_setting_is_does_not_matter(first, tmp_path, name):
-    expected = run(first, steps=2, **{name: 2.0})
-    result = run(first, steps=2, **{name: np.float64(2.0)})
-    assert result.picture.dtype == np.float32
-    assert np.array_equal(result.picture, expected.picture)
-    saved = result.save(tmp_path / "a.png")
-    assert json.loads((tmp_path / f"{saved.name}.json").read_text())[name] == 2.0
-
-
 # Settings
-
-
-def test_the_picture_is_written_with_its_settings_beside_it(first, tmp_path):
-    style = tmp_path / "style.png"
-    pixels(7, 7).save(style)
-    options = {"alpha": 2.0, "beta": 30.0, "tv": 0.5, "learning_rate": 3.0, "seed": 4}
-    result = style_transfer(
-        pixels(8, 10), style, **QUICK, **options, steps=3, init="noise", net=first
-    )
-    written = result.save(tmp_path / "out.png")
-    assert written == tmp_path / "out.png"
-    assert np.array_equal(np.asarray(Image.open(written)), np.asarray(result.image))
-    record = json.loads((tmp_path / "out.png.json").read_text())
-    expected = options | {
-        "content": "<Image>",
-        "style": str(style),
-        "image_shape": [8, 10],
-        "init": "noise",
-        "steps": 3,
-        "content_layers": ["relu1_1"],
-        "style_layers": ["relu1_1"],
-        "numpy": np.__version__,
-        "stylelib": stylelib.__version__,
-        "losses_of_last_step": result.history[-1].losses,
-        "seconds": round(result.history[-1].seconds, 3),
-    }
-    assert {name: record.get(name) for name in expected} == expected
-    assert result.settings["image_shape"] == [8, 10]
 
 
 def test_settings_know_the_size_that_one_number_meant(first):
     result = style_transfer(
         pixels(16, 24), pixels(5, 5), **(QUICK | {"image_shape": 8}), steps=1, net=first
     )
-    assert result.settings["image_shape"] == [8, 12]
+    assert list(result.settings["image_shape"]) == [8, 12]
     assert result.image.size == (12, 8)
+
+
+def test_settings_name_a_picture_by_its_path(first, tmp_path):
+    path = tmp_path / "style.png"
+    pixels(7, 7).save(path)
+    settings = style_transfer(pixels(8, 10), path, **QUICK, steps=1, net=first).settings
+    assert (settings["content"], settings["style"]) == ("<Image>", str(path))
 
 
 def test_settings_tell_networks_apart(first, matconvnet):
@@ -956,88 +776,6 @@ def test_settings_tell_networks_apart(first, matconvnet):
     ]
     told = [json.dumps(run(net, **layers).settings, sort_keys=True) for net in nets]
     assert len(set(told)) == 3
-
-
-def test_saving_refuses_what_cannot_be_written(first, tmp_path):
-    result = run(first, steps=1)
-    with pytest.raises(InputError):
-        result.save(tmp_path / "out.xyz")
-    with pytest.raises(FileError):
-        result.save(tmp_path / "no such folder" / "out.png")
-    assert list(tmp_path.iterdir()) == []
-
-
-# What is refused
-
-
-@pytest.mark.parametrize("steps", [0, -1, 1.5, "10", None, True])
-def test_steps_are_a_whole_number_above_0(first, steps):
-    with pytest.raises(InputError, match="steps is a whole number, 1 or more") as caught:
-        run(first, steps=steps)
-    assert repr(steps) in str(caught.value)
-
-
-@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf, "1", None])
-@pytest.mark.parametrize("name", ["alpha", "beta", "tv"])
-def test_weights_are_numbers_of_0_or_more(first, name, value):
-    with pytest.raises(InputError, match=f"{name} is a finite number of at least 0") as caught:
-        run(first, **{name: value})
-    assert repr(value) in str(caught.value)
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, "10", None])
-def test_the_learning_rate_is_a_number_of_0_or_more(first, value):
-    with pytest.raises(InputError, match="learning_rate is a finite number") as caught:
-        run(first, learning_rate=value)
-    assert repr(value) in str(caught.value)
-
-
-@pytest.mark.parametrize("init", ["Content", "photo", "", None, 0])
-def test_init_is_one_of_two_words(first, init):
-    with pytest.raises(InputError, match="init is 'content' or 'noise'") as caught:
-        run(first, init=init)
-    assert repr(init) in str(caught.value)
-
-
-@pytest.mark.parametrize("seed", [-1, 1.5, None, "3"])
-def test_the_seed_is_a_whole_number(first, seed):
-    with pytest.raises(InputError, match="seed is a whole number"):
-        run(first, seed=seed)
-
-
-@pytest.mark.parametrize("shape", [0, (8, 0), (8, 8, 3), 1.5, "8"])
-def test_the_size_is_one_number_or_two(first, shape):
-    with pytest.raises(InputError, match="image_shape"):
-        run(first, image_shape=shape)
-
-
-def test_layers_are_checked(first):
-    for name in ("content_layers", "style_layers"):
-        with pytest.raises(InputError, match="did you mean 'relu1_1'"):
-            run(first, **{name: ["relu11"]})
-        with pytest.raises(InputError, match="'relu2_1' is deeper than 'relu1_1'"):
-            run(first, **{name: ["relu2_1"]})
-        with pytest.raises(InputError, match=f"{name} is empty"):
-            run(first, **{name: []})
-
-
-@pytest.mark.parametrize("name", ["content_layers", "style_layers"])
-def test_a_layers_name_in_place_of_a_list_is_refused_in_so_many_words(first, name):
-    for net in (first, None):
-        with pytest.raises(InputError, match="is a list"):
-            run(net, **{name: "relu1_1"})
-
-
-def test_pictures_that_cannot_be_read_are_refused(tmp_path, first):
-    with pytest.raises(FileError, match="no file"):
-        style_transfer(tmp_path / "no.png", pixels(8, 8), **QUICK, net=first)
-    with pytest.raises(FileError, match="no file"):
-        style_transfer(pixels(8, 8), tmp_path / "no.png", **QUICK, net=first)
-
-
-def test_a_picture_too_small_for_the_network_is_refused(shallow):
-    with pytest.raises(InputError, match="does not fit"):
-        run(shallow, image_shape=(3, 3), style_layers=["relu3_1"])
 
 
 # Divergence

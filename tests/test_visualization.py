@@ -1,38 +1,28 @@
-import json
-import re
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
+from PIL import ImageOps
 from scipy import ndimage
 from torch import nn
 from torch.nn import functional
+from toys import MEAN, STD, Colours, Linear, chance, normalised
 
 from stylelib import (
-    InputError,
     VisualizationResult,
     channel_visualization,
     channel_visualizations,
     class_names,
     class_visualization,
     class_visualizations,
-    classifier,
     samples,
     vgg19,
 )
 from stylelib.sees.storages import Fourier, Pixels
 from stylelib.sees.transformations import Blur, Clamp, Jitter, Noise, Rotate, Scale
 
-MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 LOWEST, HIGHEST = (
     torch.from_numpy((bound - MEAN) / STD).float().view(3, 1, 1) for bound in (0, 1)
 )
-
-
-@pytest.fixture(scope="module")
-def model():
-    return classifier()
 
 
 @pytest.fixture(scope="module")
@@ -40,37 +30,13 @@ def short_net():
     return vgg19(layers=["conv3_1"])
 
 
-def normalised(levels):
-    """Grey levels (H, W, 3) as a network takes them, (1, 3, H, W), without the library."""
-    X = (np.asarray(levels).astype(np.float64) / 255 - MEAN) / STD
-    return torch.from_numpy(X.transpose(2, 0, 1)[None]).float()
-
-
-def chance(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
 def random_pictures(count=2, height=12, width=18, seed=0):
     return torch.rand(count, 3, height, width, generator=chance(seed), dtype=torch.float64)
 
 
-class Linear(nn.Module):
-    """Scores linear in the picture, four classes of a thousand; it remembers what it saw."""
-
-    def __init__(self):
-        super().__init__()
-        weight = torch.randn(4, 3, 32, 32, generator=chance(3)) / 10
-        self.weight = nn.Parameter(weight, requires_grad=False)
-        self.seen = []
-
-    def forward(self, X):
-        self.seen.append(X.detach().clone())
-        return functional.pad(torch.einsum("nchw,kchw->nk", X, self.weight), (0, 996))
-
-
 @pytest.fixture
 def linear():
-    return Linear().eval()
+    return Linear(1 / 10, seed=3).eval()
 
 
 def visualize(targets, model, **settings):
@@ -194,9 +160,6 @@ def test_noise_is_normal_the_same_for_all_and_of_any_strength_up_to_the_highest(
     assert min(strengths) < 0.03
     assert 0.47 < max(strengths) < 0.52
     assert torch.equal(Noise(0.0)(X, generator), X)
-    for highest in (-0.1, float("inf"), float("nan")):
-        with pytest.raises(InputError, match="highest is a finite number of at least 0"):
-            Noise(highest)
 
 
 @pytest.mark.parametrize("most", [1, 3])
@@ -298,17 +261,6 @@ def test_blur_is_that_of_scipy(sigma):
     Y = Blur(sigma)(X, chance())
     assert Y.shape == X.shape
     assert np.abs(Y.numpy() - np.array(expected)).max() < 1e-12
-
-
-@pytest.mark.parametrize("sigma", [0, -1.0, float("nan")])
-def test_a_blur_that_is_none_leaves_the_picture_or_is_refused(sigma):
-    X = random_pictures()
-    try:
-        Y = Blur(sigma)(X, chance())
-    except InputError:
-        return
-    assert sigma == 0
-    assert torch.allclose(Y, X)
 
 
 def test_clamp_cuts_at_black_and_white():
@@ -438,28 +390,6 @@ def test_the_picture_is_visible_and_what_the_image_shows(linear):
 # --- results and settings
 
 
-@pytest.mark.parametrize("storage", ["pixels", "fourier"])
-def test_the_same_seed_gives_the_same_bits_and_another_others(linear, storage):
-    moves = [Jitter(3), Scale(1.0, 1.2), Rotate(5)]
-
-    def crop(X, generator):
-        return X[:, :, :32, :32]
-
-    def run(seed):
-        settings = {"storage": storage, "transformations": [*moves, crop], "seed": seed}
-        return visualize([0, 3], linear, **settings)
-
-    torch.manual_seed(1)
-    first = run(2)
-    torch.manual_seed(5)
-    state = torch.get_rng_state()
-    again, other = run(2), run(7)
-    assert torch.equal(torch.get_rng_state(), state)
-    for n in (0, 1):
-        assert torch.equal(first[n].picture, again[n].picture)
-        assert not torch.equal(first[n].picture, other[n].picture)
-
-
 def test_one_class_by_name_is_the_same_as_a_list_of_one(linear):
     name = class_names()[3]
     one = class_visualization(name, linear, image_shape=32, steps=3, transformations=())
@@ -468,16 +398,11 @@ def test_one_class_by_name_is_the_same_as_a_list_of_one(linear):
     assert one.target == other.target == name
 
 
-def test_the_callback_sees_each_step_and_can_stop(linear):
+def test_the_callback_sees_the_picture_not_the_waves_it_is_stored_as(linear):
     steps = []
-    (result,) = visualize([1], linear, steps=9, callback=steps.append)
-    assert [step.step for step in steps] == list(range(1, 10))
-    assert [step.losses for step in steps] == [record.losses for record in result.history]
+    visualize([1], linear, callback=steps.append)
     start = Fourier(1, (32, 32))
     assert torch.equal(steps[0].picture, start.pictures(start.parameter).detach())
-    assert not steps[0].picture.requires_grad
-    (short,) = visualize([1], linear, steps=9, callback=lambda step: step.step == 3)
-    assert len(short.history) == 3
 
 
 @pytest.mark.parametrize("storage", ["fourier", "pixels"])
@@ -487,41 +412,12 @@ def test_a_picture_is_the_same_alone_and_among_others(storage):
         "transformations": [Jitter(3), Scale(1.0, 1.3), Noise(0.5)],
         "steps": 4,
     }
-    model = Mean().eval()
+    model = Colours().eval()
     alone = visualize([3], model, **settings)[0]
     others = visualize([1, 3, 2], model, **settings)
     assert torch.allclose(alone.picture, others[1].picture, atol=1e-5)
     assert alone.settings == others[1].settings
     assert not torch.allclose(alone.picture, others[0].picture, atol=1e-2)
-
-
-class Mean(nn.Module):
-    """Scores (N, 1000) of pictures of any size, each of weighted colours and their squares."""
-
-    def forward(self, X):
-        numbers = torch.cat([X, X.square()], dim=1).mean(dim=(2, 3))  # (N, 6)
-        return numbers @ torch.randn(6, 1000, generator=chance(5))
-
-
-def test_nothing_is_left_on_a_models_weights():
-    model = Linear().requires_grad_().eval()
-    visualize([1, 2], model)
-    assert model.weight.grad is None
-    assert model.weight.requires_grad
-
-
-@pytest.mark.parametrize(
-    ("targets", "message"),
-    [
-        ("hummingbird", "targets is a list, for example ['hummingbird']"),
-        (3, "targets is a list, for example [3], not 3"),
-        ([], "targets is empty"),
-        (torch.tensor([]), "targets is empty"),
-    ],
-)
-def test_targets_that_are_no_list_are_refused(linear, targets, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        visualize(targets, linear)
 
 
 def test_targets_and_channels_may_be_arrays(linear, short_net):
@@ -531,46 +427,6 @@ def test_targets_and_channels_may_be_arrays(linear, short_net):
         "conv1_1", np.array([5]), net=short_net, image_shape=32, steps=1
     )
     assert result.target == "conv1_1:5"
-
-
-@pytest.mark.parametrize("transformations", [Jitter(3), [3], "blur"])
-def test_transformations_that_are_no_functions_are_refused(linear, transformations):
-    with pytest.raises(InputError, match="transformations is a list of functions"):
-        visualize([1], linear, transformations=transformations)
-
-
-@pytest.mark.parametrize("finest", [0, -1, float("nan"), float("inf")])
-def test_a_finest_wave_out_of_range_is_refused(linear, finest):
-    with pytest.raises(InputError, match="finest is a finite number above 0"):
-        visualize([1], linear, finest=finest)
-
-
-def test_settings_are_saved_beside_the_picture(linear, tmp_path):
-    (result,) = visualize(
-        [2], linear, storage="pixels", l2=0.25, seed=6, transformations=[Blur(1.0)], steps=3
-    )
-    written = result.save(tmp_path / "a.png")
-    record = json.loads((tmp_path / "a.png.json").read_text())
-    assert record.items() >= json.loads(json.dumps(result.settings)).items()
-    assert record["target"] == class_names()[2]
-    assert (record["image_shape"], record["storage"], record["steps"]) == (
-        [32, 32],
-        "pixels",
-        3,
-    )
-    assert (record["l2"], record["lr"], record["seed"]) == (0.25, 0.1, 6)
-    assert record["transformations"] == ["Blur(sigma=1.0)"]
-    assert record["response"] == result.response
-    with Image.open(written) as image:
-        assert np.array_equal(np.asarray(image), np.asarray(result.image))
-
-
-def test_the_network_is_left_as_it_was(linear):
-    before = linear.weight.clone()
-    visualize([1], linear)
-    assert torch.equal(linear.weight, before)
-    assert linear.weight.grad is None
-    assert not linear.weight.requires_grad
 
 
 def test_a_network_without_parameters_will_do():
@@ -591,7 +447,7 @@ def test_shapes_are_height_and_width_or_a_side(short_net, shape):
         "conv1_1", 3, net=short_net, image_shape=shape, steps=2, transformations=()
     )
     assert result.image.size == size
-    assert result.settings["image_shape"] == [size[1], size[0]]
+    assert list(result.settings["image_shape"]) == [size[1], size[0]]
 
 
 # --- the real classifier
@@ -680,90 +536,3 @@ def test_the_first_loss_is_minus_the_mean_of_each_channel(short_net):
         for n, channel in enumerate((3, 3, 60))
     ]
     assert results[0].history[0].losses == {"response": pytest.approx(-sum(means), rel=1e-3)}
-
-
-@pytest.mark.parametrize(
-    ("layer", "channels", "message"),
-    [
-        ("conv3_1", [256], "there is no channel 256; conv3_1 has the channels 0 to 255"),
-        ("conv1_1", [3, 64], "there is no channel 64; conv1_1 has the channels 0 to 63"),
-        ("conv1_1", [-1], "there is no channel -1"),
-        ("conv1_1", [1.0], "there is no channel 1.0"),
-        ("conv1_1", [True], "there is no channel True"),
-        ("conv1_1", ["3"], "there is no channel '3'"),
-        ("conv1_1", [], "channels is empty"),
-        ("conv31", [1], "there is no layer 'conv31'; did you mean 'conv3_1'?"),
-        (37, [1], "there is no layer 37; the layers are 0 to 36"),
-        ("conv4_1", [1], "there is no layer 'conv4_1'"),  # the network ends before
-    ],
-    ids=str,
-)
-def test_a_channel_or_a_layer_that_is_not_there_is_refused(short_net, layer, channels, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        channel_visualizations(layer, channels, net=short_net, image_shape=32, steps=1)
-
-
-# --- what is refused
-
-
-REFUSED = [
-    ({"storage": "waves"}, "storage is 'fourier' or 'pixels', not 'waves'"),
-    ({"storage": None}, "storage is 'fourier' or 'pixels', not None"),
-    *(
-        ({"steps": value}, f"steps is a whole number, 1 or more, not {value!r}")
-        for value in (0, -1, 1.5, True, None)
-    ),
-    *(
-        ({"l2": value}, f"l2 is a finite number of at least 0, not {value!r}")
-        for value in (-1e-9, np.nan, np.inf)
-    ),
-    *(
-        ({"lr": value}, f"lr is a finite number above 0, not {value!r}")
-        for value in (0, -0.1, np.nan, np.inf)
-    ),
-    *(({"seed": value}, "seed is a whole number") for value in (-1, 1.5, None)),
-    *(
-        ({"image_shape": value}, f"each 32 or more; got {value!r}")
-        for value in (
-            31,
-            0,
-            -64,
-            (64, 31),
-            (31, 64),
-            (64,),
-            (64, 64, 3),
-            64.0,
-            "64",
-            None,
-            True,
-        )
-    ),
-]
-
-
-@pytest.mark.parametrize(("arguments", "message"), REFUSED, ids=str)
-def test_arguments_out_of_range_are_refused(linear, short_net, arguments, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        visualize([1], linear, **arguments)
-    with pytest.raises(InputError, match=re.escape(message)):
-        channel_visualization("conv1_1", 1, **{"net": short_net, "steps": 1} | arguments)
-
-
-@pytest.mark.parametrize(
-    ("targets", "message"),
-    [
-        ([], "targets is empty"),
-        ([1, 1000], "there is no class 1000"),
-        ([True], "there is no class True"),
-        (["humingbird"], "did you mean 'hummingbird'?"),
-    ],
-    ids=str,
-)
-def test_classes_that_are_none_are_refused(linear, targets, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        visualize(targets, linear)
-
-
-def test_a_model_in_training_mode_is_refused():
-    with pytest.raises(InputError, match="training mode"):
-        visualize([1], Linear().train())

@@ -16,10 +16,18 @@ from stylelib.errors import InputError, or_interrupted
 from stylelib.files import ImageSource, load_image, target_shape
 from stylelib.images import postprocess, preprocess, visible_range
 from stylelib.layers import Layer
-from stylelib.losses import check_features, check_weight, content_loss, tv_loss
+from stylelib.losses import check_features, check_weight, tv_loss
 from stylelib.models import features_of
 from stylelib.networks import layer_label, vgg19
-from stylelib.objectives import FeatureLoss, Match, Prior, Term, objective_of
+from stylelib.objectives import (
+    FeatureLoss,
+    Match,
+    Prior,
+    Term,
+    compare_features,
+    objective_of,
+    relative,
+)
 from stylelib.pyramid import paint
 from stylelib.records import Callback
 from stylelib.relatives.quasi_newton import LBFGSDescent
@@ -98,15 +106,10 @@ def invert_features(
         >>> result.image.size, result.errors["relu1_1"] < 0.01
         ((72, 48), True)
     """
-
-    def compare(Y: Tensor) -> Callable[[Tensor], Tensor]:
-        size = not_silent(Y.square().mean())
-        return lambda Y_hat: content_loss(Y_hat, Y) / size
-
     given = load_image(image)
     shape = target_shape(given, image_shape)
     return reconstruct(
-        Target(given, shape, [layer], compare),
+        Target(given, shape, [layer], relative(compare_features)),
         shape,
         vgg19(layers=[layer]) if net is None else net,
         find_device(device),
@@ -192,7 +195,7 @@ def reconstruct(
     start = starting_picture(way.init, target.image, target.image, shape, way.seed).to(device)
     descent = LBFGSDescent()
     made = paint(
-        start, [shape], lambda _: objective, descent, steps=way.steps, callback=way.callback
+        start, [shape], lambda *_: objective, descent, steps=way.steps, callback=way.callback
     )
     image = postprocess(made.picture)
     with torch.no_grad():
@@ -219,10 +222,3 @@ def reconstruct(
             interrupted=made.interrupted,
         )
     )
-
-
-def not_silent(size: Tensor) -> Tensor:
-    """The mean square that an error is relative to."""
-    if float(size) == 0:
-        raise InputError("at this layer the picture has no features: all of them are 0")
-    return size

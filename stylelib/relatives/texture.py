@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from stylelib.checks import several
 from stylelib.devices import find_device
 from stylelib.files import ImageSource, load_image, target_shape
 from stylelib.layers import Layer
-from stylelib.losses import gram, style_loss
 from stylelib.networks import vgg19
+from stylelib.objectives import FeatureLoss, compare_grams, relative
 from stylelib.records import Callback
-from stylelib.relatives.inversion import Target, Way, not_silent, reconstruct
+from stylelib.relatives.inversion import Target, Way, reconstruct
 from stylelib.results import ReconstructionResult, describe
 from stylelib.synthesis import Init
 
@@ -28,6 +28,7 @@ def synthesize_texture(
     image: ImageSource,
     layers: Sequence[Layer] = TEXTURE_LAYERS,
     *,
+    loss: FeatureLoss = compare_grams,
     image_shape: int | tuple[int, int] = 256,
     texture_shape: int | tuple[int, int] | None = None,
     steps: int = 300,
@@ -42,11 +43,13 @@ def synthesize_texture(
     """Make a picture of the same texture, from Gram matrices alone, of any size.
 
     L-BFGS makes the mean over layers of the relative error small, sum((G - A)^2) / sum(A^2), G
-    and A the Gram matrices of the new and of the given picture.
+    and A the Gram matrices of the new and of the given picture. Another loss takes their place
+    if you give one (`stylelib.beyond.statistics`).
 
     Args:
         image: the picture of a texture: a path, bytes, a binary file or a PIL image.
         layers: by number or name, where Gram matrices are compared.
+        loss: how features are compared; it is made `relative`.
         image_shape: the new picture's (H, W), or its shorter side.
         texture_shape: the given picture's; None is as large as the new one, its shorter sides
             the same.
@@ -79,24 +82,19 @@ def synthesize_texture(
         (80, 32)
     """
     layers = several("layers", layers)
-
-    def compare(Y: Tensor) -> Callable[[Tensor], Tensor]:
-        gram_Y = gram(Y)
-        size = not_silent(gram_Y.square().mean())
-        return lambda Y_hat: style_loss(Y_hat, gram_Y) / size
-
     given = load_image(image)
     shape = target_shape(given, image_shape)
     if texture_shape is None:
         texture_shape = min(shape)
     return reconstruct(
-        Target(given, texture_shape, layers, compare),
+        Target(given, texture_shape, layers, relative(loss)),
         shape,
         vgg19(layers=layers, pooling="avg") if net is None else net,
         find_device(device),
         Way(steps, init, tv_weight, range_weight, seed, callback),
         {
             "image": describe(image),
+            "loss": getattr(loss, "__name__", repr(loss)),
             "image_shape": image_shape,
             "texture_shape": texture_shape,
         },

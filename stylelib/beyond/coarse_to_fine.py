@@ -1,0 +1,179 @@
+"""From coarse to fine: L-BFGS without a line search, and its recipe (chapter 22)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
+
+from stylelib.checks import whole
+from stylelib.descents import Clamp
+from stylelib.losses import LossWeights
+from stylelib.objectives import compare_features, compare_grams, relative
+from stylelib.optimization import NoStepLeft
+from stylelib.recipes import Recipe
+from stylelib.relatives.modules import PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS
+
+__all__ = ["COARSE_TO_FINE", "BacktrackingLBFGS", "BacktrackingLBFGSDescent"]
+
+FIRST_MOVE = 0.05
+"""How far pixels move on average in the first step, in normalised units."""
+LONGEST_MOVE = 3.0
+"""How far a pixel may move in a step, in normalised units."""
+RISE = 1.02
+"""A step is taken if the loss does not rise to more than this times what it was."""
+SHRINK, SHORTEST = 0.4, 0.05
+"""Otherwise it is made shorter by a factor, down to a fraction of the whole."""
+CURVED = 1e-4
+"""The least cosine between a step and the gradient's change for the pair to be remembered."""
+
+
+class BacktrackingLBFGS(torch.optim.Optimizer):
+    """L-BFGS for one picture that takes whole steps, shorter ones only where the loss rises.
+
+    A line search compares losses that hardly differ, and bfloat16 rounds such differences away.
+    Here a step may raise the loss a little. So the network can be computed in bfloat16, and
+    nearly every evaluation is a step.
+
+    Args:
+        X: the picture.
+        memory: how many of the last steps the curvature is estimated from.
+        max_evaluations: how often losses and gradient may be computed; None sets no bound.
+        clamp: (lowest, highest): the picture is clamped to them within each step, so that the
+            curvature is that of the real step.
+
+    Source: the two-loop recursion of Nocedal (1980); in place of a line search, backtracking
+    that lets the loss rise by 2 %.
+    """
+
+    def __init__(
+        self,
+        X: Tensor,
+        *,
+        memory: int = 15,
+        max_evaluations: int | None = None,
+        clamp: Clamp = None,
+    ) -> None:
+        super().__init__([X], {"lr": 1.0})
+        self.X, self.clamp, self.memory = X, clamp, whole("memory", memory)
+        left = None if max_evaluations is None else whole("max_evaluations", max_evaluations)
+        self.state[X] = {"steps": [], "changes": [], "at": None, "left": left}
+
+    def step(self, closure: Callable[[], float]) -> float:  # type: ignore[override]  # torch's may be None
+        """One direction, and the way along it.
+
+        Args:
+            closure: computes the gradient, in `.grad` of the picture, and returns the loss.
+
+        Raises:
+            NoStepLeft: no evaluations are left.
+        """
+        state = self.state[self.X]
+        if state["left"] == 0:
+            raise NoStepLeft
+        if state["at"] is None or not torch.equal(state["at"], self.X):
+            self.evaluate(closure)
+        begin, loss, gradient = state["at"], state["loss"], state["gradient"]
+        move = self.direction(gradient)
+        move *= min(1.0, LONGEST_MOVE / max(float(move.abs().max()), 1e-12))
+        length = 1.0
+        while state["left"] != 0:
+            self.X.data.copy_(begin - length * move)
+            if self.clamp is not None:
+                self.X.data.clamp_(*self.clamp)
+            self.evaluate(closure)
+            if state["loss"] <= loss + (RISE - 1) * abs(loss) or length < SHORTEST:
+                break
+            length *= SHRINK
+        self.remember(state["at"] - begin, state["gradient"] - gradient)
+        return float(loss)
+
+    def evaluate(self, closure: Callable[[], float]) -> None:
+        """Loss and gradient of the picture as it is now."""
+        state = self.state[self.X]
+        with torch.enable_grad():
+            loss = closure()
+        assert self.X.grad is not None
+        state.update(
+            at=self.X.detach().clone(), loss=loss, gradient=self.X.grad.detach().clone()
+        )
+        if state["left"] is not None:
+            state["left"] -= 1
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """The gradient times an estimate of the inverse Hessian, by the two-loop recursion."""
+        steps, changes = self.state[self.X]["steps"], self.state[self.X]["changes"]
+        if not steps:
+            return gradient * (FIRST_MOVE / gradient.abs().mean().clamp_min(1e-30))
+        q, alphas = gradient.clone(), []
+        for s, y in zip(reversed(steps), reversed(changes), strict=True):
+            alphas.append((s * q).sum() / (s * y).sum())
+            q -= alphas[-1] * y
+        s, y = steps[-1], changes[-1]
+        q *= (s * y).sum() / y.square().sum()
+        for s, y, alpha in zip(steps, changes, reversed(alphas), strict=True):
+            q += (alpha - (y * q).sum() / (s * y).sum()) * s
+        return q
+
+    def remember(self, s: Tensor, y: Tensor) -> None:
+        """Keep a step and the change of the gradient over it, where they agree on curvature."""
+        state = self.state[self.X]
+        if float((s * y).sum()) > CURVED * float(s.norm() * y.norm()):
+            state["steps"] = [*state["steps"], s][-self.memory :]
+            state["changes"] = [*state["changes"], y][-self.memory :]
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state. The losses of its picture are computed once more, which does not
+        count.
+        """
+        super().load_state_dict(state_dict)
+        state = self.state[self.X]
+        state["at"] = None
+        if state["left"]:
+            state["left"] += 1
+
+
+@dataclass(frozen=True)
+class BacktrackingLBFGSDescent:
+    """`BacktrackingLBFGS`. A number of steps is one of evaluations here.
+
+    Attributes:
+        memory: how many of the last steps the curvature is estimated from.
+    """
+
+    exact: ClassVar[bool] = False
+
+    memory: int = 15
+
+    def __post_init__(self) -> None:
+        whole("memory", self.memory)
+
+    def begin(
+        self, X: Tensor, steps: int, clamp: Clamp
+    ) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
+        """The optimizer, with `steps` evaluations; it needs no schedule."""
+        return BacktrackingLBFGS(
+            X, memory=self.memory, max_evaluations=steps, clamp=clamp
+        ), None
+
+    def end(self, optimizer: torch.optim.Optimizer, X: Tensor) -> Tensor:
+        """The picture after the last step."""
+        return X
+
+
+COARSE_TO_FINE = Recipe(
+    LossWeights(content=0.7, style=1.0, tv=0.0),
+    PAPER_CONTENT_LAYERS,
+    PAPER_STYLE_LAYERS,
+    relative(compare_features),
+    relative(compare_grams),
+    descent=BacktrackingLBFGSDescent(),
+    smallest=75,
+    efforts=(25, 60, 120),
+)
+"""The default of `transfer`: Gram matrices of the paper's layers, from 75 pixels up. Each loss
+is relative to the size of its target, so that the weights suit any network."""
