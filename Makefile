@@ -11,7 +11,7 @@ export STYLELIB_PROFILE := $(PROFILE)
 # The environment in .venv decides, whatever else is set up in the shell.
 unexport PYTHONPATH
 
-.PHONY: book test quick test-processors lab bench bench-paper clean requirements samples
+.PHONY: book test quick test-processors lab bench bench-paper clean requirements samples pictures
 
 book: .venv/installed
 	@$(BIN)/python tools/build_book.py
@@ -60,6 +60,10 @@ requirements: .venv/installed
 samples: .venv/installed
 	$(BIN)/python tools/draw_samples.py stylelib/samples
 	$(BIN)/python tools/measure_scales.py stylelib/vgg19_activations.json
+
+# Paint the pictures that the README shows.
+pictures: .venv/installed
+	$(BIN)/python tools/paint_pictures.py pictures
 
 # requirements.txt constrains versions and installs nothing by itself: it also pins CUDA's packages.
 .venv/installed: requirements.txt pyproject.toml

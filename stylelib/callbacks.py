@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import NoReturn
 
 from tqdm.auto import tqdm
 
-from stylelib.checks import whole
+from stylelib.checks import check_path, whole
 from stylelib.files import make_folder
 from stylelib.images import save_image
 from stylelib.records import Callback, Step
@@ -41,7 +40,7 @@ class ProgressBar:
     """
 
     def __init__(self, steps: int | None = None) -> None:
-        self.steps = steps
+        self.steps = None if steps is None else whole("steps", steps)
         self.bar: tqdm[NoReturn] | None = None  # it appears with the first step
 
     def __call__(self, step: Step) -> None:
@@ -72,7 +71,7 @@ class IntermediateSaver:
     """
 
     def __init__(self, folder: str | os.PathLike[str], every: int = 10) -> None:
-        self.folder = Path(folder)
+        self.folder = check_path("folder", folder)
         self.every = whole("every", every)
 
     def __call__(self, step: Step) -> None:

@@ -6,13 +6,25 @@ NumPy's numbers are numbers. Strings, truth values and NaN are not.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, TypeVar
 
 from stylelib.errors import InputError, did_you_mean
 
-__all__ = ["check_callback", "check_seed", "choice", "number", "several", "sides", "whole"]
+__all__ = [
+    "check_callback",
+    "check_function",
+    "check_path",
+    "check_seed",
+    "choice",
+    "number",
+    "several",
+    "sides",
+    "whole",
+]
 
 Word = TypeVar("Word", bound=str)
 
@@ -142,6 +154,27 @@ def check_seed(seed: Any) -> int:
     except InputError:
         message = f"seed is a whole number from 0 to 2**63 - 1, not {seed!r}"
         raise InputError(message) from None
+
+
+def check_function(name: str, value: Any) -> None:
+    """Refuse what cannot be called.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if not callable(value):
+        raise InputError(f"{name} is a function, not {value!r}")
+
+
+def check_path(name: str, value: Any) -> Path:
+    """The path of a file or a folder.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(f"{name} is a path, not {value!r}")
+    return Path(value)
 
 
 def check_callback(callback: Any) -> None:

@@ -21,6 +21,7 @@ from stylelib.layers import POOLINGS, VGG19_LAYERS
 from stylelib.losses import D2L_WEIGHTS, EMBEDDED_WEIGHTS, LossWeights
 from stylelib.networks import vgg19, weights_for
 from stylelib.precision import PRECISIONS
+from stylelib.recipes import EFFORTS
 from stylelib.records import Callback
 from stylelib.relatives.inversion import invert_features
 from stylelib.relatives.texture import TEXTURE_LAYERS, synthesize_texture
@@ -71,6 +72,15 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "texture_shape": ("--texture-size", {"type": size, "help": "the same for the sample"}),
     "steps": ("--steps", {"type": int, "help": "number of steps; by L-BFGS, of evaluations"}),
     "max_steps": ("--steps", {"type": int, "help": "number of steps at the most"}),
+    "effort": (
+        "--effort",
+        {
+            "choices": EFFORTS,
+            "metavar": "EFFORT",
+            "help": "draft, normal or best: how many steps, if --steps does not say",
+        },
+    ),
+    "lr": ("--lr", {"type": float, "help": _default_rate()}),
     "content_layers": (
         "--content-layers",
         {"type": layers, "help": "where content is compared, likewise"},
@@ -305,12 +315,13 @@ def _transfer(options: argparse.Namespace, bar: Callback) -> Finished:
     ).layers
     net = vgg19(options.weights, layers=wanted, pooling=options.pooling or "max")
     chosen = {kind: getattr(options, f"{kind}_weight") for kind in LossWeights._fields}
+    asked = {kind: weight for kind, weight in chosen.items() if weight is not None}
     usual = recipe.weights or weights_for(net)
     return transfer(
         options.content,
         options.style,
         recipe=options.recipe,
-        weights=usual._replace(**{k: v for k, v in chosen.items() if v is not None}),
+        weights=usual._replace(**asked) if asked else None,
         net=net,
         callback=all_of(bar, *saver),
         **_given(options),

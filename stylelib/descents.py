@@ -60,7 +60,7 @@ class AdamDescent:
     gamma: float = 0.8
 
     def __post_init__(self) -> None:
-        check_lr(self.lr)
+        object.__setattr__(self, "lr", check_lr(self.lr))  # a plain number
         number("gamma", self.gamma, above=0)
         if self.lr_decay_epoch is not None:
             whole("lr_decay_epoch", self.lr_decay_epoch)

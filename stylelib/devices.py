@@ -27,7 +27,7 @@ def find_device(device: torch.device | str | None) -> torch.device:
     try:
         found = torch.device(device)
         torch.zeros(1, device=found).item()
-    except (RuntimeError, AssertionError) as error:  # torch's ways to say that there is none
+    except (RuntimeError, AssertionError, TypeError) as error:  # torch knows none such
         raise InputError(
             f"device '{device}' cannot be used here; try 'cpu', 'cuda' or 'mps'"
         ) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -65,10 +65,10 @@ def or_interrupted(results: Given) -> Given:
     """A result or a list of them. If Ctrl-C ended them, raise `Interrupted`, which carries
     them, or Python's own exception if no step was made.
     """
-    first: Any = results[0] if isinstance(results, list) else results
-    if not first.interrupted:
+    several: list[Any] = results if isinstance(results, list) else [results]
+    if not any(each.interrupted for each in several):
         return results
-    made = len(first.history)
+    made = max(len(each.history) for each in several)
     if made == 0:
         raise KeyboardInterrupt
     raise Interrupted(
@@ -76,3 +76,12 @@ def or_interrupted(results: Given) -> Given:
         ".result",
         results,
     )
+
+
+def alone(make: Callable[[], list[Given]]) -> Given:
+    """The one result in the list that `make` gives. `Interrupted` carries it alone, too."""
+    try:
+        (result,) = make()
+    except Interrupted as stop:
+        raise Interrupted(str(stop), stop.result[0]) from stop
+    return result

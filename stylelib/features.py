@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import torch
 from PIL import Image
@@ -12,9 +12,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from stylelib.checks import choice, several
+from stylelib.devices import find_device
 from stylelib.errors import InputError
 from stylelib.images import preprocess
 from stylelib.layers import CONTENT_LAYERS, STYLE_LAYERS, Layer, layer_index
+from stylelib.networks import Net, check_module, check_stack
 from stylelib.precision import PRECISIONS, Precision, resolve_precision
 
 __all__ = [
@@ -45,17 +47,13 @@ class NetworkFeatures:
     """
 
     def __init__(self, net: nn.Sequential, precision: Precision = "float32") -> None:
-        if not isinstance(net, nn.Sequential):
-            raise InputError(
-                "a network is an nn.Sequential of layers, such as vgg19(), not "
-                f"{type(net).__name__}; for others there is stylelib.ModelFeatures"
-            )
-        self.net = check_eval(net)
+        self.net = check_eval(check_stack(net))
         self.precision = choice("precision", precision, PRECISIONS)
 
     def smallest_side(self, layers: Sequence[Layer]) -> int:
         """The least height or width of a picture that has features at these layers."""
-        deepest = max((layer_index(self.net, layer) for layer in layers), default=-1)
+        listed = several("layers", layers, least=0)
+        deepest = max((layer_index(self.net, layer) for layer in listed), default=-1)
         return _smallest_side(list(self.net)[: deepest + 1])
 
     def __call__(self, X: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
@@ -95,23 +93,25 @@ class NetworkFeatures:
             )
 
 
+def check_batch(X: Tensor) -> None:
+    """Refuse what is no batch of pictures (N, 3, H, W)."""
+    tensor = isinstance(X, Tensor)
+    if not tensor or X.ndim != 4 or X.shape[1] != 3 or not X.is_floating_point():
+        found = f"{tuple(X.shape)} {X.dtype}" if tensor else type(X).__name__
+        raise InputError(f"X has the shape (N, 3, H, W) in floating point, not {found}")
+
+
 def check_pictures(X: Tensor, net: nn.Module) -> None:
     """Refuse what is no batch of pictures (N, 3, H, W), or not of the network's dtype."""
-    if X.ndim != 4 or X.shape[1] != 3 or not X.is_floating_point():
-        raise InputError(
-            f"X has the shape (N, 3, H, W) in floating point, not {tuple(X.shape)} {X.dtype}"
-        )
+    check_batch(X)
     weight = next(net.parameters(), X)
     if weight.dtype != X.dtype:
         raise InputError(f"the picture is {X.dtype}, the network {weight.dtype}")
 
 
-Net = TypeVar("Net", bound=nn.Module)
-
-
 def check_eval(net: Net) -> Net:
     """The network, if a pass through it neither changes it nor draws at random."""
-    for part in net.modules():
+    for part in check_module(net).modules():
         if part.training and isinstance(part, _BatchNorm | _DropoutNd):
             raise InputError(
                 f"the network is in training mode, in which its {type(part).__name__} would "
@@ -149,8 +149,10 @@ class FeatureExtractor(nn.Module):
         super().__init__()
         self.net = net
         self.features = NetworkFeatures(net, precision)
-        self.content_taps = [layer_index(net, layer) for layer in content_layers]
-        self.style_taps = [layer_index(net, layer) for layer in style_layers]
+        contents = several("content_layers", content_layers, least=0)
+        styles = several("style_layers", style_layers, least=0)
+        self.content_taps = [layer_index(net, layer) for layer in contents]
+        self.style_taps = [layer_index(net, layer) for layer in styles]
         if after_inplace_relu:
             self.content_taps = [self._overwritten_by(tap) for tap in self.content_taps]
             self.style_taps = [self._overwritten_by(tap) for tap in self.style_taps]
@@ -276,7 +278,9 @@ def get_styles(
 
 
 def _to_device(X: Tensor, net: nn.Sequential, device: torch.device | str | None) -> Tensor:
+    check_stack(net)
     if device is None:
-        return X.to(next(net.parameters()).device)
+        return X.to(next(net.parameters(), X).device)
+    device = find_device(device)
     net.to(device)
     return X.to(device)

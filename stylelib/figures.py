@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from stylelib.checks import number, several, whole
 from stylelib.errors import InputError
 from stylelib.files import load_image
 from stylelib.images import postprocess
@@ -44,11 +45,11 @@ def show_images(
     Raises:
         InputError: no pictures, or as many titles as there are not pictures.
     """
-    if not images:
-        raise InputError("there are no images to show")
-    if titles is not None and len(titles) != len(images):
+    images = several("images", images)
+    if titles is not None and len(several("titles", titles, least=0)) != len(images):
         raise InputError(f"{len(images)} images have {len(titles)} titles")
-    columns = columns or len(images)
+    columns = len(images) if columns is None else whole("columns", columns)
+    width = number("width", width, above=0)
     rows = -(-len(images) // columns)
     arrays = [_to_array(image) for image in images]
     tallest = max(array.shape[0] / array.shape[1] for array in arrays)

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from stylelib.checks import sides, whole
+from stylelib.checks import check_path, sides, whole
 from stylelib.errors import FileError, InputError, StylelibError
 
 __all__ = [
@@ -215,7 +215,7 @@ def check_output(path: str | os.PathLike[str]) -> str:
         FileError: there is no such folder, it cannot be written to, or the name is that of a
             folder.
     """
-    target = Path(path)
+    target = check_path("path", path)
     if target.suffix.lower() not in FORMATS:
         raise InputError(
             f"cannot write '{target.name}': end the name in one of {', '.join(FORMATS)}"
@@ -282,9 +282,11 @@ def resize(image: Image.Image, image_shape: int | tuple[int, int]) -> Image.Imag
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def target_shape(image: Image.Image, image_shape: int | tuple[int, int]) -> tuple[int, int]:
-    """The (height, width) that `image_shape` means for a picture."""
-    given = sides("image_shape", image_shape)
+def target_shape(
+    image: Image.Image, image_shape: int | tuple[int, int], name: str = "image_shape"
+) -> tuple[int, int]:
+    """The (height, width) that an argument of that name means for a picture."""
+    given = sides(name, image_shape)
     if len(given) == 2:
         height, width = given
     else:
@@ -292,7 +294,6 @@ def target_shape(image: Image.Image, image_shape: int | tuple[int, int]) -> tupl
         height, width = max(1, round(image.height * scale)), max(1, round(image.width * scale))
     if height * width > MAX_PIXELS:
         raise InputError(
-            f"image_shape {image_shape!r} asks for {height} x {width}, over {MAX_PIXELS:,} "
-            "pixels"
+            f"{name} {image_shape!r} asks for {height} x {width}, over {MAX_PIXELS:,} pixels"
         )
     return height, width

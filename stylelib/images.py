@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from stylelib.devices import find_device
 from stylelib.errors import InputError
 from stylelib.files import ImageSource, check_output, load_image, resize, write_image
 
@@ -75,6 +76,8 @@ def save_image(
 
 def _in_greys(numbers: Tensor) -> Image.Image:
     """A map (H, W) or (1, H, W) from 0, black, to its greatest number, white."""
+    if numbers.is_complex():
+        raise InputError(f"a map that is saved has real numbers, not {numbers.dtype}")
     numbers = numbers.detach().double().cpu().reshape(numbers.shape[-2:])
     if numbers.numel() == 0 or not bool(((numbers >= 0) & (numbers < math.inf)).all()):
         raise InputError("a map that is saved has finite numbers of 0 or more")
@@ -121,6 +124,7 @@ def denormalize(X: Tensor) -> Tensor:
 
 def visible_range(device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
     """The normalised values of black and of white, each of shape (3, 1, 1)."""
+    device = find_device(device) if isinstance(device, str) else device
     black, white = (normalize(pixels(3, 1, 1)) for pixels in (torch.zeros, torch.ones))
     return black.to(device), white.to(device)
 

@@ -85,7 +85,8 @@ def layer_index(names: Sequence[str] | nn.Sequential, layer: Layer) -> int:
     if isinstance(layer, str):
         if layer in names:
             return list(names).index(layer)
-        hint = did_you_mean(layer, names, f"the layers are {names[0]} to {names[-1]}")
+        known = f"the layers are {names[0]} to {names[-1]}" if names else "there are none"
+        hint = did_you_mean(layer, names, known)
         raise InputError(f"there is no layer '{layer}'; {hint}")
     number = isinstance(layer, Integral) and not isinstance(layer, bool)
     if not number or not 0 <= layer < len(names):

@@ -89,6 +89,7 @@ def content_loss(Y_hat: Tensor, Y: Tensor) -> Tensor:
         tensor(1.)
     """
     check_features(Y_hat)
+    check_tensor("Y", Y)
     if Y_hat.shape != Y.shape:
         raise InputError(
             f"Y_hat has the shape {tuple(Y_hat.shape)} and Y has {tuple(Y.shape)}; they "
@@ -147,6 +148,7 @@ def style_loss(Y_hat: Tensor, gram_Y: Tensor) -> Tensor:
     that are not normalised.
     """
     check_features(Y_hat)
+    check_tensor("gram_Y", gram_Y)
     N, C = Y_hat.shape[:2]
     if gram_Y.shape not in ((N, C, C), (1, C, C)):
         raise InputError(
@@ -169,6 +171,7 @@ def tv_loss(Y_hat: Tensor) -> Tensor:
         >>> tv_loss(torch.tensor([[[[0., 1.], [0., 1.]]]]))
         tensor(0.5000)
     """
+    check_tensor("Y_hat", Y_hat)
     if Y_hat.ndim != 4 or min(Y_hat.shape[2:]) < 2:
         raise InputError(
             "total variation needs pictures (N, C, H, W) of 2 x 2 or more, not "
@@ -208,6 +211,7 @@ def compute_loss(
             "compared with "
             f"{len(contents_Y)} and {len(styles_Y_gram)}; the numbers must agree"
         )
+    weights = check_weights(weights)
     contents_l = [
         weights.content * content_loss(Y_hat, Y)
         for Y_hat, Y in zip(contents_Y_hat, contents_Y, strict=True)
@@ -220,8 +224,16 @@ def compute_loss(
     return Losses(contents_l, styles_l, tv_l, torch.stack([*contents_l, *styles_l, tv_l]).sum())
 
 
+def check_tensor(name: str, Y: Any) -> None:
+    """Refuse what is no tensor in floating point, with an `InputError`."""
+    if not isinstance(Y, Tensor) or not Y.is_floating_point():
+        kind = Y.dtype if isinstance(Y, Tensor) else type(Y).__name__
+        raise InputError(f"{name} must be a torch.Tensor in floating point, not {kind}")
+
+
 def check_features(Y: Tensor) -> None:
-    """Refuse what does not have the shape of features or pictures, with an `InputError`."""
+    """Refuse what are no features or pictures (N, C, H, W), with an `InputError`."""
+    check_tensor("features", Y)
     if Y.ndim != 4 or 0 in Y.shape:
         raise InputError(
             f"features have the shape (N, C, H, W), none of them 0, not {tuple(Y.shape)}"

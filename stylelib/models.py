@@ -12,7 +12,7 @@ from stylelib.checks import choice, several
 from stylelib.errors import InputError, did_you_mean
 from stylelib.features import Features, NetworkFeatures, check_eval, check_pictures
 from stylelib.layers import Layer
-from stylelib.networks import structure
+from stylelib.networks import check_module, structure
 from stylelib.objectives import Layers
 from stylelib.precision import PRECISIONS, Precision, resolve_precision
 
@@ -37,10 +37,7 @@ def layer_names(model: nn.Module) -> list[str]:
     """
     if isinstance(model, nn.Sequential):
         return list(model._modules)
-    if not isinstance(model, nn.Module):
-        raise InputError(
-            f"a network is an nn.Module, such as vgg19(), not {type(model).__name__}"
-        )
+    check_module(model)
     from torchvision.models.feature_extraction import get_graph_node_names
 
     try:

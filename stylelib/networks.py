@@ -11,11 +11,14 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from stylelib.checks import choice, several
+from stylelib.errors import InputError
 from stylelib.layers import (
     CONTENT_LAYERS,
     POOLINGS,
@@ -144,12 +147,14 @@ def squeezenet1_1(
         (5, (1, 128, 15, 15))
     """
     depth = _depth(SQUEEZENET_LAYERS, layers)
+    # the last window of a pooling may hang over the border
+    pool = partial(_kind(pooling), 3, stride=2, ceil_mode=True)
     modules: list[nn.Module] = [
         nn.Conv2d(3, 64, kernel_size=3, stride=2, device="meta"),
         nn.ReLU(),
-        _pool(pooling, 3),
+        pool(),
     ]
-    modules += [Fire(*sizes) if sizes else _pool(pooling, 3) for sizes in FIRES]
+    modules += [Fire(*sizes) if sizes else pool() for sizes in FIRES]
     named = zip(SQUEEZENET_LAYERS, modules, strict=True)
     net = nn.Sequential(OrderedDict(list(named)[:depth]))
     return _frozen(net, find_weights(net, weights, seed, SQUEEZENET_DOWNLOAD))
@@ -175,10 +180,8 @@ def _depth(names: Sequence[str], layers: Sequence[Layer]) -> int:
     return max(layer_index(names, layer) for layer in layers) + 1
 
 
-def _pool(pooling: Pooling, kernel_size: int) -> nn.Module:
-    """A pooling of stride 2; where the kernel is 3, the last one may hang over the border."""
-    kind = nn.MaxPool2d if choice("pooling", pooling, POOLINGS) == "max" else nn.AvgPool2d
-    return kind(kernel_size, stride=2, ceil_mode=kernel_size == 3)
+def _kind(pooling: Pooling) -> type[nn.MaxPool2d] | type[nn.AvgPool2d]:
+    return nn.MaxPool2d if choice("pooling", pooling, POOLINGS) == "max" else nn.AvgPool2d
 
 
 def _frozen(net: nn.Sequential, state: Mapping[str, Tensor]) -> nn.Sequential:
@@ -197,11 +200,33 @@ class Network(nn.Sequential):
     loss_weights: LossWeights = D2L_WEIGHTS
 
 
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def check_module(net: Net) -> Net:
+    """The network, if it is one."""
+    if not isinstance(net, nn.Module):
+        kind = type(net).__name__
+        raise InputError(f"a network is an nn.Module, such as vgg19(), not {kind}")
+    return net
+
+
+def check_stack(net: nn.Sequential) -> nn.Sequential:
+    """The network, if it is a stack of layers."""
+    if not isinstance(net, nn.Sequential):
+        raise InputError(
+            "a network is an nn.Sequential of layers, such as vgg19(), not "
+            f"{type(net).__name__}; for others there is stylelib.ModelFeatures"
+        )
+    return net
+
+
 def weights_for(net: nn.Module) -> LossWeights:
     """The loss weights that suit a network: those of the d2l code unless it knows better.
 
     The embedded VGG-19 does: its activations are 1 on average, those of torchvision's are not.
     """
+    check_module(net)
     return net.loss_weights if isinstance(net, Network) else D2L_WEIGHTS
 
 
@@ -221,7 +246,7 @@ def named_layers(net: nn.Sequential) -> list[tuple[str, nn.Module]]:
 def structure(depth: int, pooling: Pooling = "max") -> Network:
     """The first `depth` layers of VGG-19, weights without values (device "meta")."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    channels = 3
+    pool, channels = _kind(pooling), 3
     for name in VGG19_LAYERS[:depth]:
         if name.startswith("conv"):
             width = VGG19_BLOCKS[int(name[4]) - 1][1]
@@ -230,5 +255,5 @@ def structure(depth: int, pooling: Pooling = "max") -> Network:
         elif name.startswith("relu"):
             layers[name] = nn.ReLU(inplace=False)
         else:
-            layers[name] = _pool(pooling, 2)
+            layers[name] = pool(2, stride=2)
     return Network(layers)

@@ -9,11 +9,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from stylelib.checks import number, several
+from stylelib.checks import check_function, number, several
 from stylelib.errors import InputError
 from stylelib.features import Features
 from stylelib.layers import Layer
-from stylelib.losses import content_loss, gram, style_loss
+from stylelib.losses import check_features, check_tensor, content_loss, gram, style_loss
 from stylelib.optimization import Objective
 
 __all__ = [
@@ -37,6 +37,7 @@ depends on the target alone is computed once."""
 
 def compare_features(Y: Tensor) -> Callable[[Tensor], Tensor]:
     """Content: the mean squared difference of features (`content_loss`)."""
+    check_features(Y)
     return lambda Y_hat: content_loss(Y_hat, Y)
 
 
@@ -133,6 +134,8 @@ class Match:
     averages: bool = False
 
     def __post_init__(self) -> None:
+        check_tensor("target", self.target)
+        check_function("compare", self.compare)
         number("weight", self.weight)
         factors_of(self.layers)
 
@@ -168,6 +171,11 @@ class Prior:
     weight: float = 1.0
     layers: Layers = ()
 
+    def __post_init__(self) -> None:
+        check_function("penalty", self.penalty)
+        number("weight", self.weight)
+        factors_of(self.layers)
+
     def loss_given(self, features: Features) -> Loss:
         """The penalty; features do not matter."""
         return lambda X, _: self.weight * self.penalty(X)
@@ -187,6 +195,7 @@ def objective_of(
     Raises:
         InputError: there are no terms, or a layer that there is not.
     """
+    terms = several("terms", terms, least=0)
     if not terms:
         raise InputError("there is nothing to compare: name at least one term")
     with torch.no_grad():

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from stylelib.checks import check_callback, whole
+from stylelib.checks import check_callback, check_function, whole
 from stylelib.errors import DivergenceError, InputError, or_interrupted
+from stylelib.losses import check_tensor
 from stylelib.memory import freed_memory_kept
 from stylelib.records import Callback, Record, Step
 
@@ -85,6 +86,8 @@ def optimize(
     """
     steps = whole("steps", steps, least=0)
     check_callback(callback)
+    check_function("objective", objective)
+    check_clamp(clamp)
     closure = Closure(X, objective, optimizer, history)
     interrupted = False
     if clamp is not None:
@@ -200,14 +203,33 @@ class Closure:
         )
 
 
-def group_of(X: Tensor, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The settings by which an optimizer moves X."""
-    if not (X.is_leaf and X.requires_grad):
+def check_leaf(X: Tensor) -> Tensor:
+    """The picture, if an optimizer can move it."""
+    if not (isinstance(X, Tensor) and X.is_leaf and X.requires_grad):
         raise InputError(
             "X must be a leaf tensor that requires a gradient: "
             "X.detach().clone().requires_grad_()"
         )
-    for group in optimizer.param_groups:
+    return X
+
+
+def check_clamp(clamp: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] | None:
+    """The bounds of a picture, if they are two tensors, the lower ones first, or None."""
+    if clamp is None:
+        return None
+    pair = isinstance(clamp, tuple | list) and len(clamp) == 2
+    if not pair or not all(isinstance(bound, Tensor) for bound in clamp):
+        raise InputError(f"clamp is a pair of tensors, (lowest, highest), not {clamp!r}")
+    if bool((clamp[0] > clamp[1]).any()):
+        raise InputError("clamp is (lowest, highest); here a lowest is above its highest")
+    return clamp
+
+
+def group_of(X: Tensor, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The settings by which an optimizer moves X."""
+    check_leaf(X)
+    groups: list[dict[str, Any]] = getattr(optimizer, "param_groups", [])
+    for group in groups:
         if any(X is each for each in group["params"]):
             return group
     raise InputError(
@@ -231,8 +253,11 @@ def gradient_shares(X: Tensor, objective: Objective) -> dict[str, float]:
     Returns:
         The share of each loss by name, 0..1.
     """
+    check_tensor("X", X)
+    check_function("objective", objective)
     X = X.detach().clone().requires_grad_()
-    losses = objective(X)
+    with torch.enable_grad():
+        losses = objective(X)
     norms: dict[str, float] = {}
     for name, loss in losses.items():
         norms[name] = 0.0

@@ -54,6 +54,8 @@ class RunState:
 
     Attributes:
         picture: (1, 3, H, W), normalised, as the optimizer left it.
+        began: what it was when the size began.
+        descent: how it is moved: the name of the class.
         size: the number of the size in work, 0 for the first.
         made: how many steps were made at this size.
         optimizer: its `state_dict`.
@@ -63,6 +65,8 @@ class RunState:
     """
 
     picture: Tensor
+    began: Tensor
+    descent: str
     size: int
     made: int
     optimizer: dict[str, Any]
@@ -130,7 +134,7 @@ def paint(
     X, several_shapes = start.detach(), several("shapes", shapes)
     ends = [steps * i // len(several_shapes) for i in range(len(several_shapes) + 1)]
     if state is not None:
-        _check_state(state, shapes, steps)
+        _check_state(state, shapes, ends, descent)
         X, history = state.picture.to(X.device), list(state.history)
 
     def follow(step: Step) -> bool:
@@ -147,11 +151,12 @@ def paint(
             objective = None
             if X.shape[2:] != shapes[index]:
                 X = interpolate(X, shapes[index], mode="bicubic", antialias=True)
-            objective = objective_at(index, X)
+            goes_on = state is not None and index == state.size
+            began = state.began.to(X.device) if state is not None and goes_on else X
+            objective = objective_at(index, began)
             stage = Stage(index, X, end - begin, descent, clamp)
-            done = 0
-            if state is not None and index == state.size:
-                done = stage.go_on_from(state)
+            stage.began = began
+            done = stage.go_on_from(state) if state is not None and goes_on else 0
             try:
                 made = optimize(
                     stage.X,
@@ -193,7 +198,7 @@ class Stage:
     def __init__(
         self, number: int, X: Tensor, steps: int, descent: Descent, clamp: Clamp
     ) -> None:
-        self.number = number
+        self.number, self.descent, self.began = number, descent, X
         self.X = X.detach().clone().requires_grad_()
         self.optimizer, self.scheduler = descent.begin(self.X, steps, clamp)
         self.made: list[Record] = []
@@ -212,6 +217,8 @@ class Stage:
         """Where the run stands now, a copy; `history` is that of the runs before this one."""
         return RunState(
             picture=self.X.detach().clone(),
+            began=self.began.detach().clone(),
+            descent=type(self.descent).__name__,
             size=self.number,
             made=self.before + len(self.made),
             optimizer=copy.deepcopy(self.optimizer.state_dict()),
@@ -221,15 +228,26 @@ class Stage:
         )
 
 
-def _check_state(state: RunState, shapes: Sequence[tuple[int, int]], steps: int) -> None:
-    """Refuse a state of a run with other sizes or more steps."""
+def _check_state(
+    state: RunState, shapes: Sequence[tuple[int, int]], ends: Sequence[int], descent: Descent
+) -> None:
+    """Refuse a state of a run with other sizes, another way to move, or more steps."""
+    if not isinstance(state, RunState):
+        raise InputError(f"state is what Step.state() gives, not {state!r}")
     shape = tuple(state.picture.shape[2:])
     if state.size >= len(shapes) or shape != tuple(shapes[state.size]):
         raise InputError(
             f"the state is of another run: size {state.size + 1} with {shape[0]} x {shape[1]} "
             f"pixels, where this one has {[tuple(each) for each in shapes]}"
         )
-    if len(state.history) > steps:
+    kind = type(descent).__name__
+    if state.descent != kind:
         raise InputError(
-            f"the state has {len(state.history)} steps, more than the {steps} asked for"
+            f"the state is of another run: it moves by {state.descent}, this one by {kind}"
+        )
+    here = ends[state.size + 1] - ends[state.size]
+    if len(state.history) > ends[-1] or state.made > here:
+        raise InputError(
+            f"the state has {len(state.history)} steps, more than the {ends[-1]} asked for, or "
+            f"more at its size than {here}"
         )

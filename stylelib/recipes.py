@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from stylelib.checks import check_seed, choice, number, whole
+from stylelib.checks import check_function, check_seed, choice, number, several, whole
 from stylelib.descents import AdamDescent, Clamp, Descent
 from stylelib.devices import find_device
 from stylelib.errors import InputError, or_interrupted
@@ -20,7 +20,7 @@ from stylelib.images import postprocess, preprocess, visible_range
 from stylelib.layers import CONTENT_LAYERS, STYLE_LAYERS, Layer
 from stylelib.losses import LossWeights, check_weights, tv_loss
 from stylelib.models import check_defaults, features_of
-from stylelib.networks import layer_label, vgg19, weights_for
+from stylelib.networks import check_module, layer_label, vgg19, weights_for
 from stylelib.objectives import (
     FeatureLoss,
     Layers,
@@ -37,7 +37,7 @@ from stylelib.precision import PRECISIONS, Precision, resolve_precision
 from stylelib.pyramid import RunState, doubling, ladder, paint, sizes
 from stylelib.records import Callback
 from stylelib.results import TransferResult, describe, settings_of
-from stylelib.synthesis import Init, starting_picture
+from stylelib.synthesis import INITS, Init, starting_picture
 
 __all__ = ["EFFORTS", "Effort", "Recipe", "follow"]
 
@@ -95,9 +95,15 @@ class Recipe:
         choice("precision", self.precision, PRECISIONS)
         if self.smallest is not None:
             whole("smallest", self.smallest)
+        if len(several("efforts", self.efforts)) != len(EFFORTS):
+            raise InputError(f"efforts are three numbers of steps, not {self.efforts!r}")
         for steps in self.efforts:
             whole("efforts", steps)
-        self.layers  # noqa: B018  it refuses what is not a list of layers
+        for name in ("content_loss", "style_loss", "smoothness"):
+            check_function(name, getattr(self, name))
+        choice("init", self.init, INITS)
+        if not self.layers:
+            raise InputError("there is nothing to compare: name a content or a style layer")
         if self.descent.exact and self.precision == "bfloat16":
             raise InputError("L-BFGS needs precision 'float32', not 'bfloat16'")
 
@@ -265,7 +271,7 @@ def follow(
         net = vgg19(layers=recipe.layers)
     check_defaults(net, recipe.content_layers, CONTENT_LAYERS, "content_layers")
     check_defaults(net, recipe.style_layers, STYLE_LAYERS, "style_layers")
-    net = net.to(device)
+    net = check_module(net).to(device)
     if recipe.weights is None:
         recipe = replace(recipe, weights=weights_for(net))
     features, precise = features_of(net, recipe.arithmetic), features_of(net)
@@ -334,8 +340,11 @@ class Pair:
     ) -> None:
         self.content, self.style = content, style
         self.shape = target_shape(content, image_shape)
-        given = image_shape if style_shape is None else style_shape
-        self.style_shape = target_shape(style, given)
+        self.style_shape = (
+            target_shape(style, image_shape)
+            if style_shape is None
+            else target_shape(style, style_shape, "style_shape")
+        )
         self.resize([1.0])
 
     def resize(self, fractions: Sequence[float]) -> None:

@@ -136,7 +136,7 @@ def settings_of(
         **said,
         network=network_digest(net),
         device=next((p.device for p in net.parameters()), "cpu") if device is None else device,
-        torch=torch.__version__,
+        torch=str(torch.__version__),
         threads=torch.get_num_threads(),
     )
 

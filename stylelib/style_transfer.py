@@ -196,6 +196,16 @@ class Profile:
         return int(self.image_shape[0] * factor), int(self.image_shape[1] * factor)
 
     @property
+    def draft(self) -> dict[str, Any]:
+        """What `transfer` is told for a quick picture: its effort; for TINY a few steps."""
+        return {"steps": self.steps} if self == TINY else {"effort": "draft"}
+
+    @property
+    def normal(self) -> dict[str, Any]:
+        """The same for one that may take longer."""
+        return {"steps": self.steps} if self == TINY else {"effort": "normal"}
+
+    @property
     def num_epochs(self) -> int:
         """The steps, as d2l's `train` calls them."""
         return self.steps

@@ -11,19 +11,22 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 
-from stylelib.checks import whole
+from stylelib.checks import several, whole
 from stylelib.descents import check_lr
+from stylelib.devices import find_device
 from stylelib.errors import InputError
-from stylelib.features import FeatureExtractor
+from stylelib.features import FeatureExtractor, check_batch
 from stylelib.files import ImageSource, load_image
 from stylelib.images import preprocess, visible_range
 from stylelib.layers import CONTENT_LAYERS, STYLE_LAYERS, Layer
 from stylelib.losses import D2L_WEIGHTS, LossWeights, check_weights, compute_loss, gram
+from stylelib.networks import check_stack
 from stylelib.optimization import Objective, optimize
 from stylelib.precision import Precision
 from stylelib.records import Callback
 
 __all__ = [
+    "INITS",
     "Init",
     "SynthesizedImage",
     "get_inits",
@@ -33,6 +36,7 @@ __all__ = [
 ]
 
 Init = Literal["content", "style", "noise"]
+INITS: tuple[Init, ...] = ("content", "style", "noise")
 
 
 class SynthesizedImage(nn.Module):
@@ -62,9 +66,11 @@ def get_inits(
         lr: Adam's learning rate, in normalised units a step.
         styles_Y: the style picture's features, one tensor a layer.
     """
-    gen_img = SynthesizedImage(X.shape).to(X.device if device is None else device, X.dtype)
+    check_batch(X)
+    device = X.device if device is None else find_device(device)
+    gen_img = SynthesizedImage(X.shape).to(device, X.dtype)
     gen_img.weight.data.copy_(X.data)
-    trainer = torch.optim.Adam(gen_img.parameters(), lr=lr)
+    trainer = torch.optim.Adam(gen_img.parameters(), lr=check_lr(lr))
     styles_Y_gram = [gram(Y) for Y in styles_Y]
     return gen_img(), styles_Y_gram, trainer
 
@@ -135,11 +141,13 @@ def train(
     Source: Zhang et al., Dive into Deep Learning, "Neural Style Transfer": Adam and StepLR with
     these defaults.
     """
-    if not X.is_floating_point():
-        raise InputError(f"the picture must be in floating point, not {X.dtype}")
+    check_batch(X)
     lr, lr_decay_epoch = check_lr(lr), whole("lr_decay_epoch", lr_decay_epoch)
-    weights = check_weights(weights)
-    device = X.device if device is None else torch.device(device)
+    num_epochs, weights = whole("num_epochs", num_epochs, least=0), check_weights(weights)
+    contents_Y = several("contents_Y", contents_Y, least=0)
+    styles_Y = several("styles_Y", styles_Y, least=0)
+    device = X.device if device is None else find_device(device)
+    net = check_stack(net)
     X, styles_Y_gram, trainer = get_inits(X, device, lr, [Y.to(device) for Y in styles_Y])
     contents_Y = [Y.to(device) for Y in contents_Y]
     extractor = FeatureExtractor(
@@ -168,7 +176,7 @@ def starting_picture(
     Noise is faint: normal, around the mean colour, of spread 0.1 (some 6 grey levels). Noise
     over the whole range has fine grain that the deep layers do not see; it stays to the end.
     """
-    if init == "noise":
+    if isinstance(init, str) and init == "noise":
         return 0.1 * torch.randn(1, 3, *shape, generator=torch.Generator().manual_seed(seed))
     given = {"content": content, "style": style}.get(init) if isinstance(init, str) else None
     if given is None:

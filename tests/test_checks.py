@@ -214,7 +214,7 @@ def test_words_truth_values_and_nan_are_never_numbers(value):
 def test_what_passes_is_equal_and_within_its_bounds(value, low, high):
     x = passed(lambda v: number("x", v, least=low, below=high), value)
     n = passed(lambda v: whole("n", v, least=int(low), most=int(high)), value)
-    assert x is None or (x == value and low <= x < high)
+    assert x is None or (x == float(value) and low <= x < high)
     assert n is None or (n == value and int(low) <= n <= int(high))
 
 

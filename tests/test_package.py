@@ -103,9 +103,11 @@ def module_of(dotted):
 def test_the_imports_are_found():
     assert imported_modules(PACKAGE / "features.py") == {
         "checks",
+        "devices",
         "errors",
         "images",
         "layers",
+        "networks",
         "precision",
     }
     # Record is imported for type checkers alone

@@ -195,7 +195,6 @@ def by_chance(*_):
             bent,
             BOUNDS,
             id="L-BFGS clamped",
-            marks=pytest.mark.xfail(strict=True, reason="it is given one evaluation too many"),
         ),
     ],
 )

@@ -294,11 +294,9 @@ PAINTERS = ["d2l", "gatys", "assignment", "inversion", "texture", "in NumPy"]
 ANYWHERE = [(name, "callback") for name in WATCHED] + [(name, "network") for name in MAKERS]
 
 
-def each(names, *faulty, why=""):
-    """A case for each name; those that do not hold yet are marked."""
-    marks = {name: pytest.mark.xfail(strict=True, reason=why) for name in faulty}
-    cases = [pytest.param(name, marks=marks.get(name, ())) for name in names]
-    return pytest.mark.parametrize("name", cases)
+def each(names):
+    """A case for each name."""
+    return pytest.mark.parametrize("name", list(names))
 
 
 def several(results):
@@ -423,11 +421,7 @@ def test_settings_tell_networks_apart_by_their_weights(name):
     assert len(set(digests)) == len(digests)
 
 
-@each(
-    MAKERS,
-    *("neighbors", "d2l", "assignment", "assignment's own"),
-    why="settings['descent'] shows the number's kind",
-)
+@each(MAKERS)
 def test_the_kind_of_number_does_not_matter(name):
     """NumPy's whole numbers and PyTorch's, and floats that float32 holds exactly."""
     kinds = {
@@ -457,11 +451,7 @@ def test_the_same_call_gives_the_same_bits(name):
     assert_same(again, finished(name))
 
 
-@each(
-    MAKERS,
-    *("coarse-to-fine", "neighbors", "d2l", "gatys", "assignment", "assignment's own"),
-    why="gradient_shares are all 0; coarse-to-fine computes no gradient at all",
-)
+@each(MAKERS)
 def test_gradients_may_be_switched_off_around_the_call(name):
     with torch.no_grad():
         again = MAKERS[name]()
@@ -703,7 +693,7 @@ def test_the_picture_so_far_is_that_of_a_callback_that_returns_true(name, where)
             assert getattr(one, field) == getattr(other, field)
 
 
-@each(MAKERS, "fooling", "class", "channel", why="it is a list of one")
+@each(MAKERS)
 def test_after_ctrl_c_there_is_what_the_maker_would_have_given(name):
     assert type(interrupted(name, 2, "network").result) is type(MAKERS[name]())
 
@@ -854,7 +844,7 @@ def assert_goes_on(result, whole, made, exact):
     assert all(a < b for a, b in itertools.pairwise(seconds))
 
 
-@each(RESUMED, "neighbors", why="its targets are sought anew where it goes on")
+@each(RESUMED)
 @pytest.mark.parametrize("scales", [1, 2])
 def test_a_run_goes_on_from_its_state_after_any_step(name, scales):
     """The states of one whole run: also after the last step of a size, and of all."""
@@ -871,7 +861,7 @@ def test_a_run_goes_on_from_its_state_after_any_step(name, scales):
         assert [step.step for step in seen] == list(range(k + 1, len(whole.history) + 1))
 
 
-@each(RESUMED, "neighbors", why="its targets are sought anew where it goes on")
+@each(RESUMED)
 @pytest.mark.parametrize("scales", [1, 2])
 def test_a_run_that_was_stopped_goes_on_from_a_file_and_may_be_stopped_again(
     name, scales, tmp_path

@@ -14,7 +14,7 @@ from stylelib.checks import whole
 from stylelib.descents import Clamp
 from stylelib.losses import LossWeights
 from stylelib.objectives import compare_features, compare_grams, relative
-from stylelib.optimization import NoStepLeft
+from stylelib.optimization import NoStepLeft, check_clamp, check_leaf
 from stylelib.recipes import Recipe
 from stylelib.relatives.modules import PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS
 
@@ -58,8 +58,8 @@ class BacktrackingLBFGS(torch.optim.Optimizer):
         max_evaluations: int | None = None,
         clamp: Clamp = None,
     ) -> None:
-        super().__init__([X], {"lr": 1.0})
-        self.X, self.clamp, self.memory = X, clamp, whole("memory", memory)
+        super().__init__([check_leaf(X)], {"lr": 1.0})
+        self.X, self.clamp, self.memory = X, check_clamp(clamp), whole("memory", memory)
         left = None if max_evaluations is None else whole("max_evaluations", max_evaluations)
         self.state[X] = {"steps": [], "changes": [], "at": None, "left": left}
 

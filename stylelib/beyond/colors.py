@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from stylelib.errors import InputError
+from stylelib.losses import check_tensor
 
 __all__ = ["match_colors"]
 
@@ -31,6 +32,7 @@ def match_colors(X: Tensor, like: Tensor) -> Tensor:
     (2017), section 4.1, match colors by another root.
     """
     for name, picture in {"X": X, "like": like}.items():
+        check_tensor(name, picture)
         if picture.ndim != 4 or picture.shape[:2] != (1, 3):
             raise InputError(f"{name} has the shape (1, 3, H, W), not {tuple(picture.shape)}")
     x, y = (picture[0].flatten(1).cpu().double() for picture in (X, like))  # (3, H W)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize as unit_lengths
 
-from stylelib.checks import choice, several, whole
+from stylelib.checks import check_function, choice, several, whole
 from stylelib.devices import find_device
 from stylelib.errors import InputError
 from stylelib.features import Features
@@ -25,7 +25,7 @@ from stylelib.files import ImageSource, load_image, target_shape
 from stylelib.images import preprocess
 from stylelib.layers import STYLE_LAYERS, Layer
 from stylelib.models import ModelFeatures, check_defaults, features_of
-from stylelib.networks import vgg19
+from stylelib.networks import check_module, vgg19
 from stylelib.objectives import FeatureLoss, relative
 from stylelib.sees.classifiers import classifier
 
@@ -93,7 +93,8 @@ def content_error(
     """
     where = find_device(device)
     shape = target_shape(load_image(photograph), image_shape)
-    features = features_of((vgg19(layers=[layer]) if net is None else net).to(where))
+    net = vgg19(layers=[layer]) if net is None else check_module(net)
+    features = features_of(net.to(where))
     F_hat, F = (
         features_at_places(features, image, shape, layer, where)  # (M, C)
         for image in (picture, photograph)
@@ -179,7 +180,8 @@ def frechet_distance(
     M - 1, ours by M, so that a repeated picture is the same picture.
     """
     where = find_device(device)
-    features = inner_features((classifier() if net is None else net).to(where))
+    net = classifier() if net is None else check_module(net)
+    features = inner_features(net.to(where))
     F_hat, F = (
         features_at_places(features, image, image_shape, layer, where)  # (M, C), M of each
         for image in (picture, style)
@@ -319,7 +321,9 @@ def style_errors(
             f"losses are named, for example {{'gram': compare_grams}}, not {losses!r}"
         )
     where = find_device(device)
-    net = vgg19(layers=layers) if net is None else net
+    for name, loss in losses.items():
+        check_function(f"losses[{name!r}]", loss)
+    net = vgg19(layers=layers) if net is None else check_module(net)
     check_defaults(net, layers, STYLE_LAYERS, "layers")
     features = features_of(net.to(where))
     with torch.no_grad():

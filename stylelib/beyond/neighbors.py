@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, ClassVar
 
 import torch
@@ -162,7 +163,7 @@ class PyramidAdamDescent:
     levels: int = 5
 
     def __post_init__(self) -> None:
-        check_lr(self.lr)
+        object.__setattr__(self, "lr", check_lr(self.lr))  # a plain number
         whole("levels", self.levels)
 
     def begin(
@@ -206,8 +207,21 @@ class NeighborsRecipe(Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         number("strength", self.strength, least=0, most=1)
-        if self.turns not in (1, 4):
+        counted = isinstance(self.turns, Integral) and not isinstance(self.turns, bool)
+        if not counted or self.turns not in (1, 4):
             raise InputError(f"turns is 1 or 4, not {self.turns!r}")
+
+    def changed(
+        self, *, lr: float | None = None, lr_decay_epoch: int | None = None, **others: Any
+    ) -> Recipe:
+        """As for any recipe; it has no weights, no layers of its own, and does not clamp."""
+        for name, value in others.items():
+            if (
+                name in ("weights", "content_layers", "style_layers", "clamp")
+                and value is not None
+            ):
+                raise InputError(f"the recipe 'neighbors' has no {name}; see NeighborsRecipe")
+        return super().changed(lr=lr, lr_decay_epoch=lr_decay_epoch, **others)
 
     def fractions(self, side: int, scales: int | None) -> list[float]:
         """Four sizes, each twice the one before, fewer where the first would be below

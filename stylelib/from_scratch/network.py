@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -174,7 +174,8 @@ class VGG19:
 
     @staticmethod
     def _deepest(layers: Sequence[str], depth: int = len(VGG19_LAYERS)) -> int:
-        if isinstance(layers, str) or not layers or not all(type(x) is str for x in layers):
+        listed = isinstance(layers, Iterable) and not isinstance(layers, str)
+        if not listed or not layers or not all(type(x) is str for x in layers):
             raise InputError(
                 f"layers is a list of names, for example ['relu4_2'], not {layers!r}"
             )

@@ -20,7 +20,7 @@ from stylelib.descents import Clamp, check_lr
 from stylelib.errors import InputError
 from stylelib.files import ImageSource
 from stylelib.layers import Layer
-from stylelib.losses import LossWeights, check_features, check_weight, gram
+from stylelib.losses import LossWeights, check_features, check_tensor, check_weight, gram
 from stylelib.recipes import Recipe, follow
 from stylelib.records import Callback
 from stylelib.relatives.conventions import squared_tv_loss
@@ -51,7 +51,9 @@ def content_loss(
         content_original: features P of the content picture, of the same shape; no gradient
             flows into them.
     """
+    content_weight = number("content_weight", content_weight)
     check_features(content_current)
+    check_tensor("content_original", content_original)
     if content_current.shape != content_original.shape:
         raise InputError(
             f"content_current has the shape {tuple(content_current.shape)} and "
@@ -99,11 +101,13 @@ def style_loss(
         if not 0 <= index < len(feats):
             raise InputError(f"there is no layer {index}; feats has {len(feats)}, from 0")
         G = gram_matrix(feats[index])
+        check_tensor(f"the target of layer {index}", target)
         if target.shape not in (G.shape, (1, *G.shape[1:])):
             raise InputError(
                 f"the target of layer {index} has the shape {tuple(target.shape)}; its "
                 f"features need {tuple(G.shape)}"
             )
+        weight = number(f"the weight of layer {index}", weight)
         losses.append(weight * (G - target.detach()).square().sum())
     return torch.stack(losses).sum()
 
@@ -115,7 +119,7 @@ def tv_loss(img: Tensor, tv_weight: float) -> Tensor:
         img: pictures (N, 3, H, W).
         tv_weight: a factor.
     """
-    return tv_weight * squared_tv_loss(img)
+    return number("tv_weight", tv_weight) * squared_tv_loss(img)
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ class DroppingAdamDescent:
     decay_lr_at: int = 180
 
     def __post_init__(self) -> None:
-        check_lr(self.lr)
+        object.__setattr__(self, "lr", check_lr(self.lr))  # a plain number
         number("decayed_lr", self.decayed_lr, above=0, below=1e38)
         whole("decay_lr_at", self.decay_lr_at)
 
@@ -288,9 +292,9 @@ def style_transfer(
         content,
         style,
         name="assignment",
-        image_shape=settings.image_size,
-        style_shape=settings.style_size,
-        steps=steps,
+        image_shape=whole("image_size", settings.image_size),
+        style_shape=whole("style_size", settings.style_size),
+        steps=whole("steps", steps),
         seed=seed,
         device=device,
         net=net,

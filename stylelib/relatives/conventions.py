@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from types import MappingProxyType
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from stylelib.checks import choice, whole
+from stylelib.checks import choice, number, whole
 from stylelib.errors import InputError, did_you_mean
 from stylelib.losses import check_features, content_loss, gram, style_loss, tv_loss
 
@@ -244,6 +245,7 @@ def convert_weight(
         >>> convert_weight(1e4, "d2l", "assignment", (1, 512, 18, 28))  # 1e4 / 512^2
         0.03814697265625
     """
+    weight = number("weight", weight)
     here, there = convention(source), convention(target)
     choice("kind", kind, ("content", "style", "tv"))
     if kind == "tv":
@@ -263,7 +265,8 @@ def convert_weight(
 
 
 def _sizes(shape: Sequence[int]) -> tuple[int, int, int]:
-    if len(shape) != 4 or min(shape) < 1:
+    whole_numbers = all(isinstance(side, Integral) for side in shape)
+    if len(shape) != 4 or not whole_numbers or min(shape) < 1:
         raise InputError(f"a layer's features have a shape (N, C, H, W), not {tuple(shape)}")
     N, C, H, W = shape
     return N, C, H * W

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from stylelib.checks import check_seed, whole
+from stylelib.descents import Descent
 from stylelib.devices import find_device
 from stylelib.errors import InputError, or_interrupted
 from stylelib.files import ImageSource, load_image, target_shape
@@ -18,7 +19,7 @@ from stylelib.images import postprocess, preprocess, visible_range
 from stylelib.layers import Layer
 from stylelib.losses import check_features, check_weight, tv_loss
 from stylelib.models import features_of
-from stylelib.networks import layer_label, vgg19
+from stylelib.networks import check_module, layer_label, vgg19
 from stylelib.objectives import (
     FeatureLoss,
     Match,
@@ -145,6 +146,7 @@ class Way:
     range_weight: float
     seed: int
     callback: Callback | None
+    descent: Descent = field(default_factory=LBFGSDescent)
 
     def __post_init__(self) -> None:
         self.steps = whole("steps", self.steps)
@@ -173,9 +175,11 @@ def reconstruct(
     said: dict[str, Any],
 ) -> ReconstructionResult:
     """Make a picture of a shape whose features compare well with those of a given one."""
-    net = net.to(device)
+    net = check_module(net).to(device)
     features, layers = features_of(net), target.layers
     labels = [str(layer_label(net, layer, name=True)) for layer in layers]
+    if len(set(layers)) < len(layers):
+        raise InputError(f"layers names a layer twice: {layers}")
     target_X = preprocess(target.image, target.shape).to(device)
     with torch.no_grad():
         Ys = dict(zip(layers, features(target_X, layers), strict=True))
@@ -193,9 +197,13 @@ def reconstruct(
         [*terms, *way.priors], features, targets=lambda _, names: [Ys[n] for n in names]
     )
     start = starting_picture(way.init, target.image, target.image, shape, way.seed).to(device)
-    descent = LBFGSDescent()
     made = paint(
-        start, [shape], lambda *_: objective, descent, steps=way.steps, callback=way.callback
+        start,
+        [shape],
+        lambda *_: objective,
+        way.descent,
+        steps=way.steps,
+        callback=way.callback,
     )
     image = postprocess(made.picture)
     with torch.no_grad():

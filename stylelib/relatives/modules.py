@@ -17,8 +17,15 @@ from stylelib.errors import InputError
 from stylelib.features import FeatureExtractor
 from stylelib.images import IMAGE_MEAN, IMAGE_STD
 from stylelib.layers import Layer, layer_index
-from stylelib.losses import LossWeights, gram, tv_loss
-from stylelib.networks import named_layers
+from stylelib.losses import (
+    LossWeights,
+    check_features,
+    check_tensor,
+    check_weights,
+    gram,
+    tv_loss,
+)
+from stylelib.networks import check_stack, named_layers
 from stylelib.optimization import Objective
 from stylelib.relatives.conventions import convention
 
@@ -58,6 +65,8 @@ class Normalization(nn.Module):
 
     def __init__(self, mean: Tensor = IMAGE_MEAN, std: Tensor = IMAGE_STD) -> None:
         super().__init__()
+        check_tensor("mean", mean)
+        check_tensor("std", std)
         self.register_buffer("mean", mean.detach().clone().view(-1, 1, 1))
         self.register_buffer("std", std.detach().clone().view(-1, 1, 1))
 
@@ -83,6 +92,7 @@ class ContentLoss(nn.Module):
 
     def __init__(self, Y: Tensor, by: str = "modules") -> None:
         super().__init__()
+        check_features(Y)
         self.register_buffer("target", Y.detach().clone())
         self.convention = convention(by)
 
@@ -108,6 +118,7 @@ class StyleLoss(nn.Module):
 
     def __init__(self, Y: Tensor, by: str = "modules") -> None:
         super().__init__()
+        check_features(Y)
         self.register_buffer("target", gram(Y.detach()))
         self.convention = convention(by)
 
@@ -165,7 +176,7 @@ def insert_losses(
     start = nn.Sequential(OrderedDict[str, nn.Module](head))
     named = [
         (name, nn.ReLU() if isinstance(layer, nn.ReLU) and layer.inplace else layer)
-        for name, layer in named_layers(net)
+        for name, layer in named_layers(check_stack(net))
     ]
     plain = nn.Sequential(OrderedDict[str, nn.Module](named))
     with torch.no_grad():
@@ -204,6 +215,7 @@ def modules_objective(losses: LossNetwork, weights: LossWeights) -> Objective:
         "content": losses.content_losses,
         "style": losses.style_losses,
     }
+    weights = check_weights(weights)
     factors = weights._asdict()
 
     def objective(X: Tensor) -> dict[str, Tensor]:

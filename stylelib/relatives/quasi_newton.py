@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from stylelib.checks import whole
 from stylelib.descents import Clamp
-from stylelib.optimization import NoStepLeft
+from stylelib.optimization import NoStepLeft, check_clamp, check_leaf
 
 __all__ = ["LBFGS", "LBFGSDescent", "lbfgs"]
 
@@ -70,7 +70,7 @@ class LBFGS(torch.optim.LBFGS):
         clamp: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         super().__init__(
-            [X],
+            [check_leaf(X)],
             lr=1.0,
             max_iter=1,
             max_eval=25,
@@ -79,7 +79,7 @@ class LBFGS(torch.optim.LBFGS):
             history_size=whole("history_size", history_size),
             line_search_fn="strong_wolfe",
         )
-        self.X, self.clamp = X, clamp
+        self.X, self.clamp = X, check_clamp(clamp)
         self.left = math.inf
         if max_evaluations is not None:
             self.left = whole("max_evaluations", max_evaluations, least=0)
@@ -119,16 +119,18 @@ class LBFGS(torch.optim.LBFGS):
     def state_dict(self) -> dict[str, Any]:
         """PyTorch's, and where this class stands, so that a run can go on from there."""
         ours = {name: getattr(self, name) for name in KEPT}
-        return super().state_dict() | {"ours": ours}
+        known = self.seen is not None and torch.equal(self.seen[1], self.X)
+        return super().state_dict() | {"ours": ours, "known": known}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a state. Only the losses of the picture where it ended are computed anew,
         once, which does not count as one of the evaluations that are left.
         """
-        super().load_state_dict({k: v for k, v in state_dict.items() if k != "ours"})
+        mine = ("ours", "known")
+        super().load_state_dict({k: v for k, v in state_dict.items() if k not in mine})
         for name, value in state_dict["ours"].items():
             setattr(self, name, value)
-        self.left += 1
+        self.left += state_dict["known"]
 
     def search(self, closure: LineSearchClosure) -> None:
         """PyTorch's own step."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from stylelib.checks import several
+from stylelib.checks import check_function, several
+from stylelib.descents import Descent
 from stylelib.devices import find_device
 from stylelib.files import ImageSource, load_image, target_shape
 from stylelib.layers import Layer
@@ -15,6 +16,7 @@ from stylelib.networks import vgg19
 from stylelib.objectives import FeatureLoss, compare_grams, relative
 from stylelib.records import Callback
 from stylelib.relatives.inversion import Target, Way, reconstruct
+from stylelib.relatives.quasi_newton import LBFGSDescent
 from stylelib.results import ReconstructionResult, describe
 from stylelib.synthesis import Init
 
@@ -29,6 +31,7 @@ def synthesize_texture(
     layers: Sequence[Layer] = TEXTURE_LAYERS,
     *,
     loss: FeatureLoss = compare_grams,
+    descent: Descent | None = None,
     image_shape: int | tuple[int, int] = 256,
     texture_shape: int | tuple[int, int] | None = None,
     steps: int = 300,
@@ -50,6 +53,8 @@ def synthesize_texture(
         image: the picture of a texture: a path, bytes, a binary file or a PIL image.
         layers: by number or name, where Gram matrices are compared.
         loss: how features are compared; it is made `relative`.
+        descent: how the picture is moved; None is `LBFGSDescent()`. Its line search needs a
+            smooth loss: for one that sorts or matches take `BacktrackingLBFGSDescent()`.
         image_shape: the new picture's (H, W), or its shorter side.
         texture_shape: the given picture's; None is as large as the new one, its shorter sides
             the same.
@@ -84,16 +89,27 @@ def synthesize_texture(
     layers = several("layers", layers)
     given = load_image(image)
     shape = target_shape(given, image_shape)
+    check_function("loss", loss)
     if texture_shape is None:
         texture_shape = min(shape)
+    target_shape(given, texture_shape, "texture_shape")  # it refuses what is no size
     return reconstruct(
         Target(given, texture_shape, layers, relative(loss)),
         shape,
         vgg19(layers=layers, pooling="avg") if net is None else net,
         find_device(device),
-        Way(steps, init, tv_weight, range_weight, seed, callback),
+        Way(
+            steps,
+            init,
+            tv_weight,
+            range_weight,
+            seed,
+            callback,
+            LBFGSDescent() if descent is None else descent,
+        ),
         {
             "image": describe(image),
+            "descent": repr(descent or LBFGSDescent()),
             "loss": getattr(loss, "__name__", repr(loss)),
             "image_shape": image_shape,
             "texture_shape": texture_shape,

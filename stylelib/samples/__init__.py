@@ -18,6 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from stylelib.checks import check_path
 from stylelib.errors import FileError, InputError, did_you_mean
 from stylelib.files import load_image, make_folder, write_whole
 
@@ -98,7 +99,7 @@ def write(folder: str | os.PathLike[str]) -> list[Path]:
     Raises:
         FileError: the folder cannot be written to, or holds another file of one of these names.
     """
-    target = Path(folder)
+    target = check_path("folder", folder)
     make_folder(target)
     credits_text = "".join(
         f"{s.filename}: {s.title}. {s.author}; {s.licence}; {s.source}.\n"

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from stylelib.checks import check_seed, whole
 from stylelib.errors import FileError, InputError, did_you_mean
 from stylelib.images import IMAGE_MEAN, IMAGE_STD, visible_range
+from stylelib.networks import check_module
 from stylelib.weights import Download, downloaded_state, file_state
 
 __all__ = [
@@ -242,7 +243,7 @@ def check_pictures(X: Tensor, model: nn.Module) -> None:
             "normalised range (black to white, as `visible_range` has it for each colour): "
             "make X by preprocess"
         )
-    if any(part.training for part in model.modules()):
+    if any(part.training for part in check_module(model).modules()):
         raise InputError(
             "the model is in training mode, or a part of it: call model.eval() first"
         )

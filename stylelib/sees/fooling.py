@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from stylelib.checks import number, whole
-from stylelib.errors import InputError, Interrupted, or_interrupted
+from stylelib.errors import InputError, Interrupted, alone, or_interrupted
 from stylelib.images import IMAGE_STD, denormalize, normalize, postprocess, visible_range
 from stylelib.optimization import Optimized, optimize
 from stylelib.records import Step
@@ -84,17 +84,19 @@ def fooling_image(
         >>> result.linf <= 2 / 255
         True
     """
-    if isinstance(X, Tensor) and len(X) != 1:
+    if isinstance(X, Tensor) and X.ndim == 4 and len(X) != 1:
         raise InputError(f"fooling_image takes one picture, not {len(X)}: use fooling_images")
-    return fooling_images(
-        X,
-        target,
-        model,
-        epsilon=epsilon,
-        lr=lr,
-        max_steps=max_steps,
-        confidence=confidence,
-    )[0]
+    return alone(
+        lambda: fooling_images(
+            X,
+            target,
+            model,
+            epsilon=epsilon,
+            lr=lr,
+            max_steps=max_steps,
+            confidence=confidence,
+        )
+    )
 
 
 def fooling_images(
@@ -242,7 +244,7 @@ class Attack:
             confidence=path,
             l2=float(np.linalg.norm(change)),
             linf=float(np.abs(change).max()),
-            interrupted=run.interrupted,
+            interrupted=run.interrupted and bool(self.running[n]),
         )
 
 
@@ -257,7 +259,7 @@ class NormalizedGradient(torch.optim.Optimizer):
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float) -> None:
-        super().__init__(params, {"lr": lr})
+        super().__init__(params, {"lr": number("lr", lr, above=0)})
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch overloads it
         """One step; `closure` computes the gradients first."""

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from stylelib.checks import check_seed, number, whole
 from stylelib.errors import InputError
+from stylelib.features import check_batch
 from stylelib.images import visible_range
+from stylelib.losses import check_tensor
 from stylelib.sees.classifiers import (
     Target,
     check_pictures,
@@ -223,6 +225,7 @@ def saliency_mask(maps: Tensor, *, quantile: float = 0.9, blur: float = 4.0) -> 
     """
     from scipy import ndimage  # takes a while to import
 
+    check_tensor("maps", maps)
     if maps.ndim != 3 or 0 in maps.shape:
         raise InputError(f"maps have the shape (N, H, W), not {tuple(maps.shape)}")
     quantile = number("quantile", quantile, least=0, below=1)
@@ -249,6 +252,9 @@ def cut_out(X: Tensor, mask: Tensor) -> Tensor:
         X: normalised pictures (N, 3, H, W).
         mask: (N, H, W), bool.
     """
+    check_batch(X)
+    if not isinstance(mask, Tensor):
+        raise InputError(f"the mask is a tensor (N, H, W), not {type(mask).__name__}")
     if mask.dtype != torch.bool or mask.shape != (X.shape[0], *X.shape[2:]):
         raise InputError(
             f"the mask is {tuple(mask.shape)} {mask.dtype}; pictures {tuple(X.shape)} need "

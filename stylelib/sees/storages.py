@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stylelib.checks import check_seed, number, sides, whole
+from stylelib.devices import find_device
 from stylelib.images import normalize
 
 __all__ = ["FINEST", "Fourier", "Pixels", "Storage"]
@@ -21,6 +24,22 @@ class Storage(Protocol):
 
     def pictures(self, parameter: Tensor) -> Tensor:
         """The normalised pictures (N, 3, H, W) that such a parameter stands for."""
+
+
+def shape_of(image_shape: int | tuple[int, int], *, least: int = 1) -> tuple[int, int]:
+    """(H, W), of a square where one side is given."""
+    given = sides("image_shape", image_shape, least=least)
+    return given[0], given[-1]
+
+
+def faint_noise(
+    strength: float, shape: Sequence[int], count: int, seed: int, device: torch.device | str
+) -> Tensor:
+    """What all of N pictures begin as, a parameter (N, ...)."""
+    generator = torch.Generator().manual_seed(check_seed(seed))
+    noise = strength * torch.randn(*shape, generator=generator)
+    copies = (whole("count", count), *(1 for _ in shape))
+    return noise.to(find_device(device)).repeat(copies).requires_grad_()
 
 
 class Pixels:
@@ -39,9 +58,7 @@ class Pixels:
         seed: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        noise = 0.1 * torch.randn(3, *image_shape, generator=generator)
-        self.parameter = noise.to(device).repeat(count, 1, 1, 1).requires_grad_()
+        self.parameter = faint_noise(0.1, (3, *shape_of(image_shape)), count, seed, device)
 
     def pictures(self, parameter: Tensor) -> Tensor:
         """The parameter itself."""
@@ -85,11 +102,10 @@ class Fourier:
         device: torch.device | str = "cpu",
         finest: float | None = FINEST,
     ) -> None:
-        self.image_shape = height, width = image_shape
-        generator = torch.Generator().manual_seed(seed)
+        self.image_shape = height, width = shape_of(image_shape)
+        finest = None if finest is None else number("finest", finest, above=0)
         shape = (3, height, width // 2 + 1, 2)  # real and imaginary parts
-        noise = 0.01 * torch.randn(shape, generator=generator)
-        self.parameter = noise.to(device).repeat(count, 1, 1, 1, 1).requires_grad_()
+        self.parameter = faint_noise(0.01, shape, count, seed, device)
         frequencies = torch.hypot(
             torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None, :]
         )

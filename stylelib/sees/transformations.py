@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylelib.checks import number, whole
-from stylelib.errors import InputError
 from stylelib.images import visible_range
 from stylelib.sees.classifiers import SMALLEST_SIDE
 
@@ -58,11 +57,7 @@ class Scale:
     highest: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.lowest <= self.highest < math.inf:
-            raise InputError(
-                f"factors are above 0, the lower one first, not {self.lowest!r}, "
-                f"{self.highest!r}"
-            )
+        number("highest", self.highest, least=number("lowest", self.lowest, above=0))
 
     def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
         """A factor drawn anew at each call; the size changes with it."""

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stylelib.checks import check_callback, check_seed, choice, number, several, sides, whole
-from stylelib.errors import InputError, Interrupted, or_interrupted
+from stylelib.checks import check_callback, check_seed, choice, number, several, whole
+from stylelib.errors import InputError, Interrupted, alone, or_interrupted
 from stylelib.images import postprocess, visible_range
 from stylelib.layers import Layer, layer_index, layer_name
-from stylelib.networks import vgg19
+from stylelib.networks import check_module, check_stack, vgg19
 from stylelib.optimization import optimize
 from stylelib.records import Callback, Step
 from stylelib.results import Result, settings_of
@@ -31,7 +31,7 @@ from stylelib.sees.classifiers import (
     class_scores,
     pick,
 )
-from stylelib.sees.storages import FINEST, Fourier, Pixels, Storage
+from stylelib.sees.storages import FINEST, Fourier, Pixels, Storage, shape_of
 from stylelib.sees.transformations import STANDARD, Transformation
 
 __all__ = [
@@ -86,19 +86,21 @@ def class_visualization(
         >>> result.image.size, result.target
         ((64, 64), 'hummingbird')
     """
-    return class_visualizations(
-        [target],
-        model,
-        image_shape=image_shape,
-        steps=steps,
-        storage=storage,
-        finest=finest,
-        transformations=transformations,
-        l2=l2,
-        lr=lr,
-        seed=seed,
-        callback=callback,
-    )[0]
+    return alone(
+        lambda: class_visualizations(
+            [target],
+            model,
+            image_shape=image_shape,
+            steps=steps,
+            storage=storage,
+            finest=finest,
+            transformations=transformations,
+            l2=l2,
+            lr=lr,
+            seed=seed,
+            callback=callback,
+        )
+    )
 
 
 def class_visualizations(
@@ -147,7 +149,7 @@ def class_visualizations(
     """
     indices = [class_index(target) for target in several("targets", targets)]
     wanted = torch.tensor(indices, device=_device(model))  # (N,)
-    shape = _shape(image_shape)
+    shape = shape_of(image_shape, least=SMALLEST_SIDE)
     check_pictures(torch.zeros(1, 3, *shape), model)
 
     def scores(X: Tensor) -> Tensor:
@@ -184,20 +186,22 @@ def channel_visualization(
         >>> result.target
         'conv2_1:5'
     """
-    return channel_visualizations(
-        layer,
-        [channel],
-        net=net,
-        image_shape=image_shape,
-        steps=steps,
-        storage=storage,
-        finest=finest,
-        transformations=transformations,
-        l2=l2,
-        lr=lr,
-        seed=seed,
-        callback=callback,
-    )[0]
+    return alone(
+        lambda: channel_visualizations(
+            layer,
+            [channel],
+            net=net,
+            image_shape=image_shape,
+            steps=steps,
+            storage=storage,
+            finest=finest,
+            transformations=transformations,
+            l2=l2,
+            lr=lr,
+            seed=seed,
+            callback=callback,
+        )
+    )
 
 
 def channel_visualizations(
@@ -236,8 +240,8 @@ def channel_visualizations(
     name = layer_name(layer)
     if net is None:
         net = vgg19(layers=[name])
-    part = net[: layer_index(net, name) + 1]
-    shape = _shape(image_shape)
+    part = check_stack(net)[: layer_index(net, name) + 1]
+    shape = shape_of(image_shape, least=SMALLEST_SIDE)
     with torch.no_grad():
         count = part(torch.zeros(1, 3, *shape, device=_device(net))).shape[1]
     channels = [
@@ -357,10 +361,5 @@ def visualize(
 
 
 def _device(model: nn.Module) -> torch.device:
-    first = next(model.parameters(), None)
+    first = next(check_module(model).parameters(), None)
     return torch.device("cpu") if first is None else first.device
-
-
-def _shape(image_shape: int | tuple[int, int]) -> tuple[int, int]:
-    given = sides("image_shape", image_shape, least=SMALLEST_SIDE)
-    return given[0], given[-1]
