@@ -81,6 +81,8 @@ class ModelFeatures:
         with torch.autocast(X.device.type, torch.bfloat16, enabled=half):
             try:
                 found = graph(X)
+            except torch.OutOfMemoryError:
+                raise
             except RuntimeError as error:  # for example, a kernel larger than what is left
                 height, width = X.shape[2:]
                 raise InputError(
@@ -104,8 +106,11 @@ class ModelFeatures:
 
 
 def without_inplace(graph: fx.GraphModule) -> fx.GraphModule:
-    """The same with copies in place of its in-place modules, and no in-place functions."""
-    for name, part in list(graph.named_modules()):
+    """The same with copies in place of its in-place modules, and no `inplace=True`.
+
+    Functions that are in place by their name, such as `torch.relu_`, stay.
+    """
+    for name, part in list(graph.named_modules(remove_duplicate=False)):
         if getattr(part, "inplace", False) and not list(part.children()):
             plain = copy.copy(part)
             plain.inplace = False

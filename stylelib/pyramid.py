@@ -95,7 +95,10 @@ def ladder(side: int, smallest: int, factor: float = 2**0.5) -> list[float]:
 def sizes(shape: tuple[int, int], fractions: Sequence[float]) -> list[tuple[int, int]]:
     """(H, W) of a picture, times each fraction."""
     height, width = shape
-    return [(max(1, int(height * f)), max(1, int(width * f))) for f in fractions]
+    # rounded before it is cut off: the root of 2, squared, is not quite 2
+    return [
+        (max(1, int(round(height * f, 6))), max(1, int(round(width * f, 6)))) for f in fractions
+    ]
 
 
 def paint(

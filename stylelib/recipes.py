@@ -43,6 +43,8 @@ __all__ = ["EFFORTS", "Effort", "Recipe", "follow"]
 
 Effort = Literal["draft", "normal", "best"]
 EFFORTS: tuple[Effort, ...] = ("draft", "normal", "best")
+SMALLEST_STYLE = 16
+"""The least shorter side of a painting at the first of several sizes: relu5_1 needs it."""
 
 
 @dataclass(frozen=True)
@@ -261,11 +263,17 @@ def follow(
 ) -> TransferResult:
     """Do what a recipe says. As `stylelib.transfer`; `name` is for the record."""
     seed = check_seed(seed)
-    each = recipe.efforts[EFFORTS.index(choice("effort", effort, EFFORTS))]
+    steps_a_size = recipe.efforts[EFFORTS.index(choice("effort", effort, EFFORTS))]
     scales = None if scales is None else whole("scales", scales, most=steps)
     pair = Pair(load_image(content), load_image(style), image_shape, style_shape)
-    pair.resize(recipe.fractions(min(pair.shape), scales))
-    steps = each * len(pair.shapes) if steps is None else whole("steps", steps)
+    fractions = recipe.fractions(min(pair.shape), scales)
+    if steps is None:
+        steps = steps_a_size * len(fractions)
+    steps = whole("steps", steps)
+    if scales is None:  # a size needs two steps at least, and a painting that has features
+        fitting = [f for f in fractions if f * min(pair.style_shape) >= SMALLEST_STYLE]
+        fractions = (fitting or [1.0])[-max(1, steps // 2) :]
+    pair.resize(fractions)
     device = find_device(device)
     if net is None:
         net = vgg19(layers=recipe.layers)

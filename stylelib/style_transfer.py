@@ -69,7 +69,7 @@ def transfer(
     The same arguments give the same bits on the same processor (a GPU may add in another order
     each time).
 
-    There are five recipes. "coarse-to-fine" makes the best pictures in the shortest time: Gram
+    There are five recipes. "coarse-to-fine", the default: Gram
     matrices, L-BFGS without a line search, one size after the other. "neighbors" gives every
     place the features of the painting's place most like it. "d2l" is the main line of
     the book: convolutions' own outputs, means of squares, Adam with a falling learning rate.

@@ -214,3 +214,40 @@ def test_weights_do_not_depend_on_the_units_of_the_network(photo):
         for each in (net, tenfold)
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_with_few_steps_there_are_fewer_sizes(net_of_the_paper, photo):
+    """Each size needs an evaluation to look and one to move."""
+    seen = []
+    transfer(
+        photo,
+        samples.load("mosaic"),
+        net=net_of_the_paper,
+        image_shape=(110, 112),
+        steps=3,
+        callback=lambda step: seen.append(tuple(step.picture.shape[2:])),
+    )
+    assert set(seen) == {(110, 112)}
+
+
+def test_a_small_painting_begins_where_it_has_features(net_of_the_paper, photo):
+    seen = []
+    transfer(
+        photo,
+        samples.load("mosaic"),
+        net=net_of_the_paper,
+        image_shape=(150, 150),
+        style_shape=24,
+        steps=6,
+        callback=lambda step: seen.append(step.picture.shape[2]),
+    )
+    assert sorted(set(seen)) == [106, 150]
+
+
+def test_a_try_that_is_refused_when_evaluations_run_out_is_not_returned():
+    X = (0.1 * START).requires_grad_()
+    optimizer = BacktrackingLBFGS(X, max_evaluations=2)
+    ones = torch.ones_like(START)
+    optimizer.state[X].update(steps=[ones], changes=[1e-3 * ones])  # far too long a step
+    made = optimize(X, lambda X: {"bowl": X.square().sum()}, optimizer, steps=5)
+    assert torch.equal(made.picture, 0.1 * START)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stylelib import RECIPES, InputError, match_colors, optimize, samples, transfer, vgg19
-from stylelib.beyond import neighbors
+from stylelib.beyond import statistics
 from stylelib.beyond.measures import color_distance
 from stylelib.beyond.neighbors import (
     HYPERCOLUMN_LAYERS,
@@ -47,7 +47,7 @@ def test_a_hypercolumn_has_all_layers_each_over_the_root_of_its_channels():
 
 @pytest.mark.parametrize("table", [1, 40, 10**6])
 def test_neighbors_are_those_of_a_loop(monkeypatch, table):
-    monkeypatch.setattr(neighbors, "LARGEST_TABLE", table)
+    monkeypatch.setattr(statistics, "LARGEST_TABLE", table)
     a, b = draw(5, 23) + 3, draw(5, 17, seed=1) + 2
     centered = [each.numpy() - each.numpy().mean(axis=1, keepdims=True) for each in (a, b)]
     expected = []

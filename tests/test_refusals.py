@@ -942,7 +942,7 @@ table(
     {},
     *numbers("lr", "above 0 and below 1e+38", 0, -1),
     *numbers("decayed_lr", "above 0 and below 1e+38", 0, -0.1),
-    *wholes("decay_lr_at", "1 or more", 0, -1),
+    *wholes("decay_lr_at", "1 or more", 0, -1, optional=True),
 )
 table(LBFGSDescent, {}, *wholes("history_size", "1 or more", 0, -3))
 table(
@@ -1431,7 +1431,7 @@ table(
     *wholes("steps", "1 or more", 0, -1),
     *numbers("lr", "above 0 and below 1e+38", 0.0, -1),
     *numbers("decayed_lr", "above 0 and below 1e+38", 0, -0.1),
-    *wholes("decay_lr_at", "1 or more", 0),
+    *wholes("decay_lr_at", "1 or more", 0, optional=True),
     *numbers("largest", "above 0 and below 1e+38", 0, -1.5),
     *seeds(),
     *on_devices(),
@@ -1448,7 +1448,7 @@ table(
     stylelib.BacktrackingLBFGS,
     lambda t: {"X": leaf()},
     *BACKTRACKING,
-    *wholes("max_evaluations", "1 or more", 0, -1, optional=True),
+    *wholes("max_evaluations", "0 or more", -1, optional=True),
     *each("X", [leaf() * 1, F, None], NO_LEAF),
     *BOUNDS,
 )

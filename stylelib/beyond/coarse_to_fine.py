@@ -21,13 +21,14 @@ from stylelib.relatives.modules import PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS
 __all__ = ["COARSE_TO_FINE", "BacktrackingLBFGS", "BacktrackingLBFGSDescent"]
 
 FIRST_MOVE = 0.05
-"""How far pixels move on average in the first step, in normalised units."""
+"""How far pixels move on average in the first step, in normalized units."""
 LONGEST_MOVE = 3.0
-"""How far a pixel may move in a step, in normalised units."""
+"""How far a pixel may move in a step, in normalized units."""
 RISE = 1.02
 """A step is taken if the loss does not rise to more than this times what it was."""
 SHRINK, SHORTEST = 0.4, 0.05
-"""Otherwise it is made shorter by a factor, down to a fraction of the whole."""
+"""Otherwise it is made shorter by a factor, until it is less than a fraction of the whole; that
+one is taken in any case."""
 CURVED = 1e-4
 """The least cosine between a step and the gradient's change for the pair to be remembered."""
 
@@ -58,9 +59,13 @@ class BacktrackingLBFGS(torch.optim.Optimizer):
         max_evaluations: int | None = None,
         clamp: Clamp = None,
     ) -> None:
-        super().__init__([check_leaf(X)], {"lr": 1.0})
+        super().__init__([check_leaf(X)], {"lr": 1.0, "line_search_fn": "backtracking"})
         self.X, self.clamp, self.memory = X, check_clamp(clamp), whole("memory", memory)
-        left = None if max_evaluations is None else whole("max_evaluations", max_evaluations)
+        left = (
+            None
+            if max_evaluations is None
+            else whole("max_evaluations", max_evaluations, least=0)
+        )
         self.state[X] = {"steps": [], "changes": [], "at": None, "left": left}
 
     def step(self, closure: Callable[[], float]) -> float:  # type: ignore[override]  # torch's may be None
@@ -81,14 +86,18 @@ class BacktrackingLBFGS(torch.optim.Optimizer):
         move = self.direction(gradient)
         move *= min(1.0, LONGEST_MOVE / max(float(move.abs().max()), 1e-12))
         length = 1.0
+        limit = loss + (RISE - 1) * abs(loss)
         while state["left"] != 0:
             self.X.data.copy_(begin - length * move)
             if self.clamp is not None:
                 self.X.data.clamp_(*self.clamp)
             self.evaluate(closure)
-            if state["loss"] <= loss + (RISE - 1) * abs(loss) or length < SHORTEST:
+            if state["loss"] <= limit or length < SHORTEST:
                 break
             length *= SHRINK
+        else:  # no evaluations are left, and the last try was refused
+            self.X.data.copy_(begin)
+            state.update(at=begin, loss=loss, gradient=gradient)
         self.remember(state["at"] - begin, state["gradient"] - gradient)
         return float(loss)
 

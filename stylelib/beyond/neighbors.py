@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from stylelib.beyond.colors import match_colors
 from stylelib.beyond.statistics import compare_places
+from stylelib.beyond.statistics import nearest as most_alike
 from stylelib.checks import number, whole
 from stylelib.descents import Clamp, check_lr
 from stylelib.errors import InputError
@@ -43,8 +44,6 @@ HYPERCOLUMN_LAYERS = (
 """The layers that a hypercolumn is made of."""
 SMALLEST_SIDE = 32
 """The least shorter side of the first size: with less there are too few places to match."""
-LARGEST_TABLE = 2**24
-"""How many cosines are in memory at a time while nearest neighbors are sought."""
 
 
 def hypercolumns(features: Sequence[Tensor], grid: tuple[int, int]) -> Tensor:
@@ -84,8 +83,7 @@ def nearest(columns: Tensor, candidates: Tensor) -> Tensor:
         normalize(each - each.mean(dim=1, keepdim=True), dim=0)
         for each in (columns, candidates)
     )
-    block = max(1, LARGEST_TABLE // b.shape[1])
-    return torch.cat([(part.T @ b).argmax(dim=1) for part in torch.split(a, block, dim=1)])
+    return most_alike(a, b)
 
 
 def bands_of(X: Tensor, levels: int) -> list[Tensor]:
@@ -115,7 +113,7 @@ class PyramidAdam(torch.optim.Optimizer):
 
     Args:
         X: the picture; after each step it is the sum of its bands.
-        lr: the learning rate, in normalised units a step.
+        lr: the learning rate, in normalized units a step.
         levels: of the pyramid.
     """
 
@@ -127,6 +125,10 @@ class PyramidAdam(torch.optim.Optimizer):
 
     def step(self, closure: Callable[[], float]) -> float:  # type: ignore[override]  # torch's may be None
         """One step; `closure` computes the picture's gradient first."""
+        with torch.no_grad():  # the loop may have clamped it since
+            seen = collapse(self.bands)
+            if not torch.equal(self.X, seen):
+                self.bands[0] += self.X - seen
         for band in self.bands:
             band.grad = None
         with torch.enable_grad():
@@ -153,7 +155,7 @@ class PyramidAdamDescent:
     """`PyramidAdam` at each size.
 
     Attributes:
-        lr: the learning rate, in normalised units a step.
+        lr: the learning rate, in normalized units a step.
         levels: of the pyramid.
     """
 
@@ -187,7 +189,8 @@ class NeighborsRecipe(Recipe):
 
     Attributes:
         strength: 0..1. A place is sought by the photograph's features times 1 minus this, plus
-            the features of the picture so far times this.
+            the features of the picture so far times this; at the first size that is the picture
+            it starts from.
         turns: by how many quarter turns the painting is also looked at: 1 (not turned) or 4.
         last_pass: whether a last pass at full size matches every layer by itself, anew in each
             step, on a sample of places (`compare_places`).
@@ -241,7 +244,9 @@ class NeighborsRecipe(Recipe):
         *,
         last: bool = False,
     ) -> Objective:
-        """As for any recipe; the targets are sought here, once for each size."""
+        """As for any recipe; the targets are sought here, once for each size, among features of
+        the same arithmetic as in the steps.
+        """
         layers: list[Layer] = list(HYPERCOLUMN_LAYERS)
         if last and self.last_pass:
             return objective_of([Match("neighbors", style_X, layers, compare_places)], features)

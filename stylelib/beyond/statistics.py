@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 LARGEST_TABLE = 2**22
-"""How many correlations are in memory at a time while nearest neighbours are sought."""
+"""How many correlations are in memory at a time while nearest neighbors are sought."""
 
 
 def target(Y: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def compare_moments(Y: Tensor) -> Callable[[Tensor], Tensor]:
         Y: the features of the target, (1, C, H', W').
 
     Source: Li, Wang, Liu and Hou (2017), "Demystifying neural style transfer", the matching of
-    batch normalisation statistics; Huang and Belongie (2017) train with it, in norms that are
+    batch normalization statistics; Huang and Belongie (2017) train with it, in norms that are
     not squared. It is the squared 2-Wasserstein distance, over C, of normal distributions with
     independent channels, so never more than `compare_gaussians`.
 
@@ -83,7 +83,7 @@ def compare_moments(Y: Tensor) -> Callable[[Tensor], Tensor]:
     return loss
 
 
-def mean_and_covariance(Y: Tensor) -> tuple[Tensor, Tensor]:
+def moments_of_places(Y: Tensor) -> tuple[Tensor, Tensor]:
     """Of features (N, C, H, W) over their places: mu (N, C); S (N, C, C) in float64."""
     mu = Y.mean((2, 3), keepdim=True)  # (N, C, 1, 1)
     S = Y.shape[1] * gram(Y - mu)  # (N, C, C)
@@ -117,7 +117,7 @@ def compare_gaussians(Y: Tensor, *, eps: float = 1e-4) -> Callable[[Tensor], Ten
     """
     eps, Y = number("eps", eps, least=0), target(Y)
     C = Y.shape[1]
-    mu_star, S_star = mean_and_covariance(Y)
+    mu_star, S_star = moments_of_places(Y)
     blur = eps * S_star.diagonal(dim1=1, dim2=2).mean() * torch.eye(C).to(S_star)
     S_star = S_star + blur  # (1, C, C)
     variances, axes = torch.linalg.eigh(S_star)
@@ -125,7 +125,7 @@ def compare_gaussians(Y: Tensor, *, eps: float = 1e-4) -> Callable[[Tensor], Ten
     root = (axes * variances.clamp(min=0).sqrt()[:, None]) @ axes.mT  # S*^1/2
 
     def loss(Y_hat: Tensor) -> Tensor:
-        mu, S = mean_and_covariance(alike(Y_hat, Y))
+        mu, S = moments_of_places(alike(Y_hat, Y))
         S = S + blur  # (N, C, C)
         # A trace needs eigenvalues only, whose gradient has no differences of eigenvalues in
         # it. In float64, one thread, with the gradient, C = 64, 128, 256, 512: 0.2, 1, 5, 32
@@ -271,7 +271,7 @@ def patches(Y: Tensor, size: int, stride: int) -> Tensor:
 def compare_patches(Y: Tensor, *, size: int = 3, stride: int = 2) -> Callable[[Tensor], Tensor]:
     """Each patch against the patch of the target that it resembles most, mean of squares.
 
-    A patch of the target resembles most that has the greatest normalised cross-correlation,
+    A patch of the target resembles most that has the greatest normalized cross-correlation,
     the cosine of the angle between the two; it is sought anew each time, and no gradient flows
     through the choice. A patch whose features are all 0 has no angle: it counts as much as the
     target's patches do on average against 0, without gradient.

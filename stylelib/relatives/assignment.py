@@ -129,19 +129,21 @@ class DroppingAdamDescent:
     Attributes:
         lr: the learning rate at the start, in normalised units a step.
         decayed_lr: that after the drop.
-        decay_lr_at: after how many steps it drops.
+        decay_lr_at: after how many steps it drops; None is after nine tenths of those at a
+            size.
     """
 
     exact: ClassVar[bool] = False
 
     lr: float = 3.0
     decayed_lr: float = 0.1
-    decay_lr_at: int = 180
+    decay_lr_at: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lr", check_lr(self.lr))  # a plain number
         number("decayed_lr", self.decayed_lr, above=0, below=1e38)
-        whole("decay_lr_at", self.decay_lr_at)
+        if self.decay_lr_at is not None:
+            whole("decay_lr_at", self.decay_lr_at)
 
     def begin(
         self, X: Tensor, steps: int, clamp: Clamp
@@ -149,7 +151,8 @@ class DroppingAdamDescent:
         """Adam, and `MultiStepLR`."""
         adam = torch.optim.Adam([X], lr=float(self.lr))
         drop = float(self.decayed_lr) / float(self.lr)
-        return adam, MultiStepLR(adam, [int(self.decay_lr_at)], gamma=drop)
+        at = max(1, steps * 9 // 10) if self.decay_lr_at is None else int(self.decay_lr_at)
+        return adam, MultiStepLR(adam, [at], gamma=drop)
 
     def end(self, optimizer: torch.optim.Optimizer, X: Tensor) -> Tensor:
         """The picture after the last step."""

@@ -129,7 +129,8 @@ class LBFGS(torch.optim.LBFGS):
         mine = ("ours", "known")
         super().load_state_dict({k: v for k, v in state_dict.items() if k not in mine})
         for name, value in state_dict["ours"].items():
-            setattr(self, name, value)
+            here = value.to(self.X.device) if isinstance(value, Tensor) else value
+            setattr(self, name, here)
         self.left += state_dict["known"]
 
     def search(self, closure: LineSearchClosure) -> None:
