@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -262,26 +262,11 @@ def follow(
     state: RunState | None = None,
 ) -> TransferResult:
     """Do what a recipe says. As `stylelib.transfer`; `name` is for the record."""
-    seed = check_seed(seed)
-    steps_a_size = recipe.efforts[EFFORTS.index(choice("effort", effort, EFFORTS))]
-    scales = None if scales is None else whole("scales", scales, most=steps)
+    seed, device = check_seed(seed), find_device(device)
     pair = Pair(load_image(content), load_image(style), image_shape, style_shape)
-    fractions = recipe.fractions(min(pair.shape), scales)
-    if steps is None:
-        steps = steps_a_size * len(fractions)
-    steps = whole("steps", steps)
-    if scales is None:  # a size needs two steps at least, and a painting that has features
-        fitting = [f for f in fractions if f * min(pair.style_shape) >= SMALLEST_STYLE]
-        fractions = (fitting or [1.0])[-max(1, steps // 2) :]
-    pair.resize(fractions)
-    device = find_device(device)
-    if net is None:
-        net = vgg19(layers=recipe.layers)
-    check_defaults(net, recipe.content_layers, CONTENT_LAYERS, "content_layers")
-    check_defaults(net, recipe.style_layers, STYLE_LAYERS, "style_layers")
-    net = check_module(net).to(device)
-    if recipe.weights is None:
-        recipe = replace(recipe, weights=weights_for(net))
+    steps = pair.plan(recipe, choice("effort", effort, EFFORTS), steps, scales)
+    recipe, net = fitted(recipe, net)
+    net = net.to(device)
     features, precise = features_of(net, recipe.arithmetic), features_of(net)
     start_from = recipe.init if init is None else init
 
@@ -323,6 +308,18 @@ def follow(
     return or_interrupted(result)
 
 
+def fitted(recipe: Recipe, net: nn.Module | None) -> tuple[Recipe, nn.Module]:
+    """A recipe with weights, and a network that has its layers."""
+    if net is None:
+        net = vgg19(layers=recipe.layers)
+    check_defaults(net, recipe.content_layers, CONTENT_LAYERS, "content_layers")
+    check_defaults(net, recipe.style_layers, STYLE_LAYERS, "style_layers")
+    check_module(net)
+    return (
+        replace(recipe, weights=weights_for(net)) if recipe.weights is None else recipe
+    ), net
+
+
 class Pair:
     """A photograph and a painting, at each size of a run.
 
@@ -353,12 +350,24 @@ class Pair:
             if style_shape is None
             else target_shape(style, style_shape, "style_shape")
         )
-        self.resize([1.0])
+        self.shapes, self.style_shapes = [self.shape], [self.style_shape]
 
-    def resize(self, fractions: Sequence[float]) -> None:
-        """Set the sizes, as fractions of the last."""
+    def plan(
+        self, recipe: Recipe, effort: Effort, steps: int | None, scales: int | None
+    ) -> int:
+        """Set the sizes to work through; returns how many steps there are at all of them."""
+        if scales is not None:
+            scales = whole("scales", scales, most=steps)
+        fractions = recipe.fractions(min(self.shape), scales)
+        if steps is None:
+            steps = recipe.efforts[EFFORTS.index(effort)] * len(fractions)
+        steps = whole("steps", steps)
+        if scales is None:  # a size needs two steps at least, and a painting that has features
+            fitting = [f for f in fractions if f * min(self.style_shape) >= SMALLEST_STYLE]
+            fractions = (fitting or [1.0])[-max(1, steps // 2) :]
         self.shapes = sizes(self.shape, fractions)
         self.style_shapes = sizes(self.style_shape, fractions)
+        return steps
 
     def at(self, size: int) -> tuple[Tensor, Tensor]:
         """Both pictures at a size, 0 for the first: (1, 3, H, W), normalised."""
