@@ -148,7 +148,7 @@ def frechet_distance(
 ) -> float:
     """How far a picture is from a style, seen by a network that had no part in making it.
 
-    |mu - mu*|^2 + tr(S + S* - 2 (S^1/2 S* S^1/2)^1/2), of the mean mu and the covariance S over
+    (mu - mu*)^2 + tr(S + S* - 2 (S^1/2 S* S^1/2)^1/2), of the mean mu and the covariance S over
     the places of one picture's features: `gaussian_distance`.
 
     The judge is EfficientNet-Lite0 (`classifier`). A picture that was optimized in VGG-19 can
@@ -192,7 +192,7 @@ def frechet_distance(
 def gaussian_distance(F_hat: Tensor, F: Tensor) -> tuple[float, float]:
     """The squared 2-Wasserstein distance between two Gaussians, in its two parts.
 
-    (|mu - mu*|^2, tr(S + S* - 2 (S^1/2 S* S^1/2)^1/2)): what it costs to move the mean, and to
+    ((mu - mu*)^2, tr(S + S* - 2 (S^1/2 S* S^1/2)^1/2)): what it costs to move the mean, and to
     turn and stretch the spread. The last trace is the sum of the singular values of
     S^1/2 S*^1/2, which stays accurate where the covariances are singular.
 
@@ -288,7 +288,7 @@ def style_errors(
 
     For each loss the mean over layers of loss(Y)(Y_hat) / loss(Y)(0): Y are the style picture's
     features, Y_hat the picture's, 0 features that are nowhere active. Losses of different units
-    can so stand in one table; for `compare_grams` it is |G_hat - G|^2 / |G|^2.
+    can so stand in one table; for `compare_grams` it is sum((G_hat - G)^2) / sum(G^2).
 
     A method does best by the loss it minimizes, so look at the others.
 

@@ -94,7 +94,7 @@ def moments_of_places(Y: Tensor) -> tuple[Tensor, Tensor]:
 def compare_gaussians(Y: Tensor, *, eps: float = 1e-4) -> Callable[[Tensor], Tensor]:
     """Means and covariances: the distance of two normal distributions, squared, over C.
 
-    That is (|mu - mu*|^2 + tr(S + S* - 2 (S*^1/2 S S*^1/2)^1/2)) / C, S and S* the covariances
+    That is ((mu - mu*)^2 + tr(S + S* - 2 (S*^1/2 S S*^1/2)^1/2)) / C, S and S* the covariances
     of the channels over the places.
 
     Args:
