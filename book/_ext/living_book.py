@@ -132,9 +132,10 @@ def plain_markdown(text: str, page: Path, config: Config) -> str:
             return f"```python\n{source}```\n"
         if name in ("figure", "image"):
             return f"![{options.get('alt', '')}]({argument})\n\n{content}\n"
-        heading = {"exercise": "Exercise", "solution": "Solution"}.get(
-            name, argument or name.capitalize()
-        )
+        if name == "solution-end":
+            return ""
+        known = {"exercise": "Exercise", "solution": "Solution", "solution-start": "Solution"}
+        heading = known.get(name, argument or name.capitalize())
         return f"**{heading}**\n\n{content}\n"
 
     fence = (
