@@ -301,7 +301,8 @@ def follow(
         precision=str(resolve_precision(recipe.arithmetic, device)).removeprefix("torch."),
         **recipe.settings(net),
     )
-    X = recipe.finish(painted.picture, pair.at(-1)[1].to(device)).cpu()
+    style_X = preprocess(pair.style, pair.style_shapes[-1]).to(device)
+    X = recipe.finish(painted.picture, style_X).cpu()
     image = postprocess(X)
     shares, stopped = painted.shares(), painted.interrupted
     result = TransferResult(image, painted.history, settings, X, shares, interrupted=stopped)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize as unit_lengths
 
+from stylelib.beyond.colors import power
 from stylelib.checks import check_function, choice, several, whole
 from stylelib.devices import find_device
 from stylelib.errors import InputError
@@ -203,7 +204,7 @@ def gaussian_distance(F_hat: Tensor, F: Tensor) -> tuple[float, float]:
     Source: Dowson and Landau (1982); Heusel et al. (2017, FID), equation 6.
     """
     (mu_hat, S_hat), (mu, S) = mean_and_covariance(F_hat), mean_and_covariance(F)
-    overlap = torch.linalg.svdvals(square_root(S_hat) @ square_root(S)).sum()
+    overlap = torch.linalg.svdvals(power(S_hat, 0.5) @ power(S, 0.5)).sum()
     spread = S_hat.trace() + S.trace() - 2 * overlap
     return float((mu_hat - mu).square().sum()), max(0.0, float(spread))
 
@@ -217,13 +218,6 @@ def mean_and_covariance(F: Tensor) -> tuple[Tensor, Tensor]:
     mu = torch.stack([part.double().sum(dim=0) for part in parts]).sum(dim=0) / M
     centered = (part.double() - mu for part in parts)
     return mu, sum((D.T @ D for D in centered), mu.new_zeros(C, C)) / M
-
-
-def square_root(S: Tensor) -> Tensor:
-    """The symmetric matrix R with R R = S, of a covariance (C, C)."""
-    values, vectors = torch.linalg.eigh(S)
-    R: Tensor = (vectors * values.clamp_min(0).sqrt()) @ vectors.T  # rounding may leave -1e-17
-    return R
 
 
 class ColorDistance(NamedTuple):
