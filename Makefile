@@ -11,7 +11,7 @@ export STYLELIB_PROFILE := $(PROFILE)
 # The environment in .venv decides, whatever else is set up in the shell.
 unexport PYTHONPATH
 
-.PHONY: book test quick test-processors lab bench bench-paper clean requirements samples pictures
+.PHONY: book test quick test-processors lab bench bench-paper clean requirements samples pairs pictures
 
 book: .venv/installed
 	@$(BIN)/python tools/build_book.py
@@ -40,6 +40,7 @@ lab: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/race.py
 	$(BIN)/python benchmarks/scratch.py
 
 # The method of the paper; the last of the three takes one to three hours.
@@ -60,6 +61,10 @@ requirements: .venv/installed
 samples: .venv/installed
 	$(BIN)/python tools/draw_samples.py stylelib/samples
 	$(BIN)/python tools/measure_scales.py stylelib/vgg19_activations.json
+
+# Paint the pictures that chapter 25 compares; twenty minutes.
+pairs: .venv/installed
+	$(BIN)/python benchmarks/pairs.py book/images/pairs
 
 # Paint the pictures that the README shows.
 pictures: .venv/installed

@@ -1,12 +1,13 @@
-"""Time and memory of one step of style transfer: the recipe as its author wrote it, against
-stylelib.
+"""Time and memory of one step of style transfer: the recipe as its author wrote it, and two
+other programs, against stylelib.
 
     python benchmarks/step.py [--shape 300 450] [--steps 100]
 
-All variants run in this process, with the same weights, pictures, size, losses and Adam. The
-recipe is written out below from torchvision's network: in-place ReLUs, and weights that require
+All variants run in this process, with the same weights, pictures and size. The recipe is
+written out below from torchvision's network: in-place ReLUs, and weights that require
 gradients. Since in-place ReLUs change what is compared, stylelib is asked for the features
-after those ReLUs: the losses are then the same numbers.
+after those ReLUs: the losses are then the same numbers. The other programs (`peers.py`) have
+losses and an optimizer of their own, so that of theirs only time and memory compare.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from typing import Protocol
 
 import torch
 import torchvision
+from peers import Peer, neural_style_pt, pastiche
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
@@ -31,6 +33,7 @@ from stylelib import (
     STYLE_LAYERS,
     Step,
     extract_features,
+    postprocess,
     preprocess,
     samples,
     train,
@@ -156,6 +159,20 @@ def ours(precision: Precision) -> Variant:
     return variant
 
 
+def peer(paint: Peer) -> Variant:
+    """Another program, for so many evaluations; its losses are in its own units."""
+
+    def variant(
+        content_X: Tensor, style_X: Tensor, steps: int, begun: Hook = lambda: None
+    ) -> Run:
+        content, style = postprocess(content_X), postprocess(style_X)
+        shape = (content_X.shape[2], content_X.shape[3])
+        made = paint(content, style, shape, evaluations=steps, begun=begun)
+        return Run([b - a for a, b in pairwise(made.seconds)], [])
+
+    return variant
+
+
 def peak_memory(variant: Variant, content_X: Tensor, style_X: Tensor) -> float | None:
     """What a training adds to the memory of this process at its peak, in MB; None where Linux
     does not tell.
@@ -247,6 +264,8 @@ def main() -> None:
         "recipe": recipe,
         "stylelib float32": ours("float32"),
         f"stylelib auto ({auto})": ours("auto"),
+        "pastiche": peer(pastiche),
+        "neural-style-pt": peer(neural_style_pt),
     }
 
     print(
@@ -274,17 +293,17 @@ def main() -> None:
     )
     for name, run in runs.items():
         seconds, second = statistics.median(run.seconds), statistics.median(again[name].seconds)
-        loss = statistics.mean(run.losses[last])
         used, recipe_used = memory[name], memory["recipe"]
         megabytes = (
             f"{used:8.0f}{used / recipe_used:11.2f}"
             if used and recipe_used
             else f"{'?':>8}{'?':>11}"
         )
-        print(
-            f"{name:26}{seconds:8.3f}{second:8.3f}{base / seconds:7.2f}x{megabytes}{loss:16.4f}"
-            f"{abs(loss / base_loss - 1):8.1%}"
-        )
+        losses = ""
+        if run.losses:
+            loss = statistics.mean(run.losses[last])
+            losses = f"{loss:16.4f}{abs(loss / base_loss - 1):8.1%}"
+        print(f"{name:26}{seconds:8.3f}{second:8.3f}{base / seconds:7.2f}x{megabytes}{losses}")
 
     print("\nShare of this machine's convolution rate that a step reaches:")
     for name, dtype in {

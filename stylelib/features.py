@@ -42,13 +42,18 @@ class NetworkFeatures:
     Args:
         net: a network as `vgg19` returns it, or another `nn.Sequential`.
         precision: the arithmetic of the network: "float32", "bfloat16" (by `torch.autocast`),
-            or "auto": bfloat16 where that is faster (`resolve_precision`). Features are
-            always returned in the picture's own dtype.
+            or "auto": bfloat16 where that is faster (`resolve_precision`).
+        widen: return features in the picture's own dtype; otherwise in the network's
+            arithmetic, which saves copies. The losses of this library take them so, and compute
+            in float32 what needs it.
     """
 
-    def __init__(self, net: nn.Sequential, precision: Precision = "float32") -> None:
+    def __init__(
+        self, net: nn.Sequential, precision: Precision = "float32", *, widen: bool = True
+    ) -> None:
         self.net = check_eval(check_stack(net))
         self.precision = choice("precision", precision, PRECISIONS)
+        self.widen = widen
 
     def smallest_side(self, layers: Sequence[Layer]) -> int:
         """The least height or width of a picture that has features at these layers."""
@@ -80,7 +85,7 @@ class NetworkFeatures:
             for index in range(deepest + 1):
                 Y = self.net[index](Y)
                 if index in taps:
-                    features[index] = Y.to(X.dtype)
+                    features[index] = Y.to(X.dtype) if self.widen else Y
         return [features[tap] for tap in taps]
 
     def _check(self, X: Tensor, deepest: int) -> None:
@@ -127,7 +132,7 @@ class FeatureExtractor(nn.Module):
         net: a network as `vgg19` returns it.
         content_layers: the layers to return as contents, by number or name, in this order.
         style_layers: the layers to return as styles, likewise.
-        precision: as for `NetworkFeatures`.
+        precision, widen: as for `NetworkFeatures`.
         after_inplace_relu: return what the original recipe got from torchvision's network,
             whose in-place ReLUs overwrite the output of the convolution before them: the
             features after the ReLU, except at the network's last layer, which no ReLU
@@ -144,11 +149,12 @@ class FeatureExtractor(nn.Module):
         style_layers: Sequence[Layer] = STYLE_LAYERS,
         *,
         precision: Precision = "float32",
+        widen: bool = True,
         after_inplace_relu: bool = False,
     ) -> None:
         super().__init__()
         self.net = net
-        self.features = NetworkFeatures(net, precision)
+        self.features = NetworkFeatures(net, precision, widen=widen)
         contents = several("content_layers", content_layers, least=0)
         styles = several("style_layers", style_layers, least=0)
         self.content_taps = [layer_index(net, layer) for layer in contents]

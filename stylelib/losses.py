@@ -10,6 +10,7 @@ from torch import Tensor
 
 from stylelib.checks import number
 from stylelib.errors import InputError
+from stylelib.speed import GramProduct
 
 __all__ = [
     "D2L_WEIGHTS",
@@ -105,7 +106,7 @@ def gram(X: Tensor) -> Tensor:
         X: features of shape (N, C, H, W); M = H * W.
 
     Returns:
-        (N, C, C), symmetric.
+        (N, C, C), symmetric; in float32 where the features are bfloat16.
 
     Source: Gatys et al. (2016), equation 3, where F F^T is not divided by anything. The
     division makes matrices of layers and pictures of different sizes comparable.
@@ -118,23 +119,8 @@ def gram(X: Tensor) -> Tensor:
     """
     check_features(X)
     F = X.flatten(2)  # (N, C, M)
-    product: Tensor = _GramProduct.apply(F)  # F F^T, (N, C, C)
+    product: Tensor = GramProduct.apply(F)  # F F^T, (N, C, C)
     return product / (F.shape[1] * F.shape[2])
-
-
-class _GramProduct(torch.autograd.Function):
-    """F F^T with the gradient (D + D^T) F: one matrix product, where autograd makes two."""
-
-    @staticmethod
-    def forward(ctx: Any, F: Tensor) -> Tensor:
-        ctx.save_for_backward(F)
-        return F @ F.mT
-
-    @staticmethod
-    def backward(ctx: Any, D: Tensor) -> Tensor:
-        F: Tensor = ctx.saved_tensors[0]
-        # Turned round, and back: the result has the memory order of channels-last features
-        return (F.mT @ (D + D.mT)).mT
 
 
 def style_loss(Y_hat: Tensor, gram_Y: Tensor) -> Tensor:

@@ -19,11 +19,13 @@ from stylelib.precision import PRECISIONS, Precision, resolve_precision
 __all__ = ["ModelFeatures", "check_defaults", "features_of", "layer_names"]
 
 
-def features_of(net: nn.Module, precision: Precision = "float32") -> Features:
+def features_of(
+    net: nn.Module, precision: Precision = "float32", *, widen: bool = True
+) -> Features:
     """The features of pictures in any network: `NetworkFeatures`, or `ModelFeatures`."""
     if isinstance(net, nn.Sequential):
-        return NetworkFeatures(net, precision)
-    return ModelFeatures(net, precision)
+        return NetworkFeatures(net, precision, widen=widen)
+    return ModelFeatures(net, precision, widen=widen)
 
 
 def layer_names(model: nn.Module) -> list[str]:
@@ -58,14 +60,16 @@ class ModelFeatures:
 
     Args:
         model: a model in eval mode, for pictures normalised as torchvision's.
-        precision: as for `NetworkFeatures`.
+        precision, widen: as for `NetworkFeatures`.
 
     Raises:
         InputError: a model in training mode, or one that cannot be followed.
     """
 
-    def __init__(self, model: nn.Module, precision: Precision = "float32") -> None:
-        self.model = check_eval(model)
+    def __init__(
+        self, model: nn.Module, precision: Precision = "float32", *, widen: bool = True
+    ) -> None:
+        self.model, self.widen = check_eval(model), widen
         self.names = layer_names(model)
         self.precision = choice("precision", precision, PRECISIONS)
         self.graphs: dict[tuple[str, ...], fx.GraphModule] = {}
@@ -91,7 +95,7 @@ class ModelFeatures:
         for name in asked:
             if not isinstance(found[name], Tensor) or found[name].ndim != 4:
                 raise InputError(f"layer '{name}' gives no features of a shape (N, C, H, W)")
-        return [found[name].to(X.dtype) for name in asked]
+        return [found[name].to(X.dtype) if self.widen else found[name] for name in asked]
 
     def graph(self, layers: tuple[str, ...]) -> fx.GraphModule:
         """The part of the model that leads to these layers."""

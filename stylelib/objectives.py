@@ -35,12 +35,23 @@ FeatureLoss = Callable[[Tensor], Callable[[Tensor], Tensor]]
 depends on the target alone is computed once."""
 
 
+def takes_bfloat16(loss: FeatureLoss) -> FeatureLoss:
+    """Mark a loss that takes features in bfloat16, and computes in float32 what needs it.
+
+    `Match` gives any other loss its features in the picture's dtype.
+    """
+    vars(loss)["takes_bfloat16"] = True
+    return loss
+
+
+@takes_bfloat16
 def compare_features(Y: Tensor) -> Callable[[Tensor], Tensor]:
     """Content: the mean squared difference of features (`content_loss`)."""
     check_features(Y)
     return lambda Y_hat: content_loss(Y_hat, Y)
 
 
+@takes_bfloat16
 def compare_grams(Y: Tensor) -> Callable[[Tensor], Tensor]:
     """Style: the mean squared difference of Gram matrices (`style_loss`)."""
     gram_Y = gram(Y)
@@ -73,7 +84,7 @@ def relative(loss: FeatureLoss) -> FeatureLoss:
             raise InputError("at this layer the picture has no features: all of them are 0")
         return lambda Y_hat: absolute(Y_hat) / size
 
-    return compare
+    return takes_bfloat16(compare) if hasattr(loss, "takes_bfloat16") else compare
 
 
 def factors_of(layers: Layers, name: str = "layers") -> dict[Layer, float]:
@@ -144,9 +155,13 @@ class Match:
         factors = factors_of(self.layers)
         Ys = features(self.target, list(factors))
         losses = list(zip(factors, factors.values(), map(self.compare, Ys), strict=True))
+        as_they_are = hasattr(self.compare, "takes_bfloat16")
 
         def loss(X: Tensor, seen: Mapping[Layer, Tensor]) -> Tensor:
-            each = [factor * compare(seen[name]) for name, factor, compare in losses]
+            each = [
+                factor * compare(seen[name] if as_they_are else seen[name].to(X.dtype))
+                for name, factor, compare in losses
+            ]
             if not each:
                 return X.new_zeros(())
             if self.averages:

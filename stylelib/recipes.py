@@ -189,7 +189,7 @@ class Recipe:
             content_X: (1, 3, H, W), normalised.
             style_X: (1, 3, H', W'), normalised.
             X: what the picture is when the size begins.
-            features: where its features come from in each step.
+            features: where its features come from in each step; maybe in bfloat16.
             precise: where those of the targets come from, once.
             last: whether it is the last of the sizes.
         """
@@ -267,7 +267,7 @@ def follow(
     steps = pair.plan(recipe, choice("effort", effort, EFFORTS), steps, scales)
     recipe, net = fitted(recipe, net)
     net = net.to(device)
-    features, precise = features_of(net, recipe.arithmetic), features_of(net)
+    features, precise = features_of(net, recipe.arithmetic, widen=False), features_of(net)
     start_from = recipe.init if init is None else init
 
     def objective_at(size: int, X: Tensor) -> Objective:

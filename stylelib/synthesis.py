@@ -151,7 +151,7 @@ def train(
     X, styles_Y_gram, trainer = get_inits(X, device, lr, [Y.to(device) for Y in styles_Y])
     contents_Y = [Y.to(device) for Y in contents_Y]
     extractor = FeatureExtractor(
-        net.to(device), content_layers, style_layers, precision=precision
+        net.to(device), content_layers, style_layers, precision=precision, widen=False
     )
     return optimize(
         X,

