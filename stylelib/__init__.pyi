@@ -60,6 +60,7 @@ from .objectives import compare_grams as compare_grams
 from .objectives import objective_of as objective_of
 from .objectives import relative as relative
 from .optimization import Optimized as Optimized
+from .optimization import gradient_residual as gradient_residual
 from .optimization import gradient_shares as gradient_shares
 from .optimization import optimize as optimize
 from .pyramid import RunState as RunState
@@ -191,6 +192,7 @@ __all__ = [
     "get_contents",
     "get_inits",
     "get_styles",
+    "gradient_residual",
     "gradient_shares",
     "gram",
     "insert_losses",

@@ -24,7 +24,15 @@ from stylelib.losses import check_tensor
 from stylelib.memory import freed_memory_kept
 from stylelib.records import Callback, Record, Step
 
-__all__ = ["Closure", "NoStepLeft", "Objective", "Optimized", "gradient_shares", "optimize"]
+__all__ = [
+    "Closure",
+    "NoStepLeft",
+    "Objective",
+    "Optimized",
+    "gradient_residual",
+    "gradient_shares",
+    "optimize",
+]
 
 Objective = Callable[[Tensor], Mapping[str, Tensor]]
 """From a picture to its losses by name, each weighted and with no axes; their sum is what is
@@ -244,7 +252,7 @@ def gradient_shares(X: Tensor, objective: Objective) -> dict[str, float]:
     The share of a loss is the L1 norm of its gradient with respect to X, divided by the sum of
     these norms over all the losses. Shares add up to 1, or are all 0 where nothing pushes.
     Gradients of different losses may oppose each other: near the end of an optimisation they
-    nearly cancel, while their shares stay.
+    nearly cancel, while their shares stay (`gradient_residual` tells).
 
     Args:
         X: a picture, (1, 3, H, W), normalised; it is not changed.
@@ -253,16 +261,52 @@ def gradient_shares(X: Tensor, objective: Objective) -> dict[str, float]:
     Returns:
         The share of each loss by name, 0..1.
     """
+    return shares_of(gradients_of(X, objective))
+
+
+def gradient_residual(X: Tensor, objective: Objective) -> float:
+    """How much of the gradients is left when those of all losses are added up.
+
+    That is the L1 norm of the sum of the losses' gradients with respect to X, divided by the
+    sum of their L1 norms: 1 where all losses pull the same way, 0 where they cancel at every
+    pixel, as they do at a minimum if the losses are differentiable. So it tells a finished picture
+    from one that is not; gradient shares do not.
+
+    Args:
+        X: a picture, (1, 3, H, W), normalised; it is not changed.
+        objective: as for `optimize`.
+
+    Returns:
+        A number from 0 to 1; 0 where nothing pulls.
+    """
+    return residual_of(gradients_of(X, objective))
+
+
+def gradients_of(X: Tensor, objective: Objective) -> list[tuple[str, Tensor]]:
+    """The gradient of each loss with respect to a picture, by name."""
     check_tensor("X", X)
     check_function("objective", objective)
     X = X.detach().clone().requires_grad_()
     with torch.enable_grad():
         losses = objective(X)
-    norms: dict[str, float] = {}
+    gradients = []
     for name, loss in losses.items():
-        norms[name] = 0.0
+        gradient: Tensor | None = None
         if loss.requires_grad:
             (gradient,) = torch.autograd.grad(loss, X, retain_graph=True, allow_unused=True)
-            norms[name] = 0.0 if gradient is None else float(gradient.abs().sum())
+        gradients.append((name, torch.zeros_like(X) if gradient is None else gradient.detach()))
+    return gradients
+
+
+def shares_of(gradients: Sequence[tuple[str, Tensor]]) -> dict[str, float]:
+    """The L1 norm of each gradient over the sum of them all."""
+    norms = {name: float(gradient.abs().sum()) for name, gradient in gradients}
     whole_norm = math.fsum(norms.values()) or 1.0
     return {name: norm / whole_norm for name, norm in norms.items()}
+
+
+def residual_of(gradients: Sequence[tuple[str, Tensor]]) -> float:
+    """The L1 norm of the sum of gradients over the sum of their L1 norms."""
+    norms = [float(gradient.abs().sum()) for _, gradient in gradients]
+    total = sum((gradient for _, gradient in gradients), torch.zeros(()))
+    return float(total.abs().sum()) / (math.fsum(norms) or 1.0)

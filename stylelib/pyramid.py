@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 from stylelib.checks import check_callback, several
 from stylelib.descents import Clamp, Descent
 from stylelib.errors import InputError, Interrupted
-from stylelib.optimization import Objective, gradient_shares, optimize
+from stylelib.optimization import Objective, gradients_of, optimize, residual_of, shares_of
 from stylelib.records import Callback, Record, Step
 
 __all__ = ["Painted", "RunState", "doubling", "ladder", "paint", "sizes"]
@@ -38,12 +38,15 @@ class Painted:
     interrupted: bool
     objective: Objective | None
 
-    def shares(self) -> dict[str, float]:
-        """Each loss's share of the gradient; empty if Ctrl-C comes before they are known."""
+    def balance(self) -> tuple[dict[str, float], float | None]:
+        """Each loss's share of the gradient, and what is left of their sum; nothing if Ctrl-C
+        comes before they are known.
+        """
         try:
-            return gradient_shares(self.picture, self.objective) if self.objective else {}
+            gradients = gradients_of(self.picture, self.objective) if self.objective else []
+            return shares_of(gradients), residual_of(gradients) if gradients else None
         except KeyboardInterrupt:
-            return {}
+            return {}, None
 
 
 @dataclass(frozen=True, eq=False)

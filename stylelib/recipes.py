@@ -304,8 +304,8 @@ def follow(
     style_X = preprocess(pair.style, pair.style_shapes[-1]).to(device)
     X = recipe.finish(painted.picture, style_X).cpu()
     image = postprocess(X)
-    shares, stopped = painted.shares(), painted.interrupted
-    result = TransferResult(image, painted.history, settings, X, shares, interrupted=stopped)
+    balance, stopped = painted.balance(), painted.interrupted
+    result = TransferResult(image, painted.history, settings, X, *balance, interrupted=stopped)
     return or_interrupted(result)
 
 

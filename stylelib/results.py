@@ -88,12 +88,18 @@ class TransferResult(Result):
     Attributes:
         gradient_shares: each loss's share of the gradient at the finished picture; empty if
             Ctrl-C came before they were known.
+        gradient_residual: how much is left of the gradients when they are added up, 0 to 1:
+            the smaller, the nearer the picture is to a minimum. None if Ctrl-C came before.
     """
 
     gradient_shares: dict[str, float]
+    gradient_residual: float | None
 
     def _measured(self) -> dict[str, Any]:
-        return {"gradient_shares": self.gradient_shares}
+        return {
+            "gradient_shares": self.gradient_shares,
+            "gradient_residual": self.gradient_residual,
+        }
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from stylelib import (
     Interrupted,
     Record,
     Step,
+    gradient_residual,
     gradient_shares,
     lbfgs,
     optimize,
@@ -497,3 +498,29 @@ def test_gradient_shares_where_nothing_pushes_are_zeros():
         "a": 0.0,
         "b": 0.0,
     }
+
+
+def test_the_gradient_residual_of_known_gradients():
+    slope = torch.tensor(draw(SHAPE))
+
+    def objective(X):
+        return {"three": (3 * slope * X).sum(), "bend": 0.5 * (X**2).sum()}
+
+    X = picture()
+    three, bend = 3 * slope, X.detach()
+    left = (three + bend).abs().sum() / (three.abs().sum() + bend.abs().sum())
+    assert gradient_residual(X, objective) == pytest.approx(left.item(), rel=1e-12)
+
+
+def test_the_gradient_residual_is_0_at_a_minimum_and_1_where_all_pull_one_way():
+    a, b = torch.tensor(draw(SHAPE)), torch.tensor(draw(SHAPE, 1))
+
+    def objective(X):  # smallest at the weighted mean of a and b
+        return {"a": ((X - a) ** 2).sum(), "b": 3 * ((X - b) ** 2).sum()}
+
+    def one_way(X):
+        return {"one": X.sum(), "two": 2 * X.sum()}
+
+    assert gradient_residual((a + 3 * b) / 4, objective) < 1e-14
+    assert gradient_residual(picture(), one_way) == pytest.approx(1.0, rel=1e-14)
+    assert gradient_residual(picture(), lambda X: {"none": 0 * X.sum()}) == 0.0

@@ -319,6 +319,7 @@ def test_an_interrupt_outside_the_steps_gives_the_picture_so_far(
         result = run()  # all its steps were made
     assert len(result.history) == after
     assert result.gradient_shares == {}
+    assert result.gradient_residual is None
     assert torch.isfinite(result.picture).all()
 
 

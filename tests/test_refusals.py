@@ -924,12 +924,13 @@ table(
     *functions("objective"),
     *BOUNDS,
 )
-table(
-    stylelib.gradient_shares,
-    {"X": F, "objective": square},
-    *tensors("X", "X"),
-    *functions("objective"),
-)
+for measure in (stylelib.gradient_shares, stylelib.gradient_residual):
+    table(
+        measure,
+        {"X": F, "objective": square},
+        *tensors("X", "X"),
+        *functions("objective"),
+    )
 table(
     AdamDescent,
     {},

@@ -490,7 +490,7 @@ def test_save_writes_the_picture_and_a_file_of_settings_beside_it(name, kind, tm
 
 
 MEASURED = {
-    TransferResult: ["gradient_shares"],
+    TransferResult: ["gradient_shares", "gradient_residual"],
     ReconstructionResult: ["errors"],
     FoolingResult: ["fooled", "steps", "l2", "linf"],
     VisualizationResult: ["response"],
@@ -836,6 +836,7 @@ def assert_goes_on(result, whole, made, exact):
     assert np.array_equal(numbers(result), numbers(whole))
     assert losses(result) == losses(whole)
     assert result.gradient_shares == whole.gradient_shares
+    assert result.gradient_residual == whole.gradient_residual
     assert result.settings == whole.settings
     for k, (one, other) in enumerate(zip(result.history, whole.history, strict=True)):
         assert (one.step, one.lr) == (other.step, other.lr)
