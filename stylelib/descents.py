@@ -46,7 +46,7 @@ class AdamDescent:
     """Adam whose learning rate falls by a factor every so many steps.
 
     Attributes:
-        lr: the learning rate at the start, in normalised units per step.
+        lr: the learning rate at the start, in normalized units per step.
         lr_decay_epoch: steps after which it falls; None lets it fall ten times over the run.
         gamma: the factor.
 

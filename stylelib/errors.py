@@ -35,7 +35,7 @@ class DivergenceError(StylelibError, ArithmeticError):
 
     Attributes:
         picture: the last picture whose loss was finite (or the first of all), of the shape that
-            was optimised: a tensor, or an array where NumPy computed it.
+            was optimized: a tensor, or an array where NumPy computed it.
         history: one `Record` for each step before the one that failed.
     """
 

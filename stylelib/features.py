@@ -65,7 +65,7 @@ class NetworkFeatures:
         """The features of a batch of pictures.
 
         Args:
-            X: normalised pictures of shape (N, 3, H, W).
+            X: normalized pictures of shape (N, 3, H, W).
             layers: by number or name.
 
         Returns:
@@ -176,7 +176,7 @@ class FeatureExtractor(nn.Module):
         """The features of a batch of pictures.
 
         Args:
-            X: normalised pictures of shape (N, 3, H, W).
+            X: normalized pictures of shape (N, 3, H, W).
 
         Returns:
             (contents, styles): a list of (N, C, H', W') tensors for each of the two lists of
@@ -215,7 +215,7 @@ def extract_features(
     """The content and style features of a picture, in one pass (see `FeatureExtractor`).
 
     Args:
-        X: normalised pictures of shape (N, 3, H, W).
+        X: normalized pictures of shape (N, 3, H, W).
         net: the network, as `vgg19` returns it.
         content_layers: layers by number or name.
         style_layers: likewise.
@@ -256,7 +256,7 @@ def get_contents(
         content_layers: layers by number or name.
 
     Returns:
-        (content_X, contents_Y): (1, 3, H, W), normalised, and one feature tensor a layer.
+        (content_X, contents_Y): (1, 3, H, W), normalized, and one feature tensor a layer.
     """
     content_X = _to_device(preprocess(image, image_shape), net, device)
     with torch.no_grad():
@@ -275,7 +275,7 @@ def get_styles(
     """The preprocessed style picture and its style features; see `get_contents`.
 
     Returns:
-        (style_X, styles_Y): (1, 3, H, W), normalised, and one feature tensor a layer.
+        (style_X, styles_Y): (1, 3, H, W), normalized, and one feature tensor a layer.
     """
     style_X = _to_device(preprocess(image, image_shape), net, device)
     with torch.no_grad():

@@ -51,9 +51,9 @@ ImageSource = str | os.PathLike[str] | bytes | BinaryIO | Image.Image
 def load_image(source: ImageSource) -> Image.Image:
     """Read a picture as RGB, the way a person would see it.
 
-    The camera's orientation (EXIF) is applied; palette, greyscale (8 and 16 bit), CMYK and
+    The camera's orientation (EXIF) is applied; palette, grayscale (8 and 16 bit), CMYK and
     transparent pictures become RGB, transparency over white. Of an animation the first frame is
-    taken. Colour profiles are not applied, and nothing but the pixels is kept.
+    taken. Color profiles are not applied, and nothing but the pixels is kept.
 
     Args:
         source: a path, the bytes of a file, a file opened in binary mode, or a PIL image (which
@@ -143,14 +143,14 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if upright.mode in (
         "La",
         "RGBa",
-    ):  # colours multiplied by alpha; Pillow converts them one way
+    ):  # colors multiplied by alpha; Pillow converts them one way
         upright = upright.convert({"La": "LA", "RGBa": "RGBA"}[upright.mode])
     if upright.mode.startswith("I;16") or upright.mode == "I":
         levels = np.asarray(upright).astype(np.int64)
         levels[levels == upright.info.get("transparency")] = 65535
         if levels.min() < 0 or levels.max() > 65535:
             raise InputError(
-                f"grey levels {levels.min()}..{levels.max()} are outside 0..65535; scale "
+                f"gray levels {levels.min()}..{levels.max()} are outside 0..65535; scale "
                 "them first"
             )
         return Image.fromarray(((levels + 128) // 257).astype(np.uint8)).convert("RGB")

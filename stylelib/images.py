@@ -1,7 +1,7 @@
-"""Pictures in, pictures out: files, PIL images, normalised tensors (chapter 2).
+"""Pictures in, pictures out: files, PIL images, normalized tensors (chapter 2).
 
-Two units are used in this library, and never mixed: a *PIL image* has grey levels 0..255, and a
-*normalised tensor* has the shape (1, 3, H, W) with values about -2.1..2.6, what `preprocess`
+Two units are used in this library, and never mixed: a *PIL image* has gray levels 0..255, and a
+*normalized tensor* has the shape (1, 3, H, W) with values about -2.1..2.6, what `preprocess`
 makes of it.
 """
 
@@ -45,8 +45,8 @@ def save_image(
     """Write a picture to a file, whole or not at all.
 
     Args:
-        image: a PIL image; a normalised tensor of shape (1, 3, H, W) or (3, H, W); or a map of
-            numbers of 0 or more, (H, W) or (1, H, W), as `saliency_map` gives, written in grey
+        image: a PIL image; a normalized tensor of shape (1, 3, H, W) or (3, H, W); or a map of
+            numbers of 0 or more, (H, W) or (1, H, W), as `saliency_map` gives, written in gray
             levels from 0, black, to its greatest number, white.
         path: the file; its ending, one of `FORMATS`, chooses the format. An existing file is
             replaced.
@@ -68,13 +68,13 @@ def save_image(
     if not isinstance(image, Tensor):
         picture = image
     elif image.ndim == 2 or (image.ndim == 3 and len(image) == 1):
-        picture = _in_greys(image)
+        picture = _in_grays(image)
     else:
         picture = postprocess(image)
     return write_image(picture, path, quality=quality)
 
 
-def _in_greys(numbers: Tensor) -> Image.Image:
+def _in_grays(numbers: Tensor) -> Image.Image:
     """A map (H, W) or (1, H, W) from 0, black, to its greatest number, white."""
     if numbers.is_complex():
         raise InputError(f"a map that is saved has real numbers, not {numbers.dtype}")
@@ -88,7 +88,7 @@ def _in_greys(numbers: Tensor) -> Image.Image:
 def preprocess(image: Image.Image, image_shape: int | tuple[int, int]) -> Tensor:
     """Resize a picture and make of it what a network trained on ImageNet expects.
 
-    Pixels are scaled to 0..1, then each channel is normalised:
+    Pixels are scaled to 0..1, then each channel is normalized:
     (pixel - IMAGE_MEAN) / IMAGE_STD.
 
     Args:
@@ -97,7 +97,7 @@ def preprocess(image: Image.Image, image_shape: int | tuple[int, int]) -> Tensor
             length of the shorter side, the aspect ratio kept.
 
     Returns:
-        A float32 tensor of shape (1, 3, H, W), normalised.
+        A float32 tensor of shape (1, 3, H, W), normalized.
 
     Raises:
         InputError: `image_shape` is neither a positive whole number nor two of them.
@@ -111,32 +111,32 @@ def preprocess(image: Image.Image, image_shape: int | tuple[int, int]) -> Tensor
 
 
 def normalize(pixels: Tensor) -> Tensor:
-    """Pixels (..., 3, H, W) in 0..1, normalised."""
+    """Pixels (..., 3, H, W) in 0..1, normalized."""
     mean, std = (values.view(3, 1, 1).to(pixels) for values in (IMAGE_MEAN, IMAGE_STD))
     return (pixels - mean) / std
 
 
 def denormalize(X: Tensor) -> Tensor:
-    """Normalised pixels (..., 3, H, W), in 0..1 again where they are visible."""
+    """Normalized pixels (..., 3, H, W), in 0..1 again where they are visible."""
     mean, std = (values.view(3, 1, 1).to(X) for values in (IMAGE_MEAN, IMAGE_STD))
     return X * std + mean
 
 
 def visible_range(device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
-    """The normalised values of black and of white, each of shape (3, 1, 1)."""
+    """The normalized values of black and of white, each of shape (3, 1, 1)."""
     device = find_device(device) if isinstance(device, str) else device
     black, white = (normalize(pixels(3, 1, 1)) for pixels in (torch.zeros, torch.ones))
     return black.to(device), white.to(device)
 
 
 def postprocess(X: Tensor) -> Image.Image:
-    """Make a PIL image of a normalised tensor: the inverse of `preprocess`, its resizing apart.
+    """Make a PIL image of a normalized tensor: the inverse of `preprocess`, its resizing apart.
 
-    Values outside the visible range are clamped. Grey levels are rounded to the nearest (the
+    Values outside the visible range are clamped. Gray levels are rounded to the nearest (the
     recipe truncates them, and so loses up to one level), which makes the round trip exact.
 
     Args:
-        X: a normalised tensor of shape (1, 3, H, W) or (3, H, W).
+        X: a normalized tensor of shape (1, 3, H, W) or (3, H, W).
 
     Raises:
         InputError: another shape, or values that are not finite.

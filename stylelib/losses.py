@@ -131,7 +131,7 @@ def style_loss(Y_hat: Tensor, gram_Y: Tensor) -> Tensor:
         gram_Y: the Gram matrix to reach, (N, C, C) or (1, C, C); no gradient flows into it.
 
     Source: Gatys et al. (2016), equation 4, which has the factor 1 / (4 C^2 M^2) on matrices
-    that are not normalised.
+    that are not normalized.
     """
     check_features(Y_hat)
     check_tensor("gram_Y", gram_Y)
@@ -180,7 +180,7 @@ def compute_loss(
     """All the losses of a picture, weighted, and their sum.
 
     Args:
-        X: the picture, (N, 3, H, W), normalised.
+        X: the picture, (N, 3, H, W), normalized.
         contents_Y_hat: its content features, one tensor a layer.
         styles_Y_hat: its style features.
         contents_Y: the content features it should have.

@@ -59,7 +59,7 @@ class ModelFeatures:
     what a layer gave stays what it gave; the weights are the model's own.
 
     Args:
-        model: a model in eval mode, for pictures normalised as torchvision's.
+        model: a model in eval mode, for pictures normalized as torchvision's.
         precision, widen: as for `NetworkFeatures`.
 
     Raises:

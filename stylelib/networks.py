@@ -70,7 +70,7 @@ def vgg19(
 ) -> nn.Sequential:
     """The convolutional part of VGG-19, frozen, in eval mode, up to the deepest of `layers`.
 
-    It takes normalised pictures (`preprocess`). Layer i is torchvision's `vgg19().features[i]`,
+    It takes normalized pictures (`preprocess`). Layer i is torchvision's `vgg19().features[i]`,
     with two differences: ReLUs are not in place, so that what layer i gave stays what it gave,
     and weights require no gradient.
 

@@ -130,7 +130,7 @@ class Match:
 
     Attributes:
         name: what the loss is called.
-        target: the other picture, (1, 3, H, W), normalised.
+        target: the other picture, (1, 3, H, W), normalized.
         layers: where features are compared, by number or name; or a factor for each layer.
         compare: how they are compared.
         weight: a factor for all of it.
@@ -177,7 +177,7 @@ class Prior:
 
     Attributes:
         name: what the loss is called.
-        penalty: from a picture (1, 3, H, W), normalised, to a loss.
+        penalty: from a picture (1, 3, H, W), normalized, to a loss.
         weight: a factor.
     """
 

@@ -251,11 +251,11 @@ def gradient_shares(X: Tensor, objective: Objective) -> dict[str, float]:
 
     The share of a loss is the L1 norm of its gradient with respect to X, divided by the sum of
     these norms over all the losses. Shares add up to 1, or are all 0 where nothing pushes.
-    Gradients of different losses may oppose each other: near the end of an optimisation they
+    Gradients of different losses may oppose each other: near the end of an optimization they
     nearly cancel, while their shares stay (`gradient_residual` tells).
 
     Args:
-        X: a picture, (1, 3, H, W), normalised; it is not changed.
+        X: a picture, (1, 3, H, W), normalized; it is not changed.
         objective: as for `optimize`.
 
     Returns:
@@ -269,11 +269,11 @@ def gradient_residual(X: Tensor, objective: Objective) -> float:
 
     That is the L1 norm of the sum of the losses' gradients with respect to X, divided by the
     sum of their L1 norms: 1 where all losses pull the same way, 0 where they cancel at every
-    pixel, as they do at a minimum if the losses are differentiable. So it tells a finished picture
-    from one that is not; gradient shares do not.
+    pixel, as they do at a minimum if the losses are differentiable. It tells a finished picture from
+    an unfinished one, which gradient shares do not.
 
     Args:
-        X: a picture, (1, 3, H, W), normalised; it is not changed.
+        X: a picture, (1, 3, H, W), normalized; it is not changed.
         objective: as for `optimize`.
 
     Returns:

@@ -27,7 +27,7 @@ class Painted:
     """What `paint` gives back.
 
     Attributes:
-        picture: (1, 3, H, W), normalised, detached.
+        picture: (1, 3, H, W), normalized, detached.
         history: a record of each step, counted on from size to size.
         interrupted: whether Ctrl-C ended it.
         objective: that of the last size; None if Ctrl-C came while a size was prepared.
@@ -56,7 +56,7 @@ class RunState:
     All of it can be written by `torch.save`.
 
     Attributes:
-        picture: (1, 3, H, W), normalised, as the optimizer left it.
+        picture: (1, 3, H, W), normalized, as the optimizer left it.
         began: what it was when the size began.
         descent: how it is moved: the name of the class.
         size: the number of the size in work, 0 for the first.
@@ -118,7 +118,7 @@ def paint(
     """Make a picture at each of some sizes, from the picture of the size before.
 
     Args:
-        start: what to begin with, (1, 3, H, W), normalised, of the first shape.
+        start: what to begin with, (1, 3, H, W), normalized, of the first shape.
         shapes: (H, W) of each size.
         objective_at: the objective at the size of a number, 0 for the first, given the picture
             as it is then.
@@ -192,7 +192,7 @@ class Stage:
 
     Args:
         number: of the size, 0 for the first.
-        X: the picture to begin with, (1, 3, H, W), normalised.
+        X: the picture to begin with, (1, 3, H, W), normalized.
         steps: at this size.
         descent: how it is moved.
         clamp: as for `optimize`.

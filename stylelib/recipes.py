@@ -57,7 +57,7 @@ class Recipe:
         style_layers: where style is compared, likewise.
         content_loss: how features are compared for content.
         style_loss: how they are compared for style.
-        smoothness: the loss "tv", of a picture (1, 3, H, W), normalised.
+        smoothness: the loss "tv", of a picture (1, 3, H, W), normalized.
         averages: whether losses of several layers are averaged; otherwise they are summed.
         per_position: whether the weights of style and total variation are for *each position*
             of the content layer's features (of several layers, for their mean number). The
@@ -66,7 +66,7 @@ class Recipe:
         descent: how the picture is moved.
         init: what to start from.
         clamp: True keeps every pixel within the visible range after each step, a number within
-            that far of the mean colour, in normalised units. False leaves them free.
+            that far of the mean color, in normalized units. False leaves them free.
         precision: the arithmetic of the network.
         smallest: the shorter side of the first size, about; the sizes after it are a factor of
             the square root of 2 apart. None: there is one size.
@@ -144,8 +144,8 @@ class Recipe:
         """What a picture shall be like, given a content and a style picture.
 
         Args:
-            content_X: (1, 3, H, W), normalised.
-            style_X: (1, 3, H', W'), normalised.
+            content_X: (1, 3, H, W), normalized.
+            style_X: (1, 3, H', W'), normalized.
             features: where features come from.
 
         Raises:
@@ -186,8 +186,8 @@ class Recipe:
         """The losses of a picture at one size.
 
         Args:
-            content_X: (1, 3, H, W), normalised.
-            style_X: (1, 3, H', W'), normalised.
+            content_X: (1, 3, H, W), normalized.
+            style_X: (1, 3, H', W'), normalized.
             X: what the picture is when the size begins.
             features: where its features come from in each step; maybe in bfloat16.
             precise: where those of the targets come from, once.
@@ -212,7 +212,7 @@ class Recipe:
         return [1.0] if self.smallest is None else ladder(side, self.smallest)
 
     def bounds(self, device: torch.device) -> Clamp:
-        """The lowest and highest that pixels may be, normalised; None where they are free."""
+        """The lowest and highest that pixels may be, normalized; None where they are free."""
         if isinstance(self.clamp, bool):
             return visible_range(device) if self.clamp else None
         limit = torch.tensor(float(self.clamp), device=device)
@@ -371,6 +371,6 @@ class Pair:
         return steps
 
     def at(self, size: int) -> tuple[Tensor, Tensor]:
-        """Both pictures at a size, 0 for the first: (1, 3, H, W), normalised."""
+        """Both pictures at a size, 0 for the first: (1, 3, H, W), normalized."""
         content_X = preprocess(self.content, self.shapes[size])
         return content_X, preprocess(self.style, self.style_shapes[size])

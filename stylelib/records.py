@@ -46,7 +46,7 @@ class Step(Record):
 
     Attributes:
         picture: the picture that `losses` belong to, a detached copy of the shape that is
-            optimised.
+            optimized.
         state: gives where the run stands after this step, a copy, to go on from later
             (`RunState`); to be called within the callback. None where `optimize` is called by
             itself.
@@ -64,4 +64,4 @@ class Step(Record):
 
 
 Callback = Callable[[Step], bool | None]
-"""Called after every step; returning True ends the optimisation."""
+"""Called after every step; returning True ends the optimization."""

@@ -75,7 +75,7 @@ class Result(Finished):
     """A finished picture that PyTorch has made.
 
     Attributes:
-        picture: the picture before it was made visible: (1, 3, H, W), normalised, on the CPU.
+        picture: the picture before it was made visible: (1, 3, H, W), normalized, on the CPU.
     """
 
     picture: Tensor = field(repr=False)

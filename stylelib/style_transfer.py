@@ -78,9 +78,9 @@ def transfer(
     course (`stylelib.assignment`). What is None below is what the recipe has.
 
     Args:
-        content: the picture whose things are to be recognised: a path, bytes, a binary file or
+        content: the picture whose things are to be recognized: a path, bytes, a binary file or
             a PIL image.
-        style: the picture whose colours, strokes and textures are to be taken.
+        style: the picture whose colors, strokes and textures are to be taken.
         recipe: one of these names, or a `Recipe` of your own, for example
             `dataclasses.replace(RECIPES["d2l"], style_loss=my_loss)`.
         image_shape: (H, W) for both, or the shorter side, each keeping its own aspect ratio.
@@ -105,7 +105,7 @@ def transfer(
         scales: the number of sizes to work through, each twice the one before, the steps shared
             out evenly. The start is made at the first of them. None: as the recipe has them.
         clamp: keep every pixel within the visible range after each step (True), or within so
-            many normalised units of the mean colour (a number). The sources of "d2l" and
+            many normalized units of the mean color (a number). The sources of "d2l" and
             "gatys" do not.
         precision: "float32", "bfloat16" or "auto", see `NetworkFeatures`. The line search of
             L-BFGS needs float32.

@@ -40,7 +40,7 @@ INITS: tuple[Init, ...] = ("content", "style", "noise")
 
 
 class SynthesizedImage(nn.Module):
-    """A module whose only parameter is a picture, at first all 0: the mean colour of ImageNet.
+    """A module whose only parameter is a picture, at first all 0: the mean color of ImageNet.
 
     Args:
         img_shape: (1, 3, H, W).
@@ -51,7 +51,7 @@ class SynthesizedImage(nn.Module):
         self.weight = nn.Parameter(torch.zeros(*img_shape))
 
     def forward(self) -> Tensor:
-        """The picture itself, (1, 3, H, W), normalised."""
+        """The picture itself, (1, 3, H, W), normalized."""
         return self.weight
 
 
@@ -61,9 +61,9 @@ def get_inits(
     """The picture to start from, the Gram matrices to reach, an Adam that holds the picture.
 
     Args:
-        X: what the picture starts as, (1, 3, H, W), normalised; it is copied.
+        X: what the picture starts as, (1, 3, H, W), normalized; it is copied.
         device: where to train; None is where X is.
-        lr: Adam's learning rate, in normalised units a step.
+        lr: Adam's learning rate, in normalized units a step.
         styles_Y: the style picture's features, one tensor a layer.
     """
     check_batch(X)
@@ -114,7 +114,7 @@ def train(
     """Train a picture to have the contents of one picture and the style of another.
 
     Args:
-        X: the picture to start from, (1, 3, H, W), normalised; it is not changed.
+        X: the picture to start from, (1, 3, H, W), normalized; it is not changed.
         contents_Y: content features to reach, one tensor a layer (`get_contents`).
         styles_Y: style features to reach, one tensor a layer (`get_styles`).
         device: where to train; None is where X is. `net` is moved there.
@@ -131,7 +131,7 @@ def train(
         callback: called with a `Step` after each step: plots, progress bars and savers go here.
 
     Returns:
-        The trained picture, (1, 3, H, W), normalised, detached.
+        The trained picture, (1, 3, H, W), normalized, detached.
 
     Raises:
         DivergenceError: the loss is no longer finite; the exception carries the last good
@@ -171,9 +171,9 @@ def starting_picture(
     shape: tuple[int, int],
     seed: int,
 ) -> Tensor:
-    """The picture to start from, (1, 3, H, W), normalised.
+    """The picture to start from, (1, 3, H, W), normalized.
 
-    Noise is faint: normal, around the mean colour, of spread 0.1 (some 6 grey levels). Noise
+    Noise is faint: normal, around the mean color, of spread 0.1 (some 6 gray levels). Noise
     over the whole range has fine grain that the deep layers do not see; it stays to the end.
     """
     if isinstance(init, str) and init == "noise":

@@ -85,14 +85,14 @@ def find_weights(
 def embedded_state(
     net: nn.Sequential, raw: Mapping[str, Tensor], mean_activation: Mapping[str, float]
 ) -> dict[str, Tensor]:
-    """The embedded weights for normalised RGB, each layer divided by its mean activation."""
+    """The embedded weights for normalized RGB, each layer divided by its mean activation."""
     state: dict[str, Tensor] = {}
     before = 1.0
     for name, layer in _convolutions(net):
         weight, bias = unpack_convolution(raw, name)
         if layer.in_channels == 3:
             # The original takes x' = 255 (std x + mean) - EMBEDDED_MEAN, in the order B, G, R;
-            # w x' + b is linear in x. Only the border differs, by half a grey level at most:
+            # w x' + b is linear in x. Only the border differs, by half a gray level at most:
             # there zeros stand for the mean of ImageNet, not for EMBEDDED_MEAN.
             weight = weight.flip(1)  # now R, G, B
             shift = 255 * IMAGE_MEAN.double() - torch.tensor(EMBEDDED_MEAN).double()

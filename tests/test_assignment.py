@@ -79,7 +79,7 @@ def test_gram_matrix_equals_loops(shape, seed, normalize):
 
 
 @pytest.mark.parametrize("N", [1, 3])
-def test_gram_matrix_is_normalised_unless_told(N):
+def test_gram_matrix_is_normalized_unless_told(N):
     F = draw((N, 4, 3, 5))
     assert_near(gram_matrix(torch.tensor(F)), loop_gram(F))
     assert_near(gram_matrix(torch.tensor(F), normalize=False), products(F))
@@ -376,7 +376,7 @@ def test_transfer_on_squeezenet_follows_the_assignment_to_the_letter(squeezenet,
 
 
 def quick_gram(Y):
-    """Normalised Gram matrices of features (N, C, H, W), in float64."""
+    """Normalized Gram matrices of features (N, C, H, W), in float64."""
     N, C, H, W = Y.shape
     F = Y.astype(np.float64).reshape(N, C, H * W)
     return np.einsum("ncm,ndm->ncd", F, F) / (C * H * W)

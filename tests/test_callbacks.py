@@ -93,10 +93,10 @@ def test_the_saved_picture_is_the_steps(tmp_path):
     for number, level in ((1, -9.0), (2, 0.0), (3, 9.0)):
         saver(step(number, level))
     # 0 is the mean of ImageNet, (0.485, 0.456, 0.406) of 255; the others are beyond black and white
-    for number, colour in ((1, (0, 0, 0)), (2, (124, 116, 104)), (3, (255, 255, 255))):
+    for number, color in ((1, (0, 0, 0)), (2, (124, 116, 104)), (3, (255, 255, 255))):
         with Image.open(tmp_path / f"step-{number:04}.png") as image:
             assert image.size == (6, 4)
-            assert np.array_equal(np.asarray(image), np.broadcast_to(colour, (4, 6, 3)))
+            assert np.array_equal(np.asarray(image), np.broadcast_to(color, (4, 6, 3)))
 
 
 def test_a_saver_that_is_refused_makes_no_folder(tmp_path):

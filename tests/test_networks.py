@@ -231,7 +231,7 @@ def test_embedded_is_the_original_network_layer_by_layer():
                 continue
             b = border(
                 name
-            )  # both pad with zeros, but zero is not quite the same colour in both
+            )  # both pad with zeros, but zero is not quite the same color in both
             ours, theirs = (
                 A[..., b:-b, b:-b].double() for A in (Y, expected[name] / means[name])
             )

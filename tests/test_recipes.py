@@ -77,12 +77,12 @@ def start_of(run, **arguments):
     return steps[0].picture
 
 
-def test_noise_is_faint_and_around_the_mean_colour(tiny):
+def test_noise_is_faint_and_around_the_mean_color(tiny):
     X = start_of(tiny, init="noise", image_shape=(64, 64))[0].double().numpy()
     assert X.mean(axis=(1, 2)) == pytest.approx([0] * 3, abs=5 * 0.1 / 64)
     assert X.std(axis=(1, 2)) == pytest.approx([0.1] * 3, rel=0.05)
     spread = X.std() * np.mean([0.229, 0.224, 0.225]) * 255
-    assert 5 < spread < 7  # grey levels, as the docstring says
+    assert 5 < spread < 7  # gray levels, as the docstring says
 
 
 @pytest.mark.parametrize("init", ["content", "style", "path", "str", "bytes", "image"])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
-from toys import MEAN, STD, noise, normalised
+from toys import MEAN, STD, noise, normalized
 
 from stylelib import (
     DivergenceError,
@@ -116,16 +116,16 @@ KINDS = {  # a layer by name, its number, and by which factor its error falls in
 def test_the_error_is_that_of_the_visible_picture_and_falls(invert, cat, net, layer):
     number, factor = KINDS[layer]
     result = invert(layer=layer, steps=30)
-    P = features(normalised(cat), net, number)
-    expected = features_error(normalised(result.image), P, net, number)
+    P = features(normalized(cat), net, number)
+    expected = features_error(normalized(result.image), P, net, number)
     assert result.errors == {layer: pytest.approx(expected, rel=1e-3)}
     start = features_error(faint_noise(0, 24, 36), P, net, number)
     assert expected < start / factor
 
 
-def test_rounding_to_grey_levels_is_part_of_the_error(invert, cat, net):
+def test_rounding_to_gray_levels_is_part_of_the_error(invert, cat, net):
     result = invert(layer="conv1_1", steps=60)
-    P = features(normalised(cat), net, "conv1_1")
+    P = features(normalized(cat), net, "conv1_1")
     before = features_error(result.picture, P, net, "conv1_1")
     assert result.errors["conv1_1"] > 1.2 * before
 
@@ -133,7 +133,7 @@ def test_rounding_to_grey_levels_is_part_of_the_error(invert, cat, net):
 @pytest.mark.parametrize("layer", KINDS)
 def test_the_history_begins_with_the_loss_of_the_noise(invert, cat, net, layer):
     result = invert(layer=layer, steps=8, seed=5)
-    P = features(normalised(cat), net, layer)
+    P = features(normalized(cat), net, layer)
     expected = features_error(faint_noise(5, 24, 36), P, net, layer)
     assert result.history[0].losses == {layer: pytest.approx(expected, rel=1e-4)}
 
@@ -160,7 +160,7 @@ def test_the_picture_returned_is_the_best_one_seen(cat, steps):
     hook = net[0].register_forward_hook(note)
     result = invert_features(cat, "relu2_1", image_shape=24, steps=steps, net=net)
     hook.remove()
-    P = features(normalised(cat), net, "relu2_1")
+    P = features(normalized(cat), net, "relu2_1")
     errors = [features_error(X, P, net, "relu2_1") for X in tried]
     assert len(errors) == steps
     assert min(errors) < errors[0]
@@ -173,7 +173,7 @@ def test_more_steps_come_closer(invert):
 
 
 def test_what_it_was_asked_for_is_the_given_picture(invert, cat):
-    """conv1_1 hardly loses anything: its inverse is the picture, to a few grey levels."""
+    """conv1_1 hardly loses anything: its inverse is the picture, to a few gray levels."""
     levels = np.asarray(invert(layer="conv1_1", steps=60).image).astype(float)
     off = np.abs(levels - np.asarray(cat)).mean()
     assert off < 4 < np.asarray(cat).astype(float).std() / 5
@@ -185,7 +185,7 @@ def test_what_it_was_asked_for_is_the_given_picture(invert, cat):
 def test_the_error_at_another_size_is_against_the_resized_picture(invert, cat, net):
     result = invert(image_shape=(30, 20))
     P = features(preprocess(cat, (30, 20)), net, "relu2_1")
-    expected = features_error(normalised(result.image), P, net, "relu2_1")
+    expected = features_error(normalized(result.image), P, net, "relu2_1")
     assert result.errors["relu2_1"] == pytest.approx(expected, rel=1e-3)
 
 
@@ -266,7 +266,7 @@ def test_one_evaluation_leaves_the_start_as_it_is(invert, tiles):
 def test_the_losses_belong_to_the_pictures_that_steps_started_from(invert, cat, net):
     steps = []
     invert(steps=15, callback=steps.append)
-    P = features(normalised(cat), net, "relu2_1")
+    P = features(normalized(cat), net, "relu2_1")
     for step in steps:
         expected = features_error(step.picture, P, net, "relu2_1")
         assert step.loss == pytest.approx(expected, rel=1e-3)
@@ -301,7 +301,7 @@ def test_total_variation_is_added_with_its_weight(either):
 
 
 def test_the_range_loss_is_the_mean_square_of_what_is_cut_off():
-    """Pixels 0.3 above white and 0.2 below black, in one colour each, in 0..1."""
+    """Pixels 0.3 above white and 0.2 below black, in one color each, in 0..1."""
     pixels = np.full((1, 3, 2, 5), 0.5)
     pixels[0, 0, 0, 0], pixels[0, 1, 1, 3], pixels[0, 2, 0, 1] = 1.3, -0.2, 1.0
     X = torch.from_numpy((pixels - MEAN.reshape(3, 1, 1)) / STD.reshape(3, 1, 1))
@@ -315,7 +315,7 @@ def test_pictures_in_range_have_no_range_loss(cat):
     corners = Image.new("RGB", SIZE, "white")
     corners.paste("black", (0, 0, 10, 10))
     for picture in (cat, corners):
-        assert float(range_loss(normalised(picture))) == pytest.approx(0, abs=1e-12)
+        assert float(range_loss(normalized(picture))) == pytest.approx(0, abs=1e-12)
 
 
 def cut_off(X):
@@ -348,21 +348,21 @@ def test_a_texture_is_pushed_back_into_range(texture):
 
 
 @pytest.mark.parametrize("name", ["coffee", "roundels"])
-def test_a_texture_as_shown_is_nearly_the_one_that_was_optimised(name, avg):
+def test_a_texture_as_shown_is_nearly_the_one_that_was_optimized(name, avg):
     """What the range loss is for: less error comes from cutting pixels off.
 
     (Of other samples hardly anything is cut off in the first place; of the brushstrokes so little
     that where 60 steps in float32 end decides.)
     """
     sample = samples.load(name).resize((48, 48))
-    target, gaps, shown = normalised(sample), [], []
+    target, gaps, shown = normalized(sample), [], []
     for weight in (0.0, 0.1):
         result = synthesize_texture(
             sample, LAYERS, image_shape=48, steps=60, range_weight=weight, net=avg
         )
-        optimised = sum(gram_error(result.picture, target, avg, layer) for layer in LAYERS)
+        optimized = sum(gram_error(result.picture, target, avg, layer) for layer in LAYERS)
         shown.append(sum(result.errors.values()))
-        gaps.append(shown[-1] - optimised)
+        gaps.append(shown[-1] - optimized)
     assert gaps[1] < gaps[0] / 2
     assert shown[1] < shown[0]
 
@@ -381,7 +381,7 @@ LAYERS = ["relu1_1", "conv2_1", "pool2", "relu3_2"]
 
 def test_the_errors_are_those_of_gram_matrices_of_the_visible_picture(texture, tiles, avg):
     result = texture(layers=LAYERS, steps=25)
-    X, target = normalised(result.image), normalised(tiles)
+    X, target = normalized(result.image), normalized(tiles)
     assert list(result.errors) == LAYERS
     for layer in LAYERS:
         expected = gram_error(X, target, avg, layer)
@@ -391,7 +391,7 @@ def test_the_errors_are_those_of_gram_matrices_of_the_visible_picture(texture, t
 
 def test_the_loss_is_the_mean_over_layers(texture, tiles, avg):
     losses = texture(layers=LAYERS, seed=2).history[0].losses
-    target, X = normalised(tiles), faint_noise(2, 24, 36)
+    target, X = normalized(tiles), faint_noise(2, 24, 36)
     assert losses == {
         layer: pytest.approx(gram_error(X, target, avg, layer) / len(LAYERS), rel=1e-4)
         for layer in LAYERS
@@ -400,7 +400,7 @@ def test_the_loss_is_the_mean_over_layers(texture, tiles, avg):
 
 def test_a_layer_named_twice_counts_twice(texture, tiles, avg):
     """The mean over layers of the relative error; the same layer by name and by number."""
-    target, X = normalised(tiles), faint_noise(0, 24, 36)
+    target, X = normalized(tiles), faint_noise(0, 24, 36)
     once, other = (gram_error(X, target, avg, layer) for layer in ("relu1_1", "pool2"))
     total = texture(layers=["relu1_1", 1, "pool2"]).history[0].loss
     assert total == pytest.approx((2 * once + other) / 3, rel=1e-4)
@@ -410,13 +410,13 @@ def test_a_layer_named_twice_counts_twice(texture, tiles, avg):
 def test_one_layer_is_enough(texture, tiles, avg, layer):
     result = texture(layers=[layer], steps=30)
     name = layer if isinstance(layer, str) else "relu2_1"
-    expected = gram_error(normalised(result.image), normalised(tiles), avg, layer)
+    expected = gram_error(normalized(result.image), normalized(tiles), avg, layer)
     assert result.errors == {name: pytest.approx(expected, rel=1e-3)}
 
 
 def test_the_gram_error_falls_ten_times_in_few_steps(texture, tiles, avg):
     result = texture(steps=20)
-    X, target = normalised(result.image), normalised(tiles)
+    X, target = normalized(result.image), normalized(tiles)
     start = gram_error(faint_noise(0, 24, 36), target, avg, "relu1_1")
     assert start > 0.1
     assert gram_error(X, target, avg, "relu1_1") < start / 10
@@ -447,18 +447,18 @@ def test_the_texture_may_have_another_size(
     assert result.image.size == (width, height)
     target, start = preprocess(tiles, given), faint_noise(0, height, width)
     for layer in layers:
-        expected = gram_error(normalised(result.image), target, avg, layer)
+        expected = gram_error(normalized(result.image), target, avg, layer)
         assert result.errors[layer] == pytest.approx(expected, rel=1e-3), layer
         assert 2 * result.history[0].losses[layer] == pytest.approx(
             gram_error(start, target, avg, layer), rel=1e-4
         )
 
 
-@pytest.mark.parametrize("colour", [(200, 30, 60), (128, 128, 128), (0, 0, 0)], ids=str)
-def test_a_texture_without_any_texture_stays_one(texture, colour):
+@pytest.mark.parametrize("color", [(200, 30, 60), (128, 128, 128), (0, 0, 0)], ids=str)
+def test_a_texture_without_any_texture_stays_one(texture, color):
     """From a picture of strong contrasts; at the border the features see zeros as well."""
     result = texture(
-        Image.new("RGB", SIZE, colour),
+        Image.new("RGB", SIZE, color),
         ["relu1_1", "pool1", "pool2"],
         image_shape=(32, 32),
         init=samples.load("chelsea"),
@@ -466,7 +466,7 @@ def test_a_texture_without_any_texture_stays_one(texture, colour):
     )
     inside = np.asarray(result.image).astype(float)[6:-6, 6:-6]
     before = np.asarray(samples.load("chelsea").resize((32, 32))).astype(float)[6:-6, 6:-6]
-    assert inside.mean(axis=(0, 1)) == pytest.approx(np.array(colour), abs=8)
+    assert inside.mean(axis=(0, 1)) == pytest.approx(np.array(color), abs=8)
     assert inside.std(axis=(0, 1)).max() < before.std(axis=(0, 1)).min() / 2
     assert max(result.errors.values()) < 0.1
 
@@ -492,7 +492,7 @@ def test_another_network_may_be_given(cat, layer):
     net = squeezenet1_1("random")
     result = invert_features(cat, layer, image_shape=(33, 48), steps=20, net=net)
     P = features(preprocess(cat, (33, 48)), net, layer)
-    expected = features_error(normalised(result.image), P, net, layer)
+    expected = features_error(normalized(result.image), P, net, layer)
     name = layer if isinstance(layer, str) else "fire4"
     assert result.errors == {name: pytest.approx(expected, rel=1e-3)}
     assert expected < 0.7 * features_error(faint_noise(0, 33, 48), P, net, layer)
@@ -504,7 +504,7 @@ def test_a_texture_of_another_network(tiles):
     result = synthesize_texture(tiles, layers, image_shape=(40, 33), steps=20, net=net)
     target = preprocess(tiles, 33)
     for layer in layers:
-        expected = gram_error(normalised(result.image), target, net, layer)
+        expected = gram_error(normalized(result.image), target, net, layer)
         assert result.errors[layer] == pytest.approx(expected, rel=1e-3)
 
 

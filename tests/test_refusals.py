@@ -20,7 +20,7 @@ import torch
 import torchvision
 from PIL import Image
 from torch import nn
-from toys import Colours, pixels
+from toys import Colors, pixels
 
 import stylelib
 from stylelib import (
@@ -105,7 +105,7 @@ class Things:
     """What rows may need: networks and files."""
 
     def __init__(self, net, folder):
-        self.net, self.model, self.folder = net, Colours().eval(), folder
+        self.net, self.model, self.folder = net, Colors().eval(), folder
         self.small = stylelib.vgg19("random", layers=["pool1"])
         self.scratch = from_scratch.VGG19(layers=["relu1_1"])
         self.numbers = itertools.count()
@@ -311,7 +311,7 @@ def as_text(kind):
     return io.TextIOWrapper(io.BytesIO(encoded(PHOTO, kind)), encoding="utf-8")
 
 
-def greys(*levels):
+def grays(*levels):
     return Image.fromarray(np.array([levels], np.int32))
 
 
@@ -331,9 +331,9 @@ table(
     {"source": PHOTO},
     *sources("source"),
     *each("source", [2.5, np.zeros((4, 4, 3), np.uint8)], "a PIL image, not {kind}"),
-    ({"source": greys(0, -1)}, "grey levels -1..0 are outside 0..65535; scale them first"),
-    ({"source": greys(0, 65536)}, "grey levels 0..65536 are outside 0..65535"),
-    ({"source": greys(0, 2**31 - 1)}, "grey levels 0..2147483647 are outside 0..65535"),
+    ({"source": grays(0, -1)}, "gray levels -1..0 are outside 0..65535; scale them first"),
+    ({"source": grays(0, 65536)}, "gray levels 0..65536 are outside 0..65535"),
+    ({"source": grays(0, 2**31 - 1)}, "gray levels 0..2147483647 are outside 0..65535"),
     ({"source": FLOATS}, "a 32-bit float image (mode 'F') has no agreed range"),
     (
         {"source": encoded(FLOATS, "TIFF")},
@@ -1600,7 +1600,7 @@ PICTURES = [
     ({"X": X32 + 255}, "make X by preprocess"),
 ]
 EMPTY = ({"X": X32[:0]}, "pictures are a tensor (N, 3, H, W), not (0, 3, 32, 32)")
-TOO_FAR_ROWS = each("X", TOO_FAR, "pixels from ... outside the normalised range", one_number)
+TOO_FAR_ROWS = each("X", TOO_FAR, "pixels from ... outside the normalized range", one_number)
 
 
 class Scores(nn.Module):
@@ -1615,9 +1615,9 @@ class Scores(nn.Module):
 
 
 TRAINING = [
-    ({"model": Colours()}, "the model is in training mode, or a part of it: call model.eval()"),
+    ({"model": Colors()}, "the model is in training mode, or a part of it: call model.eval()"),
     (
-        {"model": nn.Sequential(Colours().eval()).train(False).append(nn.Dropout())},
+        {"model": nn.Sequential(Colors().eval()).train(False).append(nn.Dropout())},
         "call model.eval() first",
     ),
     *each("model", ["efficientnet_lite0", 3], "a network is an nn.Module, ... not {kind}"),
@@ -1631,7 +1631,7 @@ SCORES = [
     ),
     *each(
         "model",
-        [nn.Conv2d(3, 4, 50), Colours().double()],
+        [nn.Conv2d(3, 4, 50), Colors().double()],
         "the model does not take pictures (1, 3, 32, 32) of torch.float32 on cpu: ",
         lambda model: model.eval(),
     ),
@@ -1747,7 +1747,7 @@ table(
 
 
 def fooling_rows(name):
-    words = "epsilon is in pixels of 0..1, one grey level (1 / 255) or more, not {1}"
+    words = "epsilon is in pixels of 0..1, one gray level (1 / 255) or more, not {1}"
     return [
         *(*PICTURES[1:], *TRAINING, *SCORES, *classes(name, optional=True)),
         *each(

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from toys import Colours, normalised, photo, tiny_network
+from toys import Colors, normalized, photo, tiny_network
 
 import stylelib
 from stylelib import (
@@ -48,11 +48,11 @@ from stylelib.sees.transformations import STANDARD
 
 SIZE = (24, 36)  # (H, W) of what is painted
 ADAMS, EVALUATIONS = 5, 14  # steps
-GREYS_MEAN = np.array([123.68, 116.779, 103.939])  # what pictures in NumPy are without
+GRAYS_MEAN = np.array([123.68, 116.779, 103.939])  # what pictures in NumPy are without
 
 
-def colours():
-    return Colours().eval()
+def colors():
+    return Colors().eval()
 
 
 def first_layer():
@@ -111,8 +111,8 @@ class Maker:
 
 
 PAIR = {"content": photo("chelsea", 30), "style": photo("mosaic", 30)}
-X32 = normalised(photo("chelsea", 32))
-TWO = torch.cat([X32, normalised(photo("coffee", 32))])
+X32 = normalized(photo("chelsea", 32))
+TWO = torch.cat([X32, normalized(photo("coffee", 32))])
 LAYERS = {"content_layers": ["2"], "style_layers": {"0": 1.0, "2": 0.5}}
 NAMED = {"content_layers": [2], "style_layers": {"0": 1.0, "2": 0.5}}
 TRANSFER = {"image_shape": SIZE, "init": "noise", "seed": 3, "precision": "float32"}
@@ -214,7 +214,7 @@ MAKERS = {
     "fooling": Maker(
         stylelib.fooling_image,
         {"X": X32, "target": 7},
-        colours,
+        colors,
         FOOLS,
         FoolingResult,
         {"target": stylelib.class_names()[7]},
@@ -224,7 +224,7 @@ MAKERS = {
     "fooling several": Maker(
         stylelib.fooling_images,
         {"X": TWO, "targets": [7, 8]},
-        colours,
+        colors,
         FOOLS,
         FoolingResult,
         {},
@@ -234,7 +234,7 @@ MAKERS = {
     "class": Maker(
         stylelib.class_visualization,
         {"target": 7},
-        colours,
+        colors,
         VISUALIZATION,
         VisualizationResult,
         SOUGHT | {"target": stylelib.class_names()[7]},
@@ -243,7 +243,7 @@ MAKERS = {
     "classes": Maker(
         stylelib.class_visualizations,
         {"targets": [7, 8]},
-        colours,
+        colors,
         VISUALIZATION | {"storage": "pixels", "transformations": ()},
         VisualizationResult,
         {"lr": 0.1},
@@ -354,12 +354,12 @@ def test_the_image_is_the_picture_made_visible(name):
         assert result.image.mode == "RGB"
         X = X[0].astype(np.float64).transpose(1, 2, 0)
         if name == "in NumPy":
-            grey = X + GREYS_MEAN
+            gray = X + GRAYS_MEAN
         else:
             assert result.picture.device.type == "cpu"
             assert not result.picture.requires_grad
-            grey = 255 * (X * [0.229, 0.224, 0.225] + [0.485, 0.456, 0.406])
-        assert np.abs(grey.clip(0, 255) - np.asarray(result.image)).max() <= 0.5 + 1e-3
+            gray = 255 * (X * [0.229, 0.224, 0.225] + [0.485, 0.456, 0.406])
+        assert np.abs(gray.clip(0, 255) - np.asarray(result.image)).max() <= 0.5 + 1e-3
 
 
 def plain(value):

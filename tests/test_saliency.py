@@ -103,7 +103,7 @@ def test_score_and_gradient_are_those_computed_by_hand(tiny, shape):
     assert np.abs(expected).max() > 0.01
 
 
-def test_a_map_is_the_greatest_absolute_gradient_of_the_colours(tiny):
+def test_a_map_is_the_greatest_absolute_gradient_of_the_colors(tiny):
     X, targets = random_pictures(2), [5, 6]
     expected = np.abs(tiny.by_hand(X, targets)[1]).max(axis=1)
     maps = saliency_map(X, targets, tiny)

@@ -11,13 +11,13 @@ TOOL = Path(__file__).parents[1] / "tools" / "draw_samples.py"
 
 
 @pytest.mark.parametrize("name", sorted(samples.SAMPLES))
-def test_a_sample_loads_as_rgb_and_has_an_author_and_a_free_licence(name):
+def test_a_sample_loads_as_rgb_and_has_an_author_and_a_free_license(name):
     image, sample = samples.load(name), samples.SAMPLES[name]
     assert image.mode == "RGB"
     assert 256 <= min(image.size) <= max(image.size) <= 1024
     assert np.asarray(image).std() > 10  # there is something to see
     assert sample.name == name
-    assert sample.licence in {"CC0 1.0", "public domain"}
+    assert sample.license in {"CC0 1.0", "public domain"}
     for text in (sample.title, sample.author, sample.source):
         assert text.strip() == text != ""
 
@@ -58,7 +58,7 @@ def test_write_gives_its_files_pictures_first_and_names_every_author(tmp_path):
     lines = files[-1].read_text(encoding="utf-8").splitlines()
     for line, name in zip(lines, samples.names(), strict=True):
         sample = samples.SAMPLES[name]
-        for text in (sample.filename, sample.title, sample.author, sample.licence):
+        for text in (sample.filename, sample.title, sample.author, sample.license):
             assert text in line
     for path in files[:-1]:
         assert path.read_bytes() == samples.path(path.stem).read_bytes()

@@ -136,7 +136,7 @@ def test_features_are_the_main_lines_up_to_one_scale_a_layer(pooling):
     for name, layer in main_line.named_children():
         X = layer(X)
         if name in layers:
-            inside = (..., slice(4, -4), slice(4, -4))  # the border differs by a grey level
+            inside = (..., slice(4, -4), slice(4, -4))  # the border differs by a gray level
             scale = measured[name.replace("relu", "conv")]
             # float32, five layers of up to 1,152 terms: sqrt(1152) 2**-24 a layer, and ten
             # times that if a convolution is computed in Winograd's way
@@ -731,7 +731,7 @@ def test_by_default_the_network_is_the_embedded_one(first):
     assert np.array_equal(run(first, steps=2).picture, run(steps=2).picture)
 
 
-def test_noise_is_drawn_evenly_from_20_grey_levels_on_either_side(first):
+def test_noise_is_drawn_evenly_from_20_gray_levels_on_either_side(first):
     noise = run(first, steps=1, learning_rate=0, init="noise", seed=1).picture
     assert -20 <= noise.min() < -18
     assert 18 < noise.max() <= 20

@@ -385,7 +385,7 @@ def test_of_no_more_places_than_asked_for_all_are_compared():
     assert some_of(6, 7, seed=0).tolist() == [0, 1, 2, 3, 4, 5]
 
 
-# --- what nearest neighbours take in memory
+# --- what nearest neighbors take in memory
 
 
 class Sizes(TorchFunctionMode):

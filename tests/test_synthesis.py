@@ -321,8 +321,8 @@ def test_bfloat16_trains_as_well_as_float32(net, content, style, needs_bfloat16)
 def test_the_visible_range_is_that_of_black_and_white():
     lowest, highest = visible_range()
     assert lowest.shape == highest.shape == (3, 1, 1)
-    for colour, bound in (("black", lowest), ("white", highest)):
-        X = preprocess(Image.new("RGB", (3, 2), colour), (2, 3))
+    for color, bound in (("black", lowest), ("white", highest)):
+        X = preprocess(Image.new("RGB", (3, 2), color), (2, 3))
         torch.testing.assert_close(bound.expand(1, 3, 2, 3), X)
 
 

@@ -5,7 +5,7 @@ from PIL import ImageOps
 from scipy import ndimage
 from torch import nn
 from torch.nn import functional
-from toys import MEAN, STD, Colours, Linear, chance, normalised
+from toys import MEAN, STD, Colors, Linear, chance, normalized
 
 from stylelib import (
     VisualizationResult,
@@ -67,9 +67,9 @@ def waves_by_hand(storage, height, width, finest=0.3):
             waves += twice * (number[:, :, None, None] * turn).real
     waves /= np.sqrt(height * width)
     rgb = np.zeros_like(waves)
-    for colour in range(3):
+    for color in range(3):
         for opponent in range(3):
-            rgb[:, colour] += waves[:, opponent] * opponents[opponent, colour]
+            rgb[:, color] += waves[:, opponent] * opponents[opponent, color]
     return 1 / (1 + np.exp(-rgb))
 
 
@@ -380,7 +380,7 @@ def test_the_picture_is_visible_and_what_the_image_shows(linear):
     assert (X >= LOWEST).all()
     assert (X <= HIGHEST).all()
     assert (X == LOWEST).any()
-    assert (normalised(result.image) - X).abs().max() <= 0.5 / 255 / STD.min() + 1e-5
+    assert (normalized(result.image) - X).abs().max() <= 0.5 / 255 / STD.min() + 1e-5
     scores = (X.double()[0] * linear.weight.double()).sum(dim=(1, 2, 3))
     every = torch.cat([scores, torch.zeros(996)]).softmax(dim=0)
     assert result.response == pytest.approx(float(every[1]), rel=1e-3)
@@ -412,7 +412,7 @@ def test_a_picture_is_the_same_alone_and_among_others(storage):
         "transformations": [Jitter(3), Scale(1.0, 1.3), Noise(0.5)],
         "steps": 4,
     }
-    model = Colours().eval()
+    model = Colors().eval()
     alone = visualize([3], model, **settings)[0]
     others = visualize([1, 3, 2], model, **settings)
     assert torch.allclose(alone.picture, others[1].picture, atol=1e-5)
@@ -469,7 +469,7 @@ def test_the_classifier_is_sure_of_its_pictures_also_in_another_light(model):
         }
         for change, picture in seen.items():
             with torch.no_grad():
-                p = model(normalised(picture))[0].softmax(dim=0)
+                p = model(normalized(picture))[0].softmax(dim=0)
             assert int(p.argmax()) == index, (name, change)
             assert float(p[index]) >= 0.99, (name, change)
         assert result.response >= 0.99
@@ -500,10 +500,10 @@ def test_a_channel_responds_more_than_to_noise_and_to_photographs(short_net):
     for n, (channel, result) in enumerate(zip(channels, results, strict=True)):
         expected = response_of(short_net, layer, channel, result.picture)
         assert result.response == pytest.approx(expected, rel=1e-3)
-        shown = response_of(short_net, layer, channel, normalised(result.image))
+        shown = response_of(short_net, layer, channel, normalized(result.image))
         assert result.target == f"{layer}:{channel}"
         others = [start[n : n + 1]] + [
-            normalised(samples.load(name).resize((64, 64)))
+            normalized(samples.load(name).resize((64, 64)))
             for name in ("astronaut", "chelsea", "coffee", "rocket")
         ]
         for X in others:

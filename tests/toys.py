@@ -74,7 +74,7 @@ def pixels(height, width, seed=0):
     return Image.fromarray(levels.astype(np.uint8))
 
 
-def normalised(levels):
+def normalized(levels):
     """A picture (H, W, 3) as networks take it, (1, 3, H, W), without the library."""
     X = (np.asarray(levels).astype(np.float64) / 255 - MEAN) / STD
     return torch.from_numpy(X.transpose(2, 0, 1)[None]).float()
@@ -106,7 +106,7 @@ def loop_gram(F):
 
 
 def variations(X, size=abs):
-    """size(difference), added up over vertical and over horizontal neighbours."""
+    """size(difference), added up over vertical and over horizontal neighbors."""
     N, C, H, W = X.shape
     down = across = 0.0
     for n, c, i, j in np.ndindex(N, C, H, W):
@@ -185,8 +185,8 @@ class Linear(nn.Module):
         return functional.pad(scores, (0, 996), value=self.others)
 
 
-class Colours(nn.Module):
-    """Scores (N, 1000) of pictures of any size: weighted colours and their squares."""
+class Colors(nn.Module):
+    """Scores (N, 1000) of pictures of any size: weighted colors and their squares."""
 
     def __init__(self, seed=5):
         super().__init__()

@@ -33,16 +33,16 @@ def smooth_noise(rng: np.random.Generator, cells: int) -> Array:
 
 
 def ramp(palette: list[str], t: Array) -> Array:
-    """Colours of `palette` interpolated at t in 0..1: shape t.shape + (3,), values 0..255."""
+    """Colors of `palette` interpolated at t in 0..1: shape t.shape + (3,), values 0..255."""
     stops = np.array(
-        [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in palette], float
+        [[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in palette], float
     )
     at = np.linspace(0, 1, len(stops))
     return np.stack([np.interp(t, at, stops[:, channel]) for channel in range(3)], axis=-1)
 
 
-def canvas(colour: str) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    image = Image.new("RGB", (WIDTH * OVERSAMPLING, HEIGHT * OVERSAMPLING), colour)
+def canvas(color: str) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    image = Image.new("RGB", (WIDTH * OVERSAMPLING, HEIGHT * OVERSAMPLING), color)
     return image, ImageDraw.Draw(image)
 
 
@@ -81,7 +81,7 @@ def brushstrokes(rng: np.random.Generator) -> Image.Image:
     for px, py in zip(rng.uniform(0, WIDTH, 9000), rng.uniform(0, HEIGHT, 9000), strict=True):
         row, column = int(py), int(px)
         shade = np.clip(light[row, column] + rng.normal(0, 0.06), 0, 1)
-        colour = np.clip(ramp(palette, shade) + rng.normal(0, 9, 3), 0, 255)
+        color = np.clip(ramp(palette, shade) + rng.normal(0, 9, 3), 0, 255)
         points = [(px, py)]
         for _ in range(int(rng.integers(3, 7))):
             row, column = (
@@ -95,13 +95,13 @@ def brushstrokes(rng: np.random.Generator) -> Image.Image:
                 )
             )
         scaled = [(OVERSAMPLING * a, OVERSAMPLING * b) for a, b in points]
-        red, green, blue = (int(value) for value in colour)
+        red, green, blue = (int(value) for value in color)
         draw.line(scaled, fill=(red, green, blue), width=int(rng.integers(5, 9)), joint="curve")
     return finish(image)
 
 
 def mosaic(rng: np.random.Generator) -> Image.Image:
-    """Small coloured tiles with dark joints: the cells nearest to scattered points."""
+    """Small colored tiles with dark joints: the cells nearest to scattered points."""
     points = rng.uniform(0, 1, (1500, 2)) * (HEIGHT, WIDTH)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
     pixels = np.stack([y.ravel(), x.ravel()], axis=1)
@@ -171,7 +171,7 @@ def hatching(rng: np.random.Generator) -> Image.Image:
 
 
 def roundels(rng: np.random.Generator) -> Image.Image:
-    """Rings of flat colour cut by straight lines, after the manner of early abstract
+    """Rings of flat color cut by straight lines, after the manner of early abstract
     painting.
     """
     palette = [
@@ -186,7 +186,7 @@ def roundels(rng: np.random.Generator) -> Image.Image:
         "#8e3b8a",
     ]
     image, draw = canvas("#f4e9d8")
-    centres = [
+    centers = [
         (120, 110),
         (330, 70),
         (520, 140),
@@ -196,7 +196,7 @@ def roundels(rng: np.random.Generator) -> Image.Image:
         (580, 360),
         (320, 400),
     ]
-    for cx, cy in centres:
+    for cx, cy in centers:
         rings = int(rng.integers(5, 8))
         outer = rng.uniform(85, 125)
         split = rng.uniform(0, 360)
@@ -204,10 +204,8 @@ def roundels(rng: np.random.Generator) -> Image.Image:
             radius = outer * (1 - ring / rings) * OVERSAMPLING
             box = (cx * 2 - radius, cy * 2 - radius, cx * 2 + radius, cy * 2 + radius)
             for quarter in range(4):
-                colour = palette[int(rng.integers(len(palette)))]
-                draw.pieslice(
-                    box, split + 90 * quarter, split + 90 * (quarter + 1), fill=colour
-                )
+                color = palette[int(rng.integers(len(palette)))]
+                draw.pieslice(box, split + 90 * quarter, split + 90 * (quarter + 1), fill=color)
     for _ in range(12):
         x0, x1 = rng.uniform(0, WIDTH * OVERSAMPLING, 2)
         draw.line(

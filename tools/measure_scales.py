@@ -21,7 +21,7 @@ SHORTER_SIDE = 256
 
 
 def unscaled_network(pooling: Pooling) -> nn.Sequential:
-    """VGG-19 with the embedded weights as they are: it takes normalised pictures times 1, in
+    """VGG-19 with the embedded weights as they are: it takes normalized pictures times 1, in
     the original's units.
     """
     raw = weights.read_embedded()

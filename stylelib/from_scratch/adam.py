@@ -15,7 +15,7 @@ class Adam:
     """Steps of about the learning rate for every pixel, whatever the size of its gradient.
 
     Args:
-        learning_rate: in the units of what is moved: grey levels, for a picture in 0..255.
+        learning_rate: in the units of what is moved: gray levels, for a picture in 0..255.
         beta1: how much of the mean gradient is kept from one step to the next.
         beta2: likewise of the mean square.
         epsilon: keeps a pixel whose gradient is 0 from dividing by it.

@@ -25,20 +25,20 @@ __all__ = ["VGG19"]
 class Parameters(NamedTuple):
     """What a file of weights holds, for pictures in the order R, G, B."""
 
-    mean: Array  # (3,), in grey levels 0..255
+    mean: Array  # (3,), in gray levels 0..255
     convolutions: Mapping[str, tuple[Array, Array]]  # name: weight (out, in, 3, 3), bias (out,)
 
 
 class VGG19:
     """The convolutional part of VGG-19, in its original units.
 
-    It takes pictures (N, 3, H, W) in grey levels from 0 to 255, minus a mean colour;
+    It takes pictures (N, 3, H, W) in gray levels from 0 to 255, minus a mean color;
     `to_input` makes them, `to_image` makes pictures of them again. Its activations are of the
     order of 100 to 1000.
 
     Args:
         weights: "embedded", or the path of a MatConvNet file `imagenet-vgg-verydeep-19.mat`,
-            whose mean image is averaged to a mean colour.
+            whose mean image is averaged to a mean color.
         layers: the layers that will be asked for; the network ends with the deepest.
         pooling: "max", as the network was trained, or "avg".
         method: how convolution and pooling compute.

@@ -31,7 +31,7 @@ class ScratchResult(Finished):
     """A style transfer made in NumPy.
 
     Attributes:
-        picture: before it was made visible, (1, 3, H, W), in grey levels minus the mean colour.
+        picture: before it was made visible, (1, 3, H, W), in gray levels minus the mean color.
     """
 
     picture: Array = field(repr=False)
@@ -65,10 +65,10 @@ def style_transfer(
         beta: the weight of the style loss, likewise. At 500, the report's, content has hardly a
             say; try 0.0005.
         tv: the weight of total variation.
-        learning_rate: about how many grey levels a pixel moves in a step.
+        learning_rate: about how many gray levels a pixel moves in a step.
         steps: how many.
-        init: "content", or "noise": grey levels drawn evenly from 20 on either side of the
-            mean colour.
+        init: "content", or "noise": gray levels drawn evenly from 20 on either side of the
+            mean color.
         seed: for "noise".
         content_layers: where content is compared.
         style_layers: where style is compared.

@@ -87,7 +87,7 @@ def style_loss(
     Args:
         feats: features of the picture that is being made, (N, C, H, W), of *every* layer.
         style_layers: which of `feats` to compare, by number from 0.
-        style_targets: normalised Gram matrices to reach, one for each of `style_layers`, (N, C,
+        style_targets: normalized Gram matrices to reach, one for each of `style_layers`, (N, C,
             C) or (1, C, C); no gradient flows into them.
         style_weights: a factor for each of `style_layers`.
     """
@@ -127,7 +127,7 @@ class DroppingAdamDescent:
     """Adam whose learning rate drops once.
 
     Attributes:
-        lr: the learning rate at the start, in normalised units a step.
+        lr: the learning rate at the start, in normalized units a step.
         decayed_lr: that after the drop.
         decay_lr_at: after how many steps it drops; None is after nine tenths of those at a
             size.
@@ -267,7 +267,7 @@ def style_transfer(
         lr: Adam's learning rate at the start.
         decayed_lr: the learning rate after `decay_lr_at` steps.
         decay_lr_at: after how many steps it changes.
-        largest: the picture is clamped to +-largest, in normalised units, at the start
+        largest: the picture is clamped to +-largest, in normalized units, at the start
             and after each step.
         init_random: start from noise in place of the content picture.
         seed: of the noise.

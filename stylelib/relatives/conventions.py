@@ -112,7 +112,7 @@ class Convention:
 
 
 def squared_tv_loss(X: Tensor) -> Tensor:
-    """Sum of squared differences of vertical and of horizontal neighbours, (N, 3, H, W)."""
+    """Sum of squared differences of vertical and of horizontal neighbors, (N, 3, H, W)."""
     check_features(X)
     vertical = (X[:, :, 1:, :] - X[:, :, :-1, :]).square().sum()
     horizontal = (X[:, :, :, 1:] - X[:, :, :, :-1]).square().sum()

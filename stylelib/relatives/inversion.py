@@ -42,7 +42,7 @@ def range_loss(X: Tensor) -> Tensor:
     """How far pixels lie beyond black and white: the mean square of what is cut off when shown.
 
     Args:
-        X: pictures (N, 3, H, W), normalised; so is what is squared.
+        X: pictures (N, 3, H, W), normalized; so is what is squared.
 
     Source: after the norm by which Mahendran and Vedaldi (2015) make a picture stay in range;
     that one is felt within the range too, this one is 0 there.
@@ -79,7 +79,7 @@ def invert_features(
         layer: by number or name, such as "relu4_2".
         image_shape: (H, W), or the shorter side, keeping the aspect ratio.
         steps: how often the features and their gradient may be computed.
-        init: what to start from: "noise" (faint, around the mean colour), or a picture.
+        init: what to start from: "noise" (faint, around the mean color), or a picture.
         tv_weight: of total variation, added to the relative error. It smooths what the layer
             leaves open; a great weight also smooths what the layer does know.
         range_weight: of `range_loss`, added likewise. It pushes pixels back that are blacker

@@ -53,7 +53,7 @@ PAPER_CONTENT_LAYERS: tuple[str, ...] = ("relu4_2",)
 
 
 class Normalization(nn.Module):
-    """Pixels 0..1 to normalised pixels: a network that begins with it takes plain pictures.
+    """Pixels 0..1 to normalized pixels: a network that begins with it takes plain pictures.
 
     Args:
         mean: of each channel, 0..1; by default that of ImageNet.
@@ -156,7 +156,7 @@ def insert_losses(
 
     Args:
         net: a network as `vgg19` returns it; it is not changed.
-        content_X: the content picture, (1, 3, H, W), normalised; in 0..1 where there is a
+        content_X: the content picture, (1, 3, H, W), normalized; in 0..1 where there is a
             `normalization`.
         style_X: the style picture likewise, of any size.
         content_layers: the layers of `net` after which contents are compared.

@@ -62,7 +62,7 @@ def synthesize_texture(
         init: as for `invert_features`.
         tv_weight: likewise.
         range_weight: likewise. Without it more is cut off when the picture is shown, and the
-            picture as shown has a greater error than the one that was optimised.
+            picture as shown has a greater error than the one that was optimized.
         seed: of the noise.
         device: as for `invert_features`.
         net: the network; None is `vgg19(pooling="avg")`.

@@ -32,7 +32,7 @@ class Sample:
     name: str
     title: str
     author: str
-    licence: str
+    license: str
     source: str
 
     @property
@@ -58,10 +58,10 @@ SAMPLES: dict[str, Sample] = {
         Sample(
             "rocket", "Falcon 9 with the satellite DSCOVR", "SpaceX", "public domain", _SKIMAGE
         ),
-        Sample("roundels", "Rings of flat colour cut by lines", *_DRAWN),
+        Sample("roundels", "Rings of flat color cut by lines", *_DRAWN),
     )
 }
-"""The samples by name, with their authors and licences."""
+"""The samples by name, with their authors and licenses."""
 
 
 def names() -> list[str]:
@@ -102,7 +102,7 @@ def write(folder: str | os.PathLike[str]) -> list[Path]:
     target = check_path("folder", folder)
     make_folder(target)
     credits_text = "".join(
-        f"{s.filename}: {s.title}. {s.author}; {s.licence}; {s.source}.\n"
+        f"{s.filename}: {s.title}. {s.author}; {s.license}; {s.source}.\n"
         for s in map(SAMPLES.__getitem__, names())
     )
     contents = {SAMPLES[name].filename: path(name).read_bytes() for name in names()}

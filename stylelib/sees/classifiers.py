@@ -50,7 +50,7 @@ def classifier(
 ) -> nn.Module:
     """A network trained to name pictures, frozen, in eval mode.
 
-    It takes normalised pictures (`preprocess`), best of 224 x 224, and gives a score for each
+    It takes normalized pictures (`preprocess`), best of 224 x 224, and gives a score for each
     class: (N, 3, H, W) to (N, 1000), before the softmax.
 
     Args:
@@ -96,12 +96,12 @@ def classifier(
         if hasattr(net, "transform_input"):  # two of torchvision's, trained on other units
             setattr(net, "transform_input", True)  # noqa: B010  mypy knows no such attribute
     if name == "efficientnet_lite0":
-        net = nn.Sequential(_FromNormalised(127 / 255, 128 / 255), net)
+        net = nn.Sequential(_FromNormalized(127 / 255, 128 / 255), net)
     return net.eval().requires_grad_(False)
 
 
-class _FromNormalised(nn.Module):
-    """From the project's normalised pictures to (pixels - mean) / std, for other networks."""
+class _FromNormalized(nn.Module):
+    """From the project's normalized pictures to (pixels - mean) / std, for other networks."""
 
     def __init__(self, mean: float, std: float) -> None:
         super().__init__()
@@ -206,7 +206,7 @@ def top_classes(
     """What a classifier takes pictures for: for each the k likeliest (name, probability).
 
     Args:
-        X: normalised pictures (N, 3, H, W).
+        X: normalized pictures (N, 3, H, W).
         k: how many, 1 to 1000.
         model: a classifier; the default one otherwise.
     """
@@ -240,7 +240,7 @@ def check_pictures(X: Tensor, model: nn.Module) -> None:
     if not inside:
         raise InputError(
             f"pixels from {float(X.min()):.3g} to {float(X.max()):.3g} are outside the "
-            "normalised range (black to white, as `visible_range` has it for each colour): "
+            "normalized range (black to white, as `visible_range` has it for each color): "
             "make X by preprocess"
         )
     if any(part.training for part in check_module(model).modules()):

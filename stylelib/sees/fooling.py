@@ -36,7 +36,7 @@ class FoolingResult(Result):
     Distances are between pictures of 8 bits, as they are saved.
 
     Attributes:
-        original: what it began as, (1, 3, H, W), normalised.
+        original: what it began as, (1, 3, H, W), normalized.
         fooled: whether `image` is classified as was asked.
         steps: how many steps it took.
         confidence: the probability of the target before each step and at the end; of the
@@ -116,13 +116,13 @@ def fooling_images(
     is classified as was asked.
 
     Args:
-        X: normalised pictures (N, 3, H, W). They are rounded to 8 bits first.
+        X: normalized pictures (N, 3, H, W). They are rounded to 8 bits first.
         targets: a class for each picture, or one for all, to be reached; None asks for any
             class but the one the network sees at first.
         model: a classifier in eval mode.
         epsilon: the greatest change of any number, pixels in 0..1, such as 2 / 255; rounded
-            down to whole grey levels. None sets no bound.
-        lr: the length of a step in normalised units; None takes 1, or, where there is a bound,
+            down to whole gray levels. None sets no bound.
+        lr: the length of a step in normalized units; None takes 1, or, where there is a bound,
             the length of a step of half of it in every number.
         max_steps: when to give up; `.fooled` of the result is then False.
         confidence: go on until the target has more than this probability (without a target:
@@ -132,7 +132,7 @@ def fooling_images(
         A result for each picture. `.history` has the score of all running pictures together.
 
     Raises:
-        InputError: a class that does not exist, a bound below one grey level, a target that a
+        InputError: a class that does not exist, a bound below one gray level, a target that a
             picture has from the start, or pictures as `saliency_map` refuses them.
         Interrupted: Ctrl-C after the first step. Its `.result` is the list of results so far.
 
@@ -179,7 +179,7 @@ class Attack:
 
     Args:
         model: the network.
-        original: the pictures, (N, 3, H, W), normalised.
+        original: the pictures, (N, 3, H, W), normalized.
         wanted: a class for each of them, (N,).
         confidence: as for `fooling_images`.
         away: whether the class is to be left, not reached.
@@ -282,7 +282,7 @@ class NormalizedGradient(torch.optim.Optimizer):
 
 
 def _rounded(X: Tensor) -> Tensor:
-    """The pictures as a file of 8 bits holds them, normalised again."""
+    """The pictures as a file of 8 bits holds them, normalized again."""
     return normalize((denormalize(X.detach()).clamp(0, 1) * 255).round() / 255)
 
 
@@ -297,11 +297,11 @@ def changeable(original: Tensor, epsilon: float | None) -> tuple[Tensor, Tensor,
 
 
 def _whole_levels(epsilon: float) -> int:
-    """How many grey levels of 255 a bound allows."""
+    """How many gray levels of 255 a bound allows."""
     number = isinstance(epsilon, float | int | np.number) and not isinstance(epsilon, bool)
     levels = math.floor(epsilon * 255 + 1e-6) if number and 0 < epsilon <= 1 else 0
     if levels < 1:
         raise InputError(
-            f"epsilon is in pixels of 0..1, one grey level (1 / 255) or more, not {epsilon!r}"
+            f"epsilon is in pixels of 0..1, one gray level (1 / 255) or more, not {epsilon!r}"
         )
     return levels

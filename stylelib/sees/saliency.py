@@ -47,7 +47,7 @@ def score_gradient(X: Tensor, y: Targets, model: nn.Module) -> tuple[Tensor, Ten
     model's weights, and no graph.
 
     Args:
-        X: normalised pictures (N, 3, H, W).
+        X: normalized pictures (N, 3, H, W).
         y: a class for each picture, or one for all.
         model: a classifier in eval mode.
 
@@ -67,23 +67,23 @@ def saliency_map(X: Tensor, y: Targets, model: nn.Module) -> Tensor:
     """How much each pixel can change the score of a class.
 
     Args:
-        X: normalised pictures (N, 3, H, W).
+        X: normalized pictures (N, 3, H, W).
         y: a class for each picture, or one for all: numbers or names.
         model: a classifier in eval mode.
 
     Returns:
         (N, H, W), 0 or more: the absolute gradient of the score before the softmax, the
-        greatest of the three colours.
+        greatest of the three colors.
 
     Raises:
         InputError: a class that does not exist, as many classes as there are not pictures, a
-            model in training mode, pictures too small or outside the normalised range.
+            model in training mode, pictures too small or outside the normalized range.
 
     Source: Simonyan, Vedaldi and Zisserman (2014), section 3.
     """
     check_pictures(X, model)
     _, gradient = score_gradient(X, y, model)
-    return _greatest_colour(gradient)
+    return _greatest_color(gradient)
 
 
 def smooth_grad(
@@ -98,7 +98,7 @@ def smooth_grad(
     """A saliency map with less noise: the mean gradient over noisy copies of the picture.
 
     Args:
-        X: normalised pictures (N, 3, H, W).
+        X: normalized pictures (N, 3, H, W).
         y: a class for each picture, or one for all.
         model: a classifier in eval mode.
         noise: the standard deviation, as a share of the range of each picture's pixels.
@@ -120,7 +120,7 @@ def smooth_grad(
     for _ in range(samples):
         copies = X + spread * torch.randn(X.shape[1:], generator=generator).to(X)
         total += score_gradient(copies, y, model)[1]
-    return _greatest_colour(total / samples)
+    return _greatest_color(total / samples)
 
 
 class IntegratedGradients(NamedTuple):
@@ -129,7 +129,7 @@ class IntegratedGradients(NamedTuple):
     attributions: Tensor
     """(N, 3, H, W), signed."""
     map: Tensor
-    """(N, H, W), as `saliency_map` gives it: the greatest absolute value of the colours."""
+    """(N, H, W), as `saliency_map` gives it: the greatest absolute value of the colors."""
     difference: Tensor
     """(N,): the score of the picture minus that of the baseline."""
     gap: Tensor
@@ -151,10 +151,10 @@ def integrated_gradients(
     integral; `.gap` says how large that error is, and more `steps` make it smaller.
 
     Args:
-        X: normalised pictures (N, 3, H, W).
+        X: normalized pictures (N, 3, H, W).
         y: a class for each picture, or one for all.
         model: a classifier in eval mode.
-        baseline: a picture that broadcasts with X, normalised; None takes the mean colour of
+        baseline: a picture that broadcasts with X, normalized; None takes the mean color of
             ImageNet, which is 0 there.
         steps: how many gradients along the way, at the points of Gauss and Legendre.
         max_gap: 0.01, for example, doubles the steps until no gap is above 1 %, or until they
@@ -191,7 +191,7 @@ def integrated_gradients(
         gap = missing / difference.abs().clamp_min(torch.finfo(X.dtype).tiny)
         if max_gap is None or steps == most or bool((gap <= max_gap).all()):
             return IntegratedGradients(
-                attributions, _greatest_colour(attributions), difference, gap
+                attributions, _greatest_color(attributions), difference, gap
             )
         steps *= 2
 
@@ -221,7 +221,7 @@ def saliency_mask(maps: Tensor, *, quantile: float = 0.9, blur: float = 4.0) -> 
         (N, H, W), bool, on the CPU.
 
     Source: the use is that of Simonyan, Vedaldi and Zisserman (2014), section 3.2, who grow
-    the mask by colour instead (GraphCut).
+    the mask by color instead (GraphCut).
     """
     from scipy import ndimage  # takes a while to import
 
@@ -249,7 +249,7 @@ def cut_out(X: Tensor, mask: Tensor) -> Tensor:
     """The pictures where the mask is true, and white elsewhere.
 
     Args:
-        X: normalised pictures (N, 3, H, W).
+        X: normalized pictures (N, 3, H, W).
         mask: (N, H, W), bool.
     """
     check_batch(X)
@@ -264,5 +264,5 @@ def cut_out(X: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask.to(X.device)[:, None], X, white)
 
 
-def _greatest_colour(gradient: Tensor) -> Tensor:
+def _greatest_color(gradient: Tensor) -> Tensor:
     return gradient.abs().amax(dim=1)  # (N, H, W)

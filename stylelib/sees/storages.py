@@ -17,13 +17,13 @@ __all__ = ["FINEST", "Fourier", "Pixels", "Storage"]
 
 
 class Storage(Protocol):
-    """A way to write N pictures as numbers that an optimiser moves."""
+    """A way to write N pictures as numbers that an optimizer moves."""
 
     parameter: Tensor
     """What the pictures begin as, (N, ...)."""
 
     def pictures(self, parameter: Tensor) -> Tensor:
-        """The normalised pictures (N, 3, H, W) that such a parameter stands for."""
+        """The normalized pictures (N, 3, H, W) that such a parameter stands for."""
 
 
 def shape_of(image_shape: int | tuple[int, int], *, least: int = 1) -> tuple[int, int]:
@@ -43,7 +43,7 @@ def faint_noise(
 
 
 class Pixels:
-    """Pictures stored as they are: a number for each pixel and colour, normalised.
+    """Pictures stored as they are: a number for each pixel and color, normalized.
 
     Args:
         count: N, how many pictures.
@@ -65,7 +65,7 @@ class Pixels:
         return parameter
 
 
-OPPONENT_COLOURS = torch.tensor([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]])
+OPPONENT_COLORS = torch.tensor([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]])
 """Rows: light against dark, red against blue, green against the two others."""
 OPPONENT_SPREAD = torch.tensor([1.0, 0.35, 0.15])
 """About how much each of them varies in photographs, of the first."""
@@ -76,10 +76,10 @@ FINEST = 0.3
 
 
 class Fourier:
-    """Pictures stored as waves in colours that do not depend on each other.
+    """Pictures stored as waves in colors that do not depend on each other.
 
     A pixel is a sum of waves, each scaled by one over its frequency, as in photographs; so a
-    step changes large forms as easily as grain. Colours are those of Ohta, Kanade and Sakai
+    step changes large forms as easily as grain. Colors are those of Ohta, Kanade and Sakai
     (1980), which in photographs depend little on each other. A sigmoid keeps every pixel
     between black and white.
 
@@ -91,7 +91,7 @@ class Fourier:
             keeps all. A network responds to fine waves, where an eye sees dots.
 
     Source: Olah, Mordvintsev and Schubert (2017), "Preconditioning and Parameterization". They
-    measure the colours on ImageNet, and keep all waves.
+    measure the colors on ImageNet, and keep all waves.
     """
 
     def __init__(
@@ -113,12 +113,12 @@ class Fourier:
         falling = 0.25 / frequencies.clamp_min(1 / max(height, width))
         kept = 1.0 if finest is None else torch.exp(-((frequencies / finest) ** 2))
         self.scale = falling * kept  # (H, W // 2 + 1)
-        colours = functional.normalize(OPPONENT_COLOURS, dim=1) * OPPONENT_SPREAD[:, None]
-        self.colours = colours.to(device)  # a row each: what one unit of it adds to R, G, B
+        colors = functional.normalize(OPPONENT_COLORS, dim=1) * OPPONENT_SPREAD[:, None]
+        self.colors = colors.to(device)  # a row each: what one unit of it adds to R, G, B
 
     def pictures(self, parameter: Tensor) -> Tensor:
-        """From waves to pixels, from opponent colours to R, G, B, then into 0..1."""
+        """From waves to pixels, from opponent colors to R, G, B, then into 0..1."""
         spectrum = torch.view_as_complex(parameter) * self.scale
         waves = torch.fft.irfft2(spectrum, s=self.image_shape, norm="ortho")  # (N, 3, H, W)
-        rgb = torch.einsum("nchw,cd->ndhw", waves, self.colours)
+        rgb = torch.einsum("nchw,cd->ndhw", waves, self.colors)
         return normalize(torch.sigmoid(rgb))

@@ -102,7 +102,7 @@ class Blur:
         radius = max(1, round(3 * self.sigma))
         places = torch.arange(-radius, radius + 1, dtype=X.dtype, device=X.device)
         kernel = torch.exp(-0.5 * (places / self.sigma) ** 2)
-        kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)  # one for each colour
+        kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)  # one for each color
         padded = functional.pad(X, [radius] * 4, mode="replicate")
         down = functional.conv2d(padded, kernel.mT, groups=3)
         return functional.conv2d(down, kernel, groups=3)
@@ -130,7 +130,7 @@ class Noise:
     rewarded must be strong, and of one piece.
 
     Args:
-        highest: standard deviation in normalised units.
+        highest: standard deviation in normalized units.
 
     Source: that gradients under such noise look more like things, Kaur, Cohen and Lipton
     (2019), who average over it.

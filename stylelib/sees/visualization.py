@@ -120,7 +120,7 @@ def class_visualizations(
     """Pictures that a classifier gives as high a score as can be, all classes at once.
 
     What is made large is s_y(T(I)) - l2 * ||I||^2: the score before the softmax of the
-    transformed picture, minus a penalty for numbers far from the mean colour.
+    transformed picture, minus a penalty for numbers far from the mean color.
 
     Args:
         targets: classes by number or name, one picture each.
@@ -131,7 +131,7 @@ def class_visualizations(
         finest: of `Fourier`; pixels have no such bound.
         transformations: what happens to a picture before the network looks, drawn anew in each
             step and the same for all pictures. Structures that do not survive are not rewarded.
-        l2: the weight lambda of the squared length of the normalised picture.
+        l2: the weight lambda of the squared length of the normalized picture.
         lr: None takes 0.05 for waves and 0.1 for pixels.
         seed: of the noise it begins as, and of the transformations.
         callback: called after each step; its `.picture` holds all pictures, (N, 3, H, W).
@@ -265,7 +265,7 @@ def channel_visualizations(
 
 @dataclass
 class _Way:
-    """How a visualisation is made, whatever it is of."""
+    """How a visualization is made, whatever it is of."""
 
     image_shape: tuple[int, int]
     steps: int
