@@ -269,8 +269,8 @@ def gradient_residual(X: Tensor, objective: Objective) -> float:
 
     That is the L1 norm of the sum of the losses' gradients with respect to X, divided by the
     sum of their L1 norms: 1 where all losses pull the same way, 0 where they cancel at every
-    pixel, as they do at a minimum if the losses are differentiable. It tells a finished
-    picture from an unfinished one, which gradient shares do not.
+    pixel, as they do at a minimum if the losses are differentiable. It falls while L-BFGS
+    approaches a minimum; Adam circles around one, and there it stays.
 
     Args:
         X: a picture, (1, 3, H, W), normalized; it is not changed.

@@ -88,8 +88,8 @@ class TransferResult(Result):
     Attributes:
         gradient_shares: each loss's share of the gradient at the finished picture; empty if
             Ctrl-C came before they were known.
-        gradient_residual: how much is left of the gradients when they are added up, 0 to 1:
-            the smaller, the nearer the picture is to a minimum. None if Ctrl-C came before.
+        gradient_residual: how much is left of the gradients when they are added up, 0 to 1
+            (`stylelib.gradient_residual`). None if Ctrl-C came before it was known.
     """
 
     gradient_shares: dict[str, float]
