@@ -15,6 +15,7 @@ from stylelib import (
     RECIPES,
     DivergenceError,
     Interrupted,
+    LBFGSDescent,
     LossWeights,
     Profile,
     postprocess,
@@ -388,3 +389,16 @@ def test_with_the_default_weights_every_loss_has_its_share_of_the_gradient(net, 
     assert sum(shares.values()) == pytest.approx(1.0, abs=1e-12)
     assert min(shares.values()) > 0.002
     assert min(shares["content"], shares["style"]) > 0.2
+
+
+@pytest.mark.parametrize("evaluations", range(5, 45, 3))
+def test_every_record_of_a_line_search_has_losses(photo, evaluations):
+    # a clamped picture is another one than the last that was tried; no evaluation may be left for it
+    recipe = dataclasses.replace(
+        RECIPES["coarse-to-fine"], smallest=None, descent=LBFGSDescent()
+    )
+    history = transfer(
+        photo, samples.load("mosaic"), recipe=recipe, image_shape=32, steps=evaluations
+    ).history
+    assert all(set(record.losses) == {"content", "style", "tv"} for record in history)
+    assert history[-1].evaluations <= evaluations

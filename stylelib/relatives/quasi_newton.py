@@ -97,18 +97,20 @@ class LBFGS(torch.optim.LBFGS):
             closure: computes the gradient, in `.grad` of the picture, and returns the loss.
 
         Raises:
-            NoStepLeft: the step before was the last.
+            NoStepLeft: the step before was the last, or no evaluations are left.
         """
         if not torch.equal(self.X, self.ended):  # somebody has clamped it since
             self.correct_last_step()
             self.finished = torch.equal(self.X, self.began)
         if self.finished:
             raise NoStepLeft
-        self.began = self.X.detach().clone()
+        self.began, spent = self.X.detach().clone(), self.left == 0
         try:
             self.search(closure)
         except SpentError:
             self.X.data.copy_(self.began)
+            if spent and self.recall(closure) is None:  # a step without losses is none
+                raise NoStepLeft from None
         if self.clamp is not None:
             self.X.data.clamp_(*self.clamp)
             self.correct_last_step()
