@@ -11,7 +11,7 @@ export STYLELIB_PROFILE := $(PROFILE)
 # The environment in .venv decides, whatever else is set up in the shell.
 unexport PYTHONPATH
 
-.PHONY: book test quick test-processors lab bench bench-paper clean requirements samples pairs pictures
+.PHONY: book test quick test-processors test-site serve pdf lab bench bench-paper clean requirements samples pairs pictures
 
 book: .venv/installed
 	@$(BIN)/python tools/build_book.py
@@ -32,6 +32,18 @@ quick: .venv/installed
 # The numerical tests, and the chapters at their smallest, on every processor this one can play.
 test-processors: .venv/installed
 	$(BIN)/python tools/processors.py
+
+# The built site in a real browser: axe, links, weights, what moves. Needs Chromium.
+test-site: .venv/installed
+	$(BIN)/pytest -q tests/site
+
+# The built site at an address of this machine.
+serve: .venv/installed
+	@$(BIN)/python tools/serve_site.py
+
+# The built site as one PDF. Needs Chromium.
+pdf: .venv/installed
+	@$(BIN)/python tools/make_pdf.py
 
 # The chapters open as notebooks: a double click on book/01-first-picture.md.
 lab: .venv/installed

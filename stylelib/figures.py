@@ -1,79 +1,396 @@
-"""Pictures side by side, for notebooks and for the book."""
+"""Pictures in the page: side by side, before and after, and one after the other.
+
+They are shown as images of their own pixels with captions in the page's type. No plot is drawn.
+"""
 
 from __future__ import annotations
 
+import base64
+import io
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
+import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from stylelib.checks import number, several, whole
+from stylelib.checks import choice, number, several, whole
 from stylelib.errors import InputError
 from stylelib.files import load_image
 from stylelib.images import postprocess
 
-__all__ = ["show_images"]
+__all__ = ["Pictures", "compare", "encode", "filmstrip", "show_images"]
+
+Showable = Image.Image | Tensor | NDArray[Any]
+
+PAGE = 720
+"""The width of a page's text in CSS pixels, nearly."""
+LARGE, TINY = 300, 128
+"""Smaller images are enlarged towards the first, in CSS pixels; to it, if below the second."""
+SMALL_FILE = 64 * 64
+"""Images of up to so many pixels are kept without loss."""
+GAP = 12
+"""Between images, in CSS pixels."""
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """An image, its caption, and how large it is shown: width and height in CSS pixels."""
+
+    image: Image.Image
+    title: str
+    size: tuple[int, int]
+
+
+class Pictures:
+    """Images that show themselves in a notebook and in the book; see `show_images`.
+
+    Everywhere else, `image` is one PIL image of them all with their titles.
+
+    Args:
+        pictures: what is shown.
+        columns: images in a row.
+        width: of the whole, in CSS pixels.
+        kind: "", "compare" or "filmstrip".
+        label: what the whole shows, for those who cannot see it.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[_Picture],
+        columns: int,
+        width: float = PAGE,
+        kind: str = "",
+        label: str = "",
+    ) -> None:
+        self._pictures, self._columns, self._width = list(pictures), columns, width
+        self._kind, self._label = kind, label
+        self._shown_in: object = None  # the cell that shows it
+
+    def __repr__(self) -> str:
+        sizes = {picture.image.size for picture in self._pictures}
+        size = f" of {' x '.join(map(str, sizes.pop()))}" if len(sizes) == 1 else ""
+        many = "" if len(self._pictures) == 1 else "s"
+        titles = "; ".join(" ".join(p.title.split()) for p in self._pictures if p.title)
+        said = f": {titles}" if titles else ""
+        return f"<{len(self._pictures)} image{many}{size}{said}>"
+
+    @property
+    def _still(self) -> list[_Picture]:
+        """What is shown where nothing moves."""
+        pictures = self._pictures
+        return [pictures[0], pictures[-1]] if self._kind == "filmstrip" else pictures
+
+    @property
+    def image(self) -> Image.Image:
+        """All of them, as one RGB image with the titles below the images. Of a filmstrip, the
+        first and the last.
+        """
+        font = ImageFont.truetype(
+            Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), 13
+        )
+        pictures, columns = self._still, min(self._columns, len(self._still))
+        rows = [pictures[at : at + columns] for at in range(0, len(pictures), columns)]
+        widths = [max(p.size[0] for p in pictures[at::columns]) for at in range(columns)]
+        heights = [max(p.size[1] + 18 * len(p.title.splitlines()) for p in row) for row in rows]
+        canvas = Image.new(
+            "RGB",
+            (sum(widths) + GAP * (columns - 1), sum(heights) + GAP * (len(rows) - 1)),
+            "white",
+        )
+        draw = ImageDraw.Draw(canvas)
+        for index, picture in enumerate(pictures):
+            row, column = divmod(index, columns)
+            x = sum(widths[:column]) + GAP * column
+            y = sum(heights[:row]) + GAP * row
+            canvas.paste(picture.image.resize(picture.size, Image.Resampling.NEAREST), (x, y))
+            draw.text((x, y + picture.size[1] + 2), picture.title, "black", font)
+        return canvas
+
+    def _repr_html_(self) -> str:
+        columns = min(self._columns, len(self._still))
+        style = (
+            f"--columns:{columns};--narrow:{min(columns, 2)};display:grid;"
+            f"grid-template-columns:repeat({columns},minmax(0,max-content));gap:{GAP}px;"
+            f"max-width:min(100%,{self._width:g}px);align-items:start"
+        )
+        pictures = self._pictures
+        alone = len(pictures) == 1 and not pictures[0].title
+        group = "" if alone else ' role="group"'
+        label = f' aria-label="{escape(self._label)}"' if self._label else ""
+        if self._kind == "filmstrip":  # the slider's name, if a page has another for the group
+            label += f' data-label="{escape(self._label)}"'
+        hidden = range(1, len(pictures) - 1) if self._kind == "filmstrip" else ()
+        shown = [
+            _to_html(picture, f"image {at + 1} of {len(pictures)}", at in hidden)
+            for at, picture in enumerate(pictures)
+        ]
+        kind = " ".join(filter(None, ["pictures", self._kind]))
+        return f'<div class="{kind}"{group}{label} style="{style}">\n{"".join(shown)}</div>'
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.image.save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def _ipython_display_(self) -> None:
+        """Show it, unless the cell has: the call did, and then it may be the cell's result."""
+        shell = import_module("IPython").get_ipython()
+        cell = (id(shell), getattr(shell, "execution_count", None))
+        if self._shown_in == cell:
+            return
+        self._shown_in = cell
+        kind, data = encode(self.image)
+        bundle = {
+            "text/plain": repr(self),
+            "text/html": self._repr_html_(),
+            kind: base64.b64encode(data).decode(),
+        }
+        import_module("IPython.display").display(bundle, raw=True)
+
+    def _show(self) -> Pictures:
+        """Show it in the cell that calls, if there is one, as a plot is shown."""
+        if "IPython" in sys.modules and import_module("IPython").get_ipython() is not None:
+            import_module("IPython.display").display(self)
+        return self
 
 
 def show_images(
-    images: Sequence[Image.Image | Tensor | NDArray[Any]],
+    images: Sequence[Showable],
     titles: Sequence[str] | None = None,
     *,
     columns: int | None = None,
     width: float = 9.0,
     cmap: str = "magma",
-) -> Figure:
-    """Show pictures in a grid, each with its title above it.
+) -> Pictures:
+    """Show images in a grid, each with its title below it.
+
+    An image is shown at its own pixels, or smaller where the page is too narrow for the grid.
+    A small one is enlarged, each pixel a square: a whole number of times, or, as maps are, to
+    the size of the images beside it. Photographs and paintings are kept as JPEG of high
+    quality; maps, and images of few colors or pixels, without loss.
 
     Args:
-        images: PIL images; normalised tensors (1, 3, H, W) or (3, H, W); or maps of numbers (H,
-            W), tensors or arrays, drawn in colours from the least to the greatest value of
-            each.
-        titles: one for each picture, may have several lines.
-        columns: pictures in a row; None puts all in one row.
-        width: of the whole figure, in inches.
-        cmap: matplotlib's name of the colours for maps.
+        images: PIL images; normalized tensors (1, 3, H, W) or (3, H, W); or maps of numbers (H,
+            W), tensors or arrays, drawn in colors from the least to the greatest value of
+            each. Numbers that are not finite are white.
+        titles: one for each image, may have several lines.
+        columns: images in a row; None puts all in one row.
+        width: the most that the grid takes up, in inches of 96 CSS pixels.
+        cmap: matplotlib's name of the colors for maps.
 
     Returns:
-        The figure; in a notebook it shows itself at the end of the cell.
+        The images. In a notebook the call shows them; elsewhere `.image` has them all in one.
 
     Raises:
-        InputError: no pictures, or as many titles as there are not pictures.
+        InputError: no images, as many titles as there are not images, arrays that are no maps,
+            or colors that matplotlib does not know.
+
+    Example:
+        >>> from stylelib import samples
+        >>> from stylelib.figures import show_images
+        >>> show_images([samples.load("chelsea"), samples.load("mosaic")], ["content", "style"])
+        <2 images: content; style>
     """
     images = several("images", images)
-    if titles is not None and len(several("titles", titles, least=0)) != len(images):
-        raise InputError(f"{len(images)} images have {len(titles)} titles")
+    titles = _check_titles(titles, len(images))
     columns = len(images) if columns is None else whole("columns", columns)
-    width = number("width", width, above=0)
-    rows = -(-len(images) // columns)
-    arrays = [_to_array(image) for image in images]
-    tallest = max(array.shape[0] / array.shape[1] for array in arrays)
-    lines = max((title.count("\n") + 1 for title in titles or [""] if title), default=0)
-    height = rows * (width / columns * tallest + 0.2 * lines + 0.05)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(width, height), squeeze=False, layout="constrained"
-    )
-    for index, ax in enumerate(axes.flat):
-        ax.axis("off")
-        if index < len(arrays):
-            ax.imshow(arrays[index], cmap=cmap)
-            if titles is not None:
-                ax.set_title(titles[index], fontsize=11)
-    return figure
+    across = number("width", width, above=0) * 96
+    known = choice("cmap", cmap, mpl.colormaps)
+    cell = min(PAGE, across) / columns
+    opened = [_to_image(image, known) for image in images]
+    # Maps and tiny images are as large as the others, so that one can compare them
+    tiny = [
+        _is_map(given) or max(image.size) < TINY
+        for given, image in zip(images, opened, strict=True)
+    ]
+    sizes = [_shown_size(image, cell) for image in opened]
+    others = [max(size) for size, is_tiny in zip(sizes, tiny, strict=True) if not is_tiny]
+    longest = max(others or [LARGE, *(max(image.size) for image in opened)])
+    pictures = [
+        _Picture(image, title, _scaled(image, longest) if is_tiny else size)
+        for image, title, size, is_tiny in zip(opened, titles, sizes, tiny, strict=True)
+    ]
+    return Pictures(pictures, columns, across)._show()
 
 
-def _to_array(image: Image.Image | Tensor | NDArray[Any]) -> NDArray[Any]:
-    if isinstance(image, np.ndarray) and image.ndim == 2:
-        return image
+def compare(
+    before: Showable,
+    after: Showable,
+    *,
+    alt: str,
+    labels: Sequence[str] = ("before", "after"),
+) -> Pictures:
+    """Show two images of the same thing: in the book one over the other, with a slider that
+    uncovers the first; in a notebook side by side.
+
+    Args:
+        before: a PIL image, or a normalized tensor (1, 3, H, W) or (3, H, W).
+        after: likewise; may have more or fewer pixels, but not another shape.
+        alt: what is seen, for those who cannot see it.
+        labels: what the two are called.
+
+    Returns:
+        The images, as `show_images` does.
+
+    Raises:
+        InputError: an image of another kind, a ratio of width to height that differs by over 2
+            per cent, no text, or not two labels.
+    """
+    label = _check_text("alt", alt)
+    names = [_check_text("labels", name) for name in several("labels", labels, least=0)]
+    if len(names) != 2:
+        raise InputError(f"labels are two, such as ('before', 'after'), not {labels!r}")
+    first, second = _to_image(before), _to_image(after)
+    ratios = [image.width / image.height for image in (first, second)]
+    if max(ratios) > 1.02 * min(ratios):
+        raise InputError(
+            f"the two images have different shapes, {first.width} x {first.height} and "
+            f"{second.width} x {second.height}; cut or resize one of them"
+        )
+    size = max(_shown_size(first, PAGE), _shown_size(second, PAGE))
+    pictures = [_Picture(first, names[0], size), _Picture(second, names[1], size)]
+    return Pictures(pictures, 2, kind="compare", label=label)._show()
+
+
+def filmstrip(images: Sequence[Showable], titles: Sequence[str], *, label: str) -> Pictures:
+    """Show images of which one comes after another: in the book one at a time, with a slider
+    that moves through them; in a notebook and in print the first and the last side by side.
+
+    Args:
+        images: two or more, as `compare` takes them.
+        titles: one for each image.
+        label: what the slider changes, such as "The image after 1 to 100 steps".
+
+    Returns:
+        The images, as `show_images` does.
+
+    Raises:
+        InputError: fewer than two images, as many titles as there are not images, an image of
+            another kind, or no label.
+    """
+    images = several("images", images)
+    if len(images) < 2:
+        raise InputError("images is one: a filmstrip has two or more")
+    titles = _check_titles(titles, len(images))
+    label = _check_text("label", label)
+    opened = [_to_image(image) for image in images]
+    largest = max(_shown_size(image, PAGE / 2)[0] for image in opened)
+    pictures = [
+        _Picture(image, title, (largest, max(1, round(image.height * largest / image.width))))
+        for image, title in zip(opened, titles, strict=True)
+    ]
+    return Pictures(pictures, 2, kind="filmstrip", label=label)._show()
+
+
+def encode(image: Image.Image) -> tuple[str, bytes]:
+    """An RGB image as the bytes of a file, and their kind: "image/png" without loss where there
+    are up to 256 colors or `SMALL_FILE` pixels, else "image/jpeg".
+    """
+    buffer = io.BytesIO()
+    if image.getcolors(256) is not None:
+        _with_palette(image).save(buffer, "PNG", optimize=True)
+    elif image.width * image.height <= SMALL_FILE:
+        image.save(buffer, "PNG", optimize=True)
+    else:
+        # All of the color: at half of it, as is usual, small strokes lose theirs
+        # not progressive: libjpeg writes complaints of its own where that needs much room
+        image.save(buffer, "JPEG", quality=90, subsampling=0)
+        return "image/jpeg", buffer.getvalue()
+    return "image/png", buffer.getvalue()
+
+
+def _with_palette(image: Image.Image) -> Image.Image:
+    """The same pixels as numbers of up to 256 colors."""
+    channels = np.asarray(image).astype(np.uint32)  # (H, W, 3)
+    packed = channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]
+    colors, numbers = np.unique(packed, return_inverse=True)
+    result = Image.fromarray(numbers.reshape(packed.shape).astype(np.uint8))
+    palette = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)
+    result.putpalette(palette.astype(np.uint8).tobytes())
+    return result
+
+
+def _is_map(image: object) -> bool:
+    return isinstance(image, np.ndarray | Tensor) and image.ndim == 2
+
+
+def _to_image(image: Showable, cmap: str | None = None) -> Image.Image:
+    """An RGB image; with the name of colors also of a map."""
+    if cmap is not None and isinstance(image, np.ndarray | Tensor) and image.ndim == 2:
+        return _colored(image, cmap)
     if isinstance(image, Tensor):
-        if image.ndim == 2:
-            return image.detach().float().cpu().numpy()
         image = postprocess(image)
     if isinstance(image, np.ndarray):
-        raise InputError(f"an array is shown as a map (H, W), not {image.shape}")
-    return np.asarray(load_image(image))
+        shown = "an array is shown as a map (H, W)" if cmap else "arrays are not shown here"
+        raise InputError(f"{shown}, not {image.shape}")
+    return load_image(image)
+
+
+def _colored(values: Tensor | NDArray[Any], cmap: str) -> Image.Image:
+    """A map (H, W) in colors from its least to its greatest value."""
+    array = values.detach().float().cpu().numpy() if isinstance(values, Tensor) else values
+    if array.dtype.kind not in "biuf" or 0 in array.shape:
+        raise InputError(f"a map has numbers (H, W), not {array.shape} of {array.dtype}")
+    numbers = array.astype(np.float64)
+    finite = np.isfinite(numbers)
+    if finite.any():
+        least, greatest = numbers[finite].min(), numbers[finite].max()
+        numbers = (numbers - least) / ((greatest - least) or 1.0)
+    colors = mpl.colormaps[cmap](np.where(finite, numbers, 0.0), bytes=True)[..., :3]
+    colors[~finite] = 255
+    return Image.fromarray(np.ascontiguousarray(colors))
+
+
+def _shown_size(image: Image.Image, room: float) -> tuple[int, int]:
+    """Its own, or, if it is small, a whole number of times that."""
+    times = max(1, int(min(LARGE, room) // max(image.size)))
+    return image.width * times, image.height * times
+
+
+def _scaled(image: Image.Image, longest: int) -> tuple[int, int]:
+    """So large that its longer side is `longest`, but not smaller than it is."""
+    scale = max(1.0, longest / max(image.size))
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
+
+
+def _to_html(picture: _Picture, name: str, hidden: bool) -> str:
+    """An image and its caption, which is also what those read who cannot see it, or a name."""
+    kind, data = encode(picture.image)
+    width, height = picture.size
+    # Enlarged, a pixel is a square; the theme of a notebook must not make it smaller than it is
+    square = ";image-rendering:pixelated" if width > picture.image.width else ""
+    alt = " ".join(picture.title.split()) or name
+    unnamed = "" if picture.title else " data-unnamed"
+    title = escape(picture.title).replace("\n", "<br>")
+    return (
+        f'<figure{" hidden" * hidden} style="margin:0">'
+        f'<img src="data:{kind};base64,{base64.b64encode(data).decode()}" alt="{escape(alt)}"'
+        f'{unnamed} width="{width}" height="{height}" loading="lazy"'
+        f' style="max-width:100%;height:auto{square}">'
+        + (f"<figcaption>{title}</figcaption>" if title else "")
+        + "</figure>\n"
+    )
+
+
+def _check_titles(titles: Any, count: int) -> list[str]:
+    """As many titles as images."""
+    if titles is None:
+        return [""] * count
+    listed = [str(title) for title in several("titles", titles, least=0)]
+    if len(listed) != count:
+        raise InputError(f"{count} images have {len(listed)} titles")
+    return listed
+
+
+def _check_text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f"{name} is a text that says what is seen, not {value!r}")
+    return value

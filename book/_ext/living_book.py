@@ -3,8 +3,7 @@
 1. Pages are executed again when something they depend on changes that jupyter-cache does not
    look at: the library, the pictures, the pinned packages, the profile.
 2. The build says which page it runs, and stops at the first cell that fails.
-3. Each page says how long it took to run, as measured when it ran.
-4. Each page can be downloaded as a notebook in plain Markdown.
+3. Each page can be downloaded as a notebook in plain Markdown.
 """
 
 from __future__ import annotations
@@ -92,31 +91,6 @@ def begin_rendering(_app: Sphinx, _env: BuildEnvironment) -> None:
     tell(rendering=True)
 
 
-def spell_seconds(seconds: float) -> str:
-    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{seconds / 60:.1f} min"
-
-
-def say_run_time(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Put the measured run time below the cell, or cells, under the title that make its
-    picture.
-    """
-    data = NbMetadataCollector.get_exec_data(app.env, docname)
-    title = next(iter(doctree.findall(nodes.title)), None)
-    if not data or not data["runtime"] or title is None:
-        return
-    profile = os.environ.get("STYLELIB_PROFILE", "quick")
-    text = (
-        f"Time to run this page: {spell_seconds(data['runtime'])}, measured when it was built "
-        f"({machine()}; {profile} profile)."
-    )
-    line = nodes.paragraph("", "", nodes.emphasis(text, text), classes=["run-time"])
-    section = title.parent
-    at = section.index(title) + 1
-    while at < len(section) and "cell" in section[at].get("classes", []):
-        at += 1
-    section.insert(at, line)
-
-
 def plain_markdown(text: str, page: Path, config: Config) -> str:
     """The MyST of a page as Markdown that any notebook shows: directives become text, pictures
     or code.
@@ -177,6 +151,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", begin_page)
     app.connect("doctree-read", end_page)
     app.connect("env-updated", begin_rendering)
-    app.connect("doctree-resolved", say_run_time)
     app.connect("html-page-context", offer_notebook, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,113 @@
+"""How long a page takes to read and to run: said under its title, and by the role ``time``,
+with which one page tells of another: {time}`07-synthesized-image`.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from myst_nb.sphinx_ import NbMetadataCollector
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+WORDS_A_MINUTE = 210
+LINES_A_MINUTE = 25  # of code
+
+
+class TimeOfPage(nodes.Inline, nodes.TextElement):
+    """Stands where the times of a page will be, until all pages have run."""
+
+
+def minutes_to_read(doctree: nodes.document) -> int:
+    """Whole minutes for the words and the code of a page, without what the code prints and
+    without code that is folded away.
+    """
+    words = lines = 0
+    skipped: set[int] = set()  # by identity: equal texts are equal nodes
+    for node in doctree.findall(nodes.container):
+        classes = set(node.get("classes", []))
+        if classes & {"cell_output", "tag_hide-input"}:
+            skipped.update(id(each) for each in node.findall())
+    for text in doctree.findall(nodes.Text):
+        if id(text) in skipped:
+            continue
+        if isinstance(text.parent, nodes.literal_block):
+            lines += sum(bool(line.strip()) for line in text.astext().splitlines())
+        elif not isinstance(text.parent, nodes.comment):
+            words += len(text.astext().split())
+    return max(1, round(words / WORDS_A_MINUTE + lines / LINES_A_MINUTE))
+
+
+def spell_seconds(seconds: float) -> str:
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def seconds_to_run(env: BuildEnvironment, docname: str) -> float | None:
+    """As measured when the page ran, or else as in book/page_seconds.json."""
+    data = NbMetadataCollector.get_exec_data(env, docname)
+    if not data:
+        return None
+    usual = json.loads((Path(env.srcdir) / "book" / "page_seconds.json").read_text("utf-8"))
+    seconds = data["runtime"] or usual.get(docname)
+    return None if seconds is None else float(seconds)
+
+
+def measure(app: Sphinx, doctree: nodes.document) -> None:
+    minutes = app.env.__dict__.setdefault("minutes_to_read", {})
+    minutes[app.env.docname] = minutes_to_read(doctree)
+
+
+def merge(_app: Sphinx, env: BuildEnvironment, _docnames: Any, other: BuildEnvironment) -> None:
+    env.__dict__.setdefault("minutes_to_read", {}).update(
+        other.__dict__.get("minutes_to_read", {})
+    )
+
+
+def time_of_page(
+    name: str, _raw: str, text: str, *_: Any
+) -> tuple[list[nodes.Node], list[Any]]:
+    return [TimeOfPage(page=text)], []
+
+
+def fill_in(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    for node in list(doctree.findall(TimeOfPage)):
+        page = f"{docname.rpartition('/')[0]}/{node['page']}".lstrip("/")
+        read = app.env.__dict__.get("minutes_to_read", {}).get(page)
+        run = seconds_to_run(app.env, page)
+        said = [f"{read} min to read"] if read else []
+        said += [f"{spell_seconds(run)} to run"] if run else []
+        text = ", ".join(said)
+        node.replace_self(nodes.inline(text, text, classes=["chapter-time"]))
+
+
+def say(
+    app: Sphinx, pagename: str, _template: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """A line under the title of a page."""
+    read = app.env.__dict__.get("minutes_to_read", {}).get(pagename)
+    run = seconds_to_run(app.env, pagename) if doctree else None
+    if run is None or not read or "body" not in context:
+        return
+    from living_book import machine
+
+    profile = os.environ.get("STYLELIB_PROFILE", "quick")
+    line = (
+        f'<p class="page-times"><b>{read} min</b> to read, <b>{spell_seconds(run)}</b> to run '
+        f"({html.escape(machine())}; {profile} profile)</p>"
+    )
+    context["body"] = context["body"].replace("</h1>", f"</h1>\n{line}", 1)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_node(TimeOfPage)
+    app.add_role("time", time_of_page)
+    app.connect("doctree-read", measure)
+    app.connect("env-merge-info", merge)
+    app.connect("doctree-resolved", fill_in)
+    app.connect("html-page-context", say, priority=600)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
