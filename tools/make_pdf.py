@@ -45,7 +45,12 @@ READ_CONTENTS = """() => {
     return each.matches("a") ? ["page", each.href.split("#")[0], text] : ["part", "", text];
   });
 }"""
-PREPARE = """async () => {
+PREPARE = """async (pages) => {
+  for (const link of Array.from(document.links)) {
+    const address = link.href.split("#")[0];
+    const ours = address.startsWith(location.origin);
+    if (ours && !pages.includes(address)) link.removeAttribute("href");  // not in the file
+  }
   document.documentElement.dataset.theme = "light";
   for (const details of document.querySelectorAll("details.solution")) details.open = true;
   const images = Array.from(document.images);
@@ -201,7 +206,7 @@ def front_matter(
             f"<h2>Contents</h2><ol>{''.join(lines)}</ol></main>",
         ],
     )
-    page.evaluate(PREPARE)
+    page.evaluate(PREPARE, [])
     return printed(page)
 
 
@@ -267,18 +272,19 @@ class Tags:
             self.parents.append(NumberObject(self.next + key))
             self.parents.append(value)
             largest = max(largest, key)
-        for page in self.writer.pages[first:]:
-            self._shift(page, "/StructParents")
+        for page, source in zip(self.writer.pages[first:], pdf.pages, strict=True):
+            if "/StructParents" in source:  # which pypdf leaves out
+                key = self.next + int(str(source["/StructParents"]))
+                page[NameObject("/StructParents")] = NumberObject(key)
             for annotation in page.get("/Annots", ArrayObject()).get_object():
-                self._shift(annotation.get_object(), "/StructParent")
+                link = annotation.get_object()
+                if "/StructParent" in link:
+                    key = self.next + int(str(link["/StructParent"]))
+                    link[NameObject("/StructParent")] = NumberObject(key)
         kids = tree.get("/K", ArrayObject())
         self.kids.extend(kids if isinstance(kids.get_object(), list) else [kids])
         self.roots = [*getattr(self, "roots", []), reference]
         self.next += largest + 1
-
-    def _shift(self, holder: Any, name: str) -> None:
-        if name in holder:
-            holder[NameObject(name)] = NumberObject(int(holder[name]) + self.next)
 
     def finish(self) -> None:
         """Make one root of all."""
@@ -351,11 +357,14 @@ def make(site: Path, target: Path, only: Sequence[str] | None = None) -> list[st
         try:
             page = browser.new_page(viewport={"width": 1000, "height": 1400})
             chapters = []
-            for url, title, part in pages_of(page, base):
-                if only is not None and not any(each in url for each in only):
-                    continue
+            pages = [
+                each
+                for each in pages_of(page, base)
+                if only is None or any(part in each[0] for part in only)
+            ]
+            for url, title, part in pages:
                 page.goto(url)
-                page.evaluate(PREPARE)
+                page.evaluate(PREPARE, [each[0] for each in pages])
                 pdf = printed(page)
                 cut = cut_pictures(pdf)
                 if cut:
