@@ -194,7 +194,7 @@ class Network(nn.Sequential):
     """Layers in order, and the loss weights that suit their units.
 
     Attributes:
-        loss_weights: for content, style and total variation, by the book's main line.
+        loss_weights: for content, style and total variation, as the d2l recipe defines them.
     """
 
     loss_weights: LossWeights = D2L_WEIGHTS

@@ -2,7 +2,7 @@
 
 Features have the shape (N, C, H, W); other shapes and dtypes raise an `InputError`. The
 gradients are derived on the chapter's page. The factors are those of
-`stylelib.CONVENTIONS["numpy"]`; total variation is that of the main line.
+`stylelib.CONVENTIONS["numpy"]`; total variation is that of the d2l recipe.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class StyleLoss:
 class TVLoss:
     """Half the mean absolute difference down, plus half of that across.
 
-    Source: Rudin, Osher and Fatemi (1992), in the anisotropic form of the main line.
+    Source: Rudin, Osher and Fatemi (1992), in the anisotropic form of the d2l recipe.
 
     Example:
         >>> X = np.array([[[[0.0, 1.0], [0.0, 1.0]]]])

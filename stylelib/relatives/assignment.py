@@ -1,6 +1,6 @@
 """The losses of a course assignment, by its names and signatures (chapter 12).
 
-The names are those of the main line; the weights go inside, sums take the place of means, and
+The names are those of the d2l code; the weights go inside, sums take the place of means, and
 total variation squares its differences. So it stays a module of its own:
 `from stylelib import assignment`.
 """

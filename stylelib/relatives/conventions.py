@@ -100,7 +100,7 @@ class Convention:
         return total / len(losses) if self.averages_layers else total
 
     def relative_factor(self, kind: Kind, shape: Sequence[int]) -> float:
-        """This convention's loss over the main line's, for features of a shape (N, C, H, W)."""
+        """This convention's loss over the d2l recipe's, for features of a shape (N, C, H, W)."""
         N, C, M = _sizes(shape)
         if kind == "content":
             return self.content_factor(N, C, M) * N * C * M
@@ -122,7 +122,7 @@ def squared_tv_loss(X: Tensor) -> Tensor:
 _ALL = (
     Convention(
         "d2l",
-        "Dive into Deep Learning; this book's main line",
+        "Dive into Deep Learning; the d2l recipe of this book",
         content_factor=lambda N, C, M: 1 / (N * C * M),
         gram_factor=lambda N, C, M: 1 / (C * M),
         style_factor=lambda N, C, M: 1 / (N * C**2),

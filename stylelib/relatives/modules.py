@@ -209,7 +209,7 @@ def modules_objective(losses: LossNetwork, weights: LossWeights) -> Objective:
     """The losses "content" and "style" of a picture, over their modules.
 
     Layers are summed or averaged as the modules' convention has it. Where the weight of total
-    variation is not 0, there is also "tv", that of the main line.
+    variation is not 0, there is also "tv", that of the d2l recipe.
     """
     kinds: dict[str, Sequence[ContentLoss | StyleLoss]] = {
         "content": losses.content_losses,
