@@ -100,7 +100,7 @@ class Convention:
         return total / len(losses) if self.averages_layers else total
 
     def relative_factor(self, kind: Kind, shape: Sequence[int]) -> float:
-        """This convention's loss over the d2l recipe's, for features of a shape (N, C, H, W)."""
+        """This convention's loss over the d2l recipe's, for features (N, C, H, W)."""
         N, C, M = _sizes(shape)
         if kind == "content":
             return self.content_factor(N, C, M) * N * C * M
