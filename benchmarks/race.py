@@ -9,7 +9,7 @@ float32, outside the clock, for pictures kept on the way.
 """
 
 import argparse
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 from step import recipe
@@ -64,6 +64,12 @@ def ours(
         return [(seconds, float(sum(precise(picture).values()))) for seconds, picture in kept]
 
 
+def after(budget: float, way: list[tuple[float, float]]) -> str:
+    """The last loss within so many seconds."""
+    losses = [loss for seconds, loss in way if seconds <= budget]
+    return f"{losses[-1]:8.2f}" if losses else f"{'-':>8}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Seconds until the recipe's own loss.")
     parser.add_argument("--shape", type=int, nargs=2, default=[300, 450], metavar=("H", "W"))
@@ -80,16 +86,12 @@ def main() -> None:
     run = recipe(content_X, style_X, options.steps)
     goal, whole = run.losses[-1], sum(run.seconds)
     print(f"the recipe: {whole:.0f} s for {options.steps} steps, loss {goal:.2f}")
+    # the loss of a step is that of the picture it started from, made by the step before
+    theirs = list(zip(accumulate(run.seconds), run.losses[1:], strict=False))
     for budget in (15, 30, 60, 120):
-        reached = [loss for seconds, loss in way if seconds <= budget]
-        theirs = [
-            loss
-            for loss, seconds in zip(
-                run.losses, torch.tensor(run.seconds).cumsum(0), strict=True
-            )
-            if seconds <= budget
-        ]
-        print(f"after {budget:3} s: recipe {theirs[-1]:8.2f}, stylelib {reached[-1]:8.2f}")
+        print(
+            f"after {budget:3} s: recipe {after(budget, theirs)}, stylelib {after(budget, way)}"
+        )
     for within in (1.05, 1.0):
         for (_, before), (seconds, loss) in pairwise([(0.0, float("inf")), *way]):
             if loss <= within * goal < before:

@@ -7,7 +7,8 @@ All variants run in this process, with the same weights, pictures and size. The 
 written out below from torchvision's network: in-place ReLUs, and weights that require
 gradients. Since in-place ReLUs change what is compared, stylelib is asked for the features
 after those ReLUs: the losses are then the same numbers. The other programs (`peers.py`) have
-losses and an optimizer of their own, so that of theirs only time and memory compare.
+losses and an optimizer of their own, so that of theirs only time and memory compare. Memory is
+the peak of the first five steps; L-BFGS keeps two more pictures for each of 100 later ones.
 """
 
 import argparse

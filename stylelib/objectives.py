@@ -121,7 +121,11 @@ class Term(Protocol):
         """The layers whose features the loss needs."""
 
     def loss_given(self, features: Features) -> Loss:
-        """The weighted loss. What does not depend on the picture is computed here, once."""
+        """The weighted loss. What does not depend on the picture is computed here, once.
+
+        The loss gets features as `features` gives them: in bfloat16 if the network computes in
+        it and does not widen them, as in a recipe (`Match` widens them).
+        """
 
 
 @dataclass(frozen=True, eq=False)

@@ -269,8 +269,8 @@ def gradient_residual(X: Tensor, objective: Objective) -> float:
 
     That is the L1 norm of the sum of the losses' gradients with respect to X, divided by the
     sum of their L1 norms: 1 where all losses pull the same way, 0 where they cancel at every
-    pixel, as they do at a minimum if the losses are differentiable. It falls while L-BFGS
-    approaches a minimum; Adam circles around one, and there it stays.
+    pixel, as they do at a minimum of differentiable losses if no pixel is clamped. It falls
+    while L-BFGS approaches a minimum; Adam circles around one, and there it stays.
 
     Args:
         X: a picture, (1, 3, H, W), normalized; it is not changed.
@@ -309,4 +309,4 @@ def residual_of(gradients: Sequence[tuple[str, Tensor]]) -> float:
     """The L1 norm of the sum of gradients over the sum of their L1 norms."""
     norms = [float(gradient.abs().sum()) for _, gradient in gradients]
     total = sum((gradient for _, gradient in gradients), torch.zeros(()))
-    return float(total.abs().sum()) / (math.fsum(norms) or 1.0)
+    return min(1.0, float(total.abs().sum()) / (math.fsum(norms) or 1.0))

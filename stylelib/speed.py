@@ -20,11 +20,11 @@ picture in one product the error is twice as large, with 8,000 at a time it take
 
 
 class GramProduct(torch.autograd.Function):
-    """F F^T of features F (N, C, M), in float32 at least.
+    """F F^T of features F (N, C, M), in float32 if they are bfloat16.
 
     The gradient is (D + D^T) F, one matrix product, where autograd makes two. Features in
     bfloat16 are multiplied as they are: products of theirs are exact in float32, in which they
-    are summed up, some thousand places at a time; only such a sum is rounded to bfloat16.
+    are summed up, 32,768 places at a time; only such a sum is rounded to bfloat16.
     """
 
     @staticmethod

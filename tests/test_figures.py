@@ -205,7 +205,7 @@ def test_maps_of_one_row_can_be_shown():
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 108, 132), (3, 108, 132)])
-def test_normalised_tensors_are_shown_as_their_images(shape):
+def test_normalized_tensors_are_shown_as_their_images(shape):
     X = torch.zeros(shape).requires_grad_()
     (image,) = Read(show_images([X])).images
     np.testing.assert_array_equal(pixels(image), pixels(postprocess(X)))

@@ -6,12 +6,23 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from toys import noise
 
-from stylelib import RECIPES, InputError, match_colors, optimize, samples, transfer, vgg19
+from stylelib import (
+    RECIPES,
+    InputError,
+    NetworkFeatures,
+    match_colors,
+    optimize,
+    samples,
+    transfer,
+    vgg19,
+)
 from stylelib.beyond import statistics
 from stylelib.beyond.measures import color_distance
 from stylelib.beyond.neighbors import (
     HYPERCOLUMN_LAYERS,
+    NEIGHBORS,
     PyramidAdam,
     bands_of,
     collapse,
@@ -196,3 +207,13 @@ def test_turned_paintings_are_candidates_too(net, photo):
 def test_settings_out_of_range_are_refused(changes, message):
     with pytest.raises(InputError, match=message):
         replace(RECIPE, **changes)
+
+
+def test_columns_and_losses_are_float32_whatever_the_network_computes_in(net, needs_bfloat16):
+    X = noise((1, 3, 64, 96), 0)
+    narrow = NetworkFeatures(net, "bfloat16", widen=False)
+    assert hypercolumns(narrow(X, ["relu1_1", "relu2_1"]), (4, 6)).dtype == torch.float32
+    objective = NEIGHBORS.objective(
+        X, noise((1, 3, 64, 64), 1), X, narrow, NetworkFeatures(net)
+    )
+    assert objective(X)["neighbors"].dtype == torch.float32

@@ -20,7 +20,6 @@ from sphinx_exercise.nodes import solution_node
 
 SEARCH_NEEDS = {"documentation_options.js", "doctools.js", "sphinx_highlight.js"}
 DESIGN = {"sphinx-design.min.css", "design-tabs.js"}  # for pages with cards, grids or tabs
-SEARCH_FILES = {"searchtools.js", "language_data.js"}
 THEBE = "sphinx_thebe"
 
 ENTRANCE = """<!DOCTYPE html>

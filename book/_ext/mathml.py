@@ -4,6 +4,7 @@ and no script is needed.
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 from docutils import nodes
@@ -37,7 +38,7 @@ def written(node: nodes.Element, display: bool) -> str:
         return to_mathml(tex, display)
     except ValueError as error:
         LOG.warning("%s", error, location=node)
-        return "<code>" + nodes.unescape(tex) + "</code>"
+        return f"<code>{html.escape(tex)}</code>"
 
 
 def visit_inline(self: Any, node: nodes.Element) -> None:

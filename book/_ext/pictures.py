@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import posixpath
 import re
 from collections.abc import Iterator
@@ -139,7 +140,9 @@ def write(folder: Path, data: bytes, ending: str) -> str:
     name = named_by(data, ending)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / name).exists():
-        (folder / name).write_bytes(data)
+        part = folder / f"{name}.{os.getpid()}"
+        part.write_bytes(data)
+        part.replace(folder / name)  # another process sees all of it or nothing
     return name
 
 

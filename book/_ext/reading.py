@@ -14,6 +14,9 @@ from docutils import nodes
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+
+LOG = logging.getLogger(__name__)
 
 WORDS_A_MINUTE = 210
 LINES_A_MINUTE = 25  # of code
@@ -82,6 +85,8 @@ def fill_in(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         said = [f"{read} min to read"] if read else []
         said += [f"{spell_seconds(run)} to run"] if run else []
         text = ", ".join(said)
+        if not text:
+            LOG.warning("no times are known of the page %s", page, location=node)
         node.replace_self(nodes.inline(text, text, classes=["chapter-time"]))
 
 

@@ -55,8 +55,9 @@
     const box = document.getElementById("search-box");
     document.addEventListener("keydown", (event) => {
       const typing = event.target.closest("input, textarea, select, [contenteditable]");
-      const asked = ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") || (event.key === "/" && !typing);
-      if (!asked || event.altKey || event.shiftKey) return;
+      const control = event.ctrlKey || event.metaKey;
+      const asked = control ? event.key.toLowerCase() === "k" && !event.shiftKey : event.key === "/" && !typing;
+      if (!asked || event.altKey) return;
       event.preventDefault();
       if (!box.checkVisibility({ visibilityProperty: true })) document.getElementById("open-contents").click();
       box.focus();
@@ -74,8 +75,8 @@
       button.className = "copy";
       button.textContent = "Copy";
       button.addEventListener("click", async () => {
-        await navigator.clipboard.writeText(block.querySelector("pre").textContent.trimEnd());
-        button.textContent = "Copied";
+        const text = block.querySelector("pre").textContent.trimEnd();
+        button.textContent = await navigator.clipboard.writeText(text).then(() => "Copied", () => "Not allowed");
         setTimeout(() => { button.textContent = "Copy"; }, 1500);
       });
       block.append(button);

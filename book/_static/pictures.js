@@ -25,7 +25,7 @@
       close, make("figure", {}, large, caption));
     close.addEventListener("click", () => dialog.close());
     dialog.addEventListener("click", (event) => {
-      if (event.target !== caption) dialog.close();
+      if (!caption.contains(event.target)) dialog.close();
     });
     large.addEventListener("load", fit);
     window.addEventListener("resize", () => dialog.open && fit());

@@ -55,12 +55,13 @@ def hypercolumns(features: Sequence[Tensor], grid: tuple[int, int]) -> Tensor:
 
     Returns:
         (D, rows * columns), D the sum of all C: one column for each place. Each layer is
-        divided by the square root of its C, so that it counts the same.
+        divided by the square root of its C, so that it counts the same. In float32 at least.
     """
+    wide = [Y.to(torch.promote_types(Y.dtype, torch.float32)) for Y in features]
     parts = [
         interpolate(Y, grid, mode="bilinear", align_corners=False).flatten(2)[0]
         / len(Y[0]) ** 0.5
-        for Y in features
+        for Y in wide
     ]
     return torch.cat(parts)
 

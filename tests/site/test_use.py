@@ -17,11 +17,7 @@ BOOK = sorted(path.relative_to(SITE).as_posix() for path in SITE.glob("book/*.ht
 def with_element(selector, pattern):
     """The first page whose HTML has something, and a mark that skips where none has."""
     found = [path for path in BOOK if re.search(pattern, (SITE / path).read_text("utf-8"))]
-    return pytest.mark.parametrize(
-        "path",
-        found[:1]
-        or [pytest.param("", marks=pytest.mark.skip(reason=f"no page has {selector} yet"))],
-    )
+    return pytest.mark.parametrize("path", found[:1] or [f"no page has {selector}"])
 
 
 # --- by keyboard
@@ -115,8 +111,7 @@ def test_a_solution_opens(page):
 def test_a_link_shows_what_it_leads_to(page, target):
     pattern = re.compile(rf'href="{re.escape(target)}[^"]*" data-preview')
     pages = [path for path in BOOK if pattern.search((SITE / path).read_text("utf-8"))]
-    if not pages:
-        pytest.skip(f"no page links to {target}")
+    assert pages, f"no page links to {target}"
     page.goto(pages[0])
     link = page.locator(f"article a[href^='{target}'][data-preview]").first
     preview = page.locator("#preview")
@@ -205,7 +200,7 @@ def test_two_clicks_feel_instant(page):
             )
         )
         page.wait_for_timeout(200)
-    assert sorted(took)[1] < 1000, took
+    assert sorted(took)[2] < 1000, took  # but for one, which a busy machine may spoil
 
 
 # --- the library
