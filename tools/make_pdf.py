@@ -11,7 +11,7 @@ import io
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urldefrag
@@ -57,8 +57,6 @@ PREPARE = """async (pages) => {
   for (const image of images) { image.loading = "eager"; image.decoding = "sync"; }
   await Promise.all(images.map((image) => image.decode().catch(() => {})));
   await document.fonts.ready;
-  return Array.from(document.querySelectorAll("article h2")).map(
-    (each) => [each.closest("section")?.id || "", each.innerText.replace(/#$/, "").trim()]);
 }"""
 
 
@@ -71,14 +69,12 @@ class Chapter:
         title: as in the contents.
         part: the part of the book that begins with it, or "".
         pdf: what Chromium printed.
-        sections: titles of its sections, with the page of the chapter each begins on, from 0.
     """
 
     url: str
     title: str
     part: str
     pdf: PdfReader
-    sections: list[tuple[str, int]] = field(default_factory=list)
 
 
 def pages_of(page: "Page", base: str) -> list[tuple[str, str, str]]:
@@ -107,16 +103,6 @@ def destinations(pdf: PdfReader) -> dict[str, int]:
         if number is not None:
             found[unquote(str(name)).removeprefix("/")] = number
     return found
-
-
-def outline_pages(pdf: PdfReader, items: Any, level: int = 1) -> Iterator[tuple[int, str, int]]:
-    """Level, title and page of each heading that Chromium put into the outline."""
-    for item in items:
-        if isinstance(item, list):
-            yield from outline_pages(pdf, item, level + 1)
-        else:
-            number = pdf.get_destination_page_number(item)
-            yield level, str(item.title).rstrip("#").strip(), number or 0
 
 
 def cut_pictures(pdf: PdfReader) -> list[int]:
@@ -266,7 +252,6 @@ class Tags:
         if root is None:
             return
         tree = root.get_object().clone(self.writer)
-        reference = tree.indirect_reference or self.writer._add_object(tree)
         largest = -1
         for key, value in number_tree(tree.get("/ParentTree")):
             self.parents.append(NumberObject(self.next + key))
@@ -283,7 +268,6 @@ class Tags:
                     link[NameObject("/StructParent")] = NumberObject(key)
         kids = tree.get("/K", ArrayObject())
         self.kids.extend(kids if isinstance(kids.get_object(), list) else [kids])
-        self.roots = [*getattr(self, "roots", []), reference]
         self.next += largest + 1
 
     def finish(self) -> None:
