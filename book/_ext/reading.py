@@ -15,6 +15,7 @@ from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
+from sphinx_exercise.nodes import solution_node
 
 LOG = logging.getLogger(__name__)
 
@@ -27,8 +28,8 @@ class TimeOfPage(nodes.Inline, nodes.TextElement):
 
 
 def minutes_to_read(doctree: nodes.document) -> int:
-    """Whole minutes for the words and the code of a page, without what the code prints and
-    without code that is folded away.
+    """Whole minutes for the words and the code of a page, without what the code prints, and
+    without what is folded away: some of the code, and the solutions.
     """
     words = lines = 0
     skipped: set[int] = set()  # by identity: equal texts are equal nodes
@@ -36,6 +37,8 @@ def minutes_to_read(doctree: nodes.document) -> int:
         classes = set(node.get("classes", []))
         if classes & {"cell_output", "tag_hide-input"}:
             skipped.update(id(each) for each in node.findall())
+    for solution in doctree.findall(solution_node):
+        skipped.update(id(each) for each in solution.findall())
     for text in doctree.findall(nodes.Text):
         if id(text) in skipped:
             continue
