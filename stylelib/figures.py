@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from html import escape
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import matplotlib as mpl
 import numpy as np
@@ -135,11 +135,6 @@ class Pictures:
         kind = " ".join(filter(None, ["pictures", self._kind]))
         return f'<div class="{kind}"{group}{label} style="{style}">\n{"".join(shown)}</div>'
 
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.image.save(buffer, "PNG")
-        return buffer.getvalue()
-
     def _ipython_display_(self) -> None:
         """Show it, unless the cell has: the call did, and then it may be the cell's result."""
         shell = import_module("IPython").get_ipython()
@@ -206,7 +201,7 @@ def show_images(
     known = choice("cmap", cmap, mpl.colormaps)
     cell = min(PAGE, across) / columns
     opened = [_to_image(image, known) for image in images]
-    # Maps and tiny images are as large as the others, so that one can compare them
+    # Maps and tiny images are as large as the others, so that they can be compared
     tiny = [
         _is_map(given) or max(image.size) < TINY
         for given, image in zip(images, opened, strict=True)
@@ -318,13 +313,13 @@ def _with_palette(image: Image.Image) -> Image.Image:
     return result
 
 
-def _is_map(image: object) -> bool:
+def _is_map(image: object) -> TypeGuard[Tensor | NDArray[Any]]:
     return isinstance(image, np.ndarray | Tensor) and image.ndim == 2
 
 
 def _to_image(image: Showable, cmap: str | None = None) -> Image.Image:
     """An RGB image; with the name of colors also of a map."""
-    if cmap is not None and isinstance(image, np.ndarray | Tensor) and image.ndim == 2:
+    if cmap is not None and _is_map(image):
         return _colored(image, cmap)
     if isinstance(image, Tensor):
         image = postprocess(image)

@@ -217,6 +217,11 @@ def check_tensor(name: str, Y: Any) -> None:
         raise InputError(f"{name} must be a torch.Tensor in floating point, not {kind}")
 
 
+def widened(Y: Tensor) -> Tensor:
+    """The same numbers, in float32 at least."""
+    return Y.to(torch.promote_types(Y.dtype, torch.float32))
+
+
 def check_features(Y: Tensor) -> None:
     """Refuse what are no features or pictures (N, C, H, W), with an `InputError`."""
     check_tensor("features", Y)

@@ -21,7 +21,7 @@ from stylelib.descents import Clamp, check_lr
 from stylelib.errors import InputError
 from stylelib.features import Features
 from stylelib.layers import Layer
-from stylelib.losses import LossWeights
+from stylelib.losses import LossWeights, widened
 from stylelib.objectives import Match, objective_of
 from stylelib.optimization import Objective
 from stylelib.pyramid import doubling
@@ -57,11 +57,10 @@ def hypercolumns(features: Sequence[Tensor], grid: tuple[int, int]) -> Tensor:
         (D, rows * columns), D the sum of all C: one column for each place. Each layer is
         divided by the square root of its C, so that it counts the same. In float32 at least.
     """
-    wide = [Y.to(torch.promote_types(Y.dtype, torch.float32)) for Y in features]
     parts = [
-        interpolate(Y, grid, mode="bilinear", align_corners=False).flatten(2)[0]
+        interpolate(widened(Y), grid, mode="bilinear", align_corners=False).flatten(2)[0]
         / len(Y[0]) ** 0.5
-        for Y in wide
+        for Y in features
     ]
     return torch.cat(parts)
 

@@ -21,7 +21,7 @@ from torch.nn.functional import interpolate, normalize, pixel_unshuffle
 
 from stylelib.checks import check_seed, number, whole
 from stylelib.errors import InputError
-from stylelib.losses import check_features, gram
+from stylelib.losses import check_features, gram, widened
 
 __all__ = [
     "compare_gaussians",
@@ -43,7 +43,7 @@ def target(Y: Tensor) -> Tensor:
         raise InputError(
             f"the features of a target have the shape (1, C, H, W), not {tuple(Y.shape)}"
         )
-    return Y.detach().to(torch.promote_types(Y.dtype, torch.float32))
+    return widened(Y.detach())
 
 
 def alike(Y_hat: Tensor, Y: Tensor) -> Tensor:
