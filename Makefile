@@ -5,7 +5,7 @@ PROFILE := $(or $(STYLELIB_PROFILE),quick)
 TORCH ?= $(shell cat .venv/torch 2>/dev/null)
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-QUICK := build_book checks conventions devices features includes losses objectives optimization package pyramid saliency
+QUICK := arguments build_book conventions devices features includes losses objectives optimization package pyramid saliency
 
 export STYLELIB_PROFILE := $(PROFILE)
 # The environment in .venv decides, whatever else is set up in the shell.

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from tqdm.auto import tqdm
 
-from stylelib.checks import check_path, whole
+from stylelib.arguments import check_path, whole
 from stylelib.files import make_folder
 from stylelib.images import save_image
 from stylelib.records import Callback, Step

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
-from stylelib.checks import number, whole
+from stylelib.arguments import number, whole
 
 __all__ = ["AdamDescent", "Clamp", "Descent", "check_lr"]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from stylelib.checks import choice, several
+from stylelib.arguments import choice, several
 from stylelib.devices import find_device
 from stylelib.errors import InputError
 from stylelib.images import preprocess

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from stylelib.checks import choice, number, several, whole
+from stylelib.arguments import choice, number, several, whole
 from stylelib.errors import InputError
 from stylelib.files import load_image
 from stylelib.images import postprocess

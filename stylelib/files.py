@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from stylelib.checks import check_path, sides, whole
+from stylelib.arguments import check_path, sides, whole
 from stylelib.errors import FileError, InputError, StylelibError
 
 __all__ = [

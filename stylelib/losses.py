@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from stylelib.checks import number
+from stylelib.arguments import number
 from stylelib.errors import InputError
 from stylelib.speed import GramProduct
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, fx, nn
 
-from stylelib.checks import choice, several
+from stylelib.arguments import choice, several
 from stylelib.errors import InputError, did_you_mean
 from stylelib.features import Features, NetworkFeatures, check_eval, check_pictures
 from stylelib.layers import Layer

@@ -17,7 +17,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from stylelib.checks import choice, several
+from stylelib.arguments import choice, several
 from stylelib.errors import InputError
 from stylelib.layers import (
     CONTENT_LAYERS,

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from stylelib.checks import check_function, number, several
+from stylelib.arguments import check_function, number, several
 from stylelib.errors import InputError
 from stylelib.features import Features
 from stylelib.layers import Layer

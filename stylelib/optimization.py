@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from stylelib.checks import check_callback, check_function, whole
+from stylelib.arguments import check_callback, check_function, whole
 from stylelib.errors import DivergenceError, InputError, or_interrupted
 from stylelib.losses import check_tensor
 from stylelib.memory import freed_memory_kept

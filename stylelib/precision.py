@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch.nn.functional import conv2d
 
-from stylelib.checks import choice
+from stylelib.arguments import choice
 
 __all__ = ["Precision", "bfloat16_speedup", "resolve_precision"]
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from stylelib.checks import check_callback, several
+from stylelib.arguments import check_callback, several
 from stylelib.descents import Clamp, Descent
 from stylelib.errors import InputError, Interrupted
 from stylelib.optimization import Objective, gradients_of, optimize, residual_of, shares_of

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from stylelib.checks import check_function, check_seed, choice, number, several, whole
+from stylelib.arguments import check_function, check_seed, choice, number, several, whole
 from stylelib.descents import AdamDescent, Clamp, Descent
 from stylelib.devices import find_device
 from stylelib.errors import InputError, or_interrupted

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 
-from stylelib.checks import several, whole
+from stylelib.arguments import several, whole
 from stylelib.descents import check_lr
 from stylelib.devices import find_device
 from stylelib.errors import InputError

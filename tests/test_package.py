@@ -14,7 +14,7 @@ PACKAGE = Path(stylelib.__file__).parent
 ORDER = [
     "errors",
     "records",
-    "checks",
+    "arguments",
     "memory",
     "devices",
     "files",
@@ -103,7 +103,7 @@ def module_of(dotted):
 
 def test_the_imports_are_found():
     assert imported_modules(PACKAGE / "features.py") == {
-        "checks",
+        "arguments",
         "devices",
         "errors",
         "images",
@@ -171,7 +171,7 @@ def test_importing_it_imports_no_notebook_and_nothing_of_the_book():
 
 def test_what_needs_no_pytorch_comes_without_it():
     code = (
-        "import sys, stylelib, stylelib.from_scratch, stylelib.samples, stylelib.checks\n"
+        "import sys, stylelib, stylelib.from_scratch, stylelib.samples, stylelib.arguments\n"
         "stylelib.samples.load('mosaic'); stylelib.InputError; dir(stylelib)\n"
         "assert 'torch' not in sys.modules, 'before'\n"
         "from stylelib import gram\n"

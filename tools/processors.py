@@ -33,7 +33,7 @@ ON_X86 = {
     "without AMX": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"},
     "without bf16": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"},
 }
-NO_NUMBERS = ["build_book", "checks", "cli", "devices", "includes", "package", "samples"]
+NO_NUMBERS = ["build_book", "arguments", "cli", "devices", "includes", "package", "samples"]
 SELECTION = ["features", "optimization", "precision", "pyramid", "synthesis"]
 CHAPTERS = "05 or 07"
 LONG = "not trains_as_well"  # hundreds of steps, and the same on each of them

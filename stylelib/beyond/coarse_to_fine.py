@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from stylelib.checks import whole
+from stylelib.arguments import whole
 from stylelib.descents import Clamp
 from stylelib.losses import LossWeights
 from stylelib.objectives import compare_features, compare_grams, relative

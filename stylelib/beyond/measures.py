@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize as unit_lengths
 
+from stylelib.arguments import check_function, choice, several, whole
 from stylelib.beyond.colors import power
-from stylelib.checks import check_function, choice, several, whole
 from stylelib.devices import find_device
 from stylelib.errors import InputError
 from stylelib.features import Features

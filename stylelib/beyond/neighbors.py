@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 from torch.optim.lr_scheduler import LRScheduler
 
+from stylelib.arguments import number, whole
 from stylelib.beyond.colors import match_colors
 from stylelib.beyond.statistics import compare_places
 from stylelib.beyond.statistics import nearest as most_alike
-from stylelib.checks import number, whole
 from stylelib.descents import Clamp, check_lr
 from stylelib.errors import InputError
 from stylelib.features import Features

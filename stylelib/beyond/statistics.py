@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize, pixel_unshuffle
 
-from stylelib.checks import check_seed, number, whole
+from stylelib.arguments import check_seed, number, whole
 from stylelib.errors import InputError
 from stylelib.losses import check_features, gram, widened
 

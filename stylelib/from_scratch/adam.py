@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stylelib.checks import number
+from stylelib.arguments import number
 from stylelib.errors import InputError
 from stylelib.from_scratch.windows import Array
 

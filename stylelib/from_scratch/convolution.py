@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from stylelib.checks import check_seed, choice, whole
+from stylelib.arguments import check_seed, choice, whole
 from stylelib.errors import InputError
 from stylelib.from_scratch.windows import (
     METHODS,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from stylelib.checks import choice
+from stylelib.arguments import choice
 from stylelib.errors import FileError, InputError
 from stylelib.files import ImageSource, load_image, resize
 from stylelib.from_scratch.convolution import Convolution

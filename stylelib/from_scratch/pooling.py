@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stylelib.checks import choice, whole
+from stylelib.arguments import choice, whole
 from stylelib.from_scratch.windows import (
     METHODS,
     Array,

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from stylelib.checks import check_callback, check_seed, choice, number, several, whole
+from stylelib.arguments import check_callback, check_seed, choice, number, several, whole
 from stylelib.errors import DivergenceError, InputError, or_interrupted
 from stylelib.files import ImageSource, load_image, target_shape
 from stylelib.from_scratch.adam import Adam

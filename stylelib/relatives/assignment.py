@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR
 
-from stylelib.checks import number, whole
+from stylelib.arguments import number, whole
 from stylelib.descents import Clamp, check_lr
 from stylelib.errors import InputError
 from stylelib.files import ImageSource

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from stylelib.checks import choice, number, whole
+from stylelib.arguments import choice, number, whole
 from stylelib.errors import InputError, did_you_mean
 from stylelib.losses import check_features, content_loss, gram, style_loss, tv_loss
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from stylelib.checks import check_seed, whole
+from stylelib.arguments import check_seed, whole
 from stylelib.descents import Descent
 from stylelib.devices import find_device
 from stylelib.errors import InputError, or_interrupted

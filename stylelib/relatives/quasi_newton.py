@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from stylelib.checks import whole
+from stylelib.arguments import whole
 from stylelib.descents import Clamp
 from stylelib.optimization import NoStepLeft, check_clamp, check_leaf
 

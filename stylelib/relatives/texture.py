@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from stylelib.checks import check_function, several
+from stylelib.arguments import check_function, several
 from stylelib.descents import Descent
 from stylelib.devices import find_device
 from stylelib.files import ImageSource, load_image, target_shape

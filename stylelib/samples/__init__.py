@@ -18,7 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from stylelib.checks import check_path
+from stylelib.arguments import check_path
 from stylelib.errors import FileError, InputError, did_you_mean
 from stylelib.files import load_image, make_folder, write_whole
 

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stylelib.checks import check_seed, whole
+from stylelib.arguments import check_seed, whole
 from stylelib.errors import FileError, InputError, did_you_mean
 from stylelib.images import IMAGE_MEAN, IMAGE_STD, visible_range
 from stylelib.networks import check_module

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stylelib.checks import number, whole
+from stylelib.arguments import number, whole
 from stylelib.errors import InputError, Interrupted, alone, or_interrupted
 from stylelib.images import IMAGE_STD, denormalize, normalize, postprocess, visible_range
 from stylelib.optimization import Optimized, optimize

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stylelib.checks import check_seed, number, whole
+from stylelib.arguments import check_seed, number, whole
 from stylelib.errors import InputError
 from stylelib.features import check_batch
 from stylelib.images import visible_range

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylelib.checks import check_seed, number, sides, whole
+from stylelib.arguments import check_seed, number, sides, whole
 from stylelib.devices import find_device
 from stylelib.images import normalize
 

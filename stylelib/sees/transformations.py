@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylelib.checks import number, whole
+from stylelib.arguments import number, whole
 from stylelib.images import visible_range
 from stylelib.sees.classifiers import SMALLEST_SIDE
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stylelib.checks import check_callback, check_seed, choice, number, several, whole
+from stylelib.arguments import check_callback, check_seed, choice, number, several, whole
 from stylelib.errors import InputError, Interrupted, alone, or_interrupted
 from stylelib.images import postprocess, visible_range
 from stylelib.layers import Layer, layer_index, layer_name

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stylelib import InputError
-from stylelib.checks import (
+from stylelib.arguments import (
     check_callback,
     check_seed,
     choice,
