@@ -1,10 +1,10 @@
-"""The public names, and where each is."""
+"""The public names, and the modules that define them."""
 
+from . import check as check
 from . import samples as samples
 from ._version import __version__ as __version__
 from .beyond.coarse_to_fine import BacktrackingLBFGS as BacktrackingLBFGS
 from .beyond.coarse_to_fine import BacktrackingLBFGSDescent as BacktrackingLBFGSDescent
-from .beyond.colors import match_colors as match_colors
 from .beyond.measures import color_distance as color_distance
 from .beyond.measures import content_error as content_error
 from .beyond.measures import frechet_distance as frechet_distance
@@ -16,11 +16,17 @@ from .beyond.statistics import compare_moments as compare_moments
 from .beyond.statistics import compare_patches as compare_patches
 from .beyond.statistics import compare_places as compare_places
 from .beyond.statistics import compare_sliced as compare_sliced
+from .control.colors import match_colors as match_colors
+from .control.colors import with_luminance as with_luminance
+from .control.masks import load_mask as load_mask
+from .control.masks import region_of_color as region_of_color
+from .control.styles import Style as Style
 from .descents import AdamDescent as AdamDescent
 from .errors import DivergenceError as DivergenceError
 from .errors import FileError as FileError
 from .errors import InputError as InputError
 from .errors import Interrupted as Interrupted
+from .errors import MissingExtraError as MissingExtraError
 from .errors import StylelibError as StylelibError
 from .features import FeatureExtractor as FeatureExtractor
 from .features import NetworkFeatures as NetworkFeatures
@@ -145,6 +151,7 @@ __all__ = [
     "LossWeights",
     "Losses",
     "Match",
+    "MissingExtraError",
     "ModelFeatures",
     "NeighborsRecipe",
     "NetworkFeatures",
@@ -167,6 +174,7 @@ __all__ = [
     "assignment",
     "channel_visualization",
     "channel_visualizations",
+    "check",
     "class_names",
     "class_visualization",
     "class_visualizations",

@@ -1,6 +1,6 @@
-"""Files of pictures: read as a person would see them, written whole or not at all (chapter 2).
+"""Image files, read as a person would see them, and written whole or not at all (chapter 2).
 
-PIL images only; nothing here needs PyTorch.
+This module handles PIL images only and does not need PyTorch.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ __all__ = [
     "ImageSource",
     "check_output",
     "load_image",
+    "load_with_alpha",
     "make_folder",
     "resize",
     "target_shape",
@@ -30,8 +31,8 @@ __all__ = [
 ]
 
 MAX_PIXELS = 89_478_485
-"""Pictures with more pixels are refused: a small file can unpack to gigabytes. Pillow's own
-limit of caution."""
+"""Images with more pixels are refused, because a small file can unpack to gigabytes. Pillow
+warns above the same limit."""
 
 FORMATS = {
     ".png": "PNG",
@@ -43,35 +44,45 @@ FORMATS = {
     ".bmp": "BMP",
     ".gif": "GIF",
 }
-"""The endings of names that can be written, and Pillow's names of their formats."""
+"""The file endings that can be written, and Pillow's names for their formats."""
 
 ImageSource = str | os.PathLike[str] | bytes | BinaryIO | Image.Image
 
 
 def load_image(source: ImageSource) -> Image.Image:
-    """Read a picture as RGB, the way a person would see it.
+    """Read an image as RGB, the way a person would see it.
 
-    The camera's orientation (EXIF) is applied; palette, grayscale (8 and 16 bit), CMYK and
-    transparent pictures become RGB, transparency over white. Of an animation the first frame is
-    taken. Color profiles are not applied, and nothing but the pixels is kept.
+    The camera's orientation (EXIF) is applied. Palette, grayscale (8 and 16 bit), CMYK and
+    transparent images become RGB, with white behind transparent pixels. An animation gives its
+    first frame. Color profiles are not applied, and nothing but the pixels is kept.
 
     Args:
         source: a path, the bytes of a file, a file opened in binary mode, or a PIL image (which
             is not changed).
 
     Returns:
-        A new RGB image of 8 bits a channel.
+        A new RGB image with 8 bits per channel.
 
     Raises:
-        FileError: the file is missing, empty, truncated, no picture, a directory, or unpacks to
-            over `MAX_PIXELS`.
-        InputError: the source is of no known kind, or its pixels have no range one could guess
-            (32-bit modes).
+        FileError: the file is missing, empty, truncated, not an image, a directory, or unpacks
+            to more than `MAX_PIXELS`.
+        InputError: the source is of another kind, or the range of its pixels is unknown (32-bit
+            modes).
 
     Example:
         >>> from stylelib import load_image, samples
         >>> load_image(samples.path("chelsea")).size
         (451, 300)
+    """
+    return load_with_alpha(source)[0]
+
+
+def load_with_alpha(source: ImageSource) -> tuple[Image.Image, Image.Image | None]:
+    """Read an image as `load_image` does, and its alpha channel.
+
+    Returns:
+        (image, alpha): RGB, with white behind transparent pixels; and gray levels, 0 where the
+        image is transparent, or None if it is opaque everywhere.
     """
     if isinstance(source, Image.Image):
         image, name = source, "the image"
@@ -85,7 +96,7 @@ def load_image(source: ImageSource) -> Image.Image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             image.load()
-            return _to_rgb(image)
+            return _to_rgb(image), _alpha(image)
         except StylelibError:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -93,20 +104,20 @@ def load_image(source: ImageSource) -> Image.Image:
                 f"{name} unpacks to more than {MAX_PIXELS:,} pixels; make it smaller first"
             ) from error
         except UnidentifiedImageError as error:
-            raise FileError(f"{name} is not a picture of any format Pillow knows") from error
-        except Exception as error:  # on a broken file Pillow's decoders raise almost anything
+            raise FileError(f"{name} is not an image in a format that Pillow reads") from error
+        except Exception as error:  # Pillow's decoders raise many kinds for a broken file
             raise FileError(f"{name} is damaged or cut short: {error}") from error
 
 
 def _open_source(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[BinaryIO, str]:
-    """The content of `source` as a seekable stream, and what to call it in an error."""
+    """The content of `source` as a seekable stream, and its name in messages."""
     if isinstance(source, bytes | bytearray | memoryview):
         data, name = bytes(source), "the given data"
     elif isinstance(source, str | os.PathLike):
         path, name = Path(source), f"'{os.fspath(source)}'"
         try:
             if path.is_dir():
-                raise FileError(f"{name} is a directory, not a picture")
+                raise FileError(f"{name} is a directory, not an image")
             data = path.read_bytes()
         except FileNotFoundError:
             raise FileError(f"there is no file {name}") from None
@@ -118,15 +129,15 @@ def _open_source(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[Bin
         name = f"'{getattr(source, 'name', 'the given file')}'"
         try:
             data = source.read()
-        except UnicodeDecodeError:  # text mode, and the bytes are no text
+        except UnicodeDecodeError:  # opened as text, but the bytes are not text
             data = None
-        except (OSError, ValueError) as error:  # a closed file is a ValueError
+        except (OSError, ValueError) as error:  # a closed file raises ValueError
             raise FileError(f"cannot read {name}: {error}") from error
         if not isinstance(data, bytes):
             raise InputError(f"{name} was opened as text; open it in binary mode, 'rb'")
     else:
         raise InputError(
-            "a picture is a path, bytes, a binary file or a PIL image, not "
+            "an image must be a path, bytes, a binary file or a PIL image, not "
             f"{type(source).__name__}"
         )
     if not data:
@@ -139,12 +150,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         raise InputError(
             f"the image has no pixels: its size is {image.size[0]} x {image.size[1]}"
         )
-    upright = _turn_upright(image)
-    if upright.mode in (
-        "La",
-        "RGBa",
-    ):  # colors multiplied by alpha; Pillow converts them one way
-        upright = upright.convert({"La": "LA", "RGBa": "RGBA"}[upright.mode])
+    upright = _plain_alpha(_turn_upright(image))
     if upright.mode.startswith("I;16") or upright.mode == "I":
         levels = np.asarray(upright).astype(np.int64)
         levels[levels == upright.info.get("transparency")] = 65535
@@ -162,17 +168,31 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         opaque = Image.new("RGBA", upright.size, "white")
         opaque.alpha_composite(upright.convert("RGBA"))
         return opaque.convert("RGB")
-    # Without the file's other data: the orientation must not be applied twice
+    # Leave the file's other data out, or the orientation would be applied twice
     plain = Image.new("RGB", upright.size)
     plain.paste(upright.convert("RGB"))
     return plain
 
 
+def _alpha(image: Image.Image) -> Image.Image | None:
+    gray = image.mode.startswith("I")  # 16 bits: a level may be transparent, Pillow cannot tell
+    if gray or not image.has_transparency_data:
+        return None
+    alpha = _plain_alpha(_turn_upright(image)).convert("RGBA").getchannel("A")
+    return None if alpha.getextrema() == (255, 255) else alpha
+
+
+def _plain_alpha(image: Image.Image) -> Image.Image:
+    """Colors that are multiplied by alpha, divided by it; Pillow converts them one way only."""
+    modes = {"La": "LA", "RGBa": "RGBA"}
+    return image.convert(modes[image.mode]) if image.mode in modes else image
+
+
 def _turn_upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation; Pillow's own exif_transpose fails on odd EXIF data."""
+    """Apply the EXIF orientation. Pillow's own `exif_transpose` fails on odd EXIF data."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # damaged EXIF data do not make a picture unreadable
+    except Exception:  # an image with damaged EXIF data is still readable
         orientation = 1
     turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
     return image if turn is None else image.transpose(turn)
@@ -208,12 +228,11 @@ def write_image(image: Image.Image, path: str | os.PathLike[str], *, quality: in
 
 
 def check_output(path: str | os.PathLike[str]) -> str:
-    """The format that a picture's name asks for; an error now if writing it would fail later.
+    """Check that an image can be written to a path, and return the format of its ending.
 
     Raises:
         InputError: the ending is not one of `FORMATS`.
-        FileError: there is no such folder, it cannot be written to, or the name is that of a
-            folder.
+        FileError: the folder is missing or cannot be written to, or the path is a folder.
     """
     target = check_path("path", path)
     if target.suffix.lower() not in FORMATS:
@@ -231,13 +250,13 @@ def check_output(path: str | os.PathLike[str]) -> str:
         raise FileError(f"cannot write '{target}': {error}") from error
     if not os.access(target.parent, os.W_OK):
         raise FileError(
-            f"cannot write '{target}': the folder '{target.parent}' is not yours to write to"
+            f"cannot write '{target}': you may not write to the folder '{target.parent}'"
         )
     return FORMATS[target.suffix.lower()]
 
 
 def write_whole(path: Path, data: bytes) -> Path:
-    """Write `data` to `path` whole or not at all: until it is written, the older file stays."""
+    """Write `data` to `path` whole or not at all; an older file stays until then."""
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise FileError(f"'{path}' is a directory; give the name of a file in it")
@@ -263,7 +282,7 @@ def write_whole(path: Path, data: bytes) -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, where they are missing."""
+    """Make a folder and its parents if they do not exist."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -271,13 +290,13 @@ def make_folder(folder: Path) -> None:
 
 
 def _umask() -> int:
-    mask = os.umask(0o022)  # there is no way to read it but to set it
+    mask = os.umask(0o022)  # reading it means setting it
     os.umask(mask)
     return mask
 
 
 def resize(image: Image.Image, image_shape: int | tuple[int, int]) -> Image.Image:
-    """A picture in the size that `image_shape` means for it, as `preprocess` resizes it."""
+    """Resize an image to `image_shape`, as `preprocess` does."""
     height, width = target_shape(image, image_shape)
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
@@ -285,7 +304,7 @@ def resize(image: Image.Image, image_shape: int | tuple[int, int]) -> Image.Imag
 def target_shape(
     image: Image.Image, image_shape: int | tuple[int, int], name: str = "image_shape"
 ) -> tuple[int, int]:
-    """The (height, width) that an argument of that name means for a picture."""
+    """The (height, width) that the argument called `name` means for an image."""
     given = sides(name, image_shape)
     if len(given) == 2:
         height, width = given

@@ -1,10 +1,11 @@
-"""What is wanted of a picture: terms, and the objective made of them (chapter 7)."""
+"""What is wanted of an image: terms, and the objective made of them (chapter 7)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -29,21 +30,44 @@ __all__ = [
 ]
 
 Layers = Sequence[Layer] | Mapping[Layer, float]
-"""Layers by number or name; or a factor for each of them."""
+"""Layers by number or name, or a mapping from each of them to a factor."""
 FeatureLoss = Callable[[Tensor], Callable[[Tensor], Tensor]]
 """From the features of a target, (1, C, H', W'), to a loss of features (N, C, H, W). What
 depends on the target alone is computed once."""
+Marked = TypeVar("Marked", bound=Callable[..., Any])
 
 
 def takes_bfloat16(loss: FeatureLoss) -> FeatureLoss:
     """Mark a loss that takes features in bfloat16, and computes in float32 what needs it.
 
-    `Match` gives any other loss its features in the picture's dtype.
+    `Match` gives any other loss its features in the image's dtype.
     """
     vars(loss)["takes_bfloat16"] = True
     return loss
 
 
+def sums_squares(loss: Marked) -> Marked:
+    """Mark a loss in which features times t count t^2 times: of squares, or of their sums.
+
+    A region with soft edges can weigh the positions of such a loss (`control.masks.within`).
+    """
+    vars(loss)["sums_squares"] = True
+    return loss
+
+
+def needs_layout(loss: Marked) -> Marked:
+    """Mark a loss that compares positions with those beside them, so not within a region."""
+    vars(loss)["needs_layout"] = True
+    return loss
+
+
+def marks_of(loss: FeatureLoss) -> dict[str, Any]:
+    """What a loss is marked with, or the function of which it is a `functools.partial`."""
+    inner = marks_of(loss.func) if isinstance(loss, partial) else {}
+    return inner | getattr(loss, "__dict__", {})
+
+
+@sums_squares
 @takes_bfloat16
 def compare_features(Y: Tensor) -> Callable[[Tensor], Tensor]:
     """Content: the mean squared difference of features (`content_loss`)."""
@@ -51,6 +75,7 @@ def compare_features(Y: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda Y_hat: content_loss(Y_hat, Y)
 
 
+@sums_squares
 @takes_bfloat16
 def compare_grams(Y: Tensor) -> Callable[[Tensor], Tensor]:
     """Style: the mean squared difference of Gram matrices (`style_loss`)."""
@@ -59,11 +84,11 @@ def compare_grams(Y: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def relative(loss: FeatureLoss) -> FeatureLoss:
-    """A loss over what it is for features that are all 0: the target's own size.
+    """A loss divided by its value for features that are all 0, which is the size of the target.
 
-    It is 0 for features like the target's and 1 for none at all, whatever the units of a layer,
-    so that layers count alike and one weight serves several losses. Of `compare_grams` it makes
-    sum((G - A)^2) / sum(A^2), G and A the Gram matrices of the picture and of the target.
+    It is 0 for features like the target's and 1 for no features at all, whatever the units of a
+    layer. So all layers count alike, and one weight serves several losses. `compare_grams`
+    becomes sum((G - A)^2) / sum(A^2), G and A the Gram matrices of the image and the target.
 
     Args:
         loss: as `compare_grams`.
@@ -81,18 +106,19 @@ def relative(loss: FeatureLoss) -> FeatureLoss:
         absolute = loss(Y)
         size = absolute(torch.zeros_like(Y))
         if float(size) == 0:
-            raise InputError("at this layer the picture has no features: all of them are 0")
+            raise InputError("the features of the target are all 0 at this layer")
         return lambda Y_hat: absolute(Y_hat) / size
 
-    return takes_bfloat16(compare) if hasattr(loss, "takes_bfloat16") else compare
+    vars(compare).update(marks_of(loss))
+    return compare
 
 
 def factors_of(layers: Layers, name: str = "layers") -> dict[Layer, float]:
-    """Layers with their factors; 1 for each layer that has none.
+    """Layers with their factors, 1 for each layer that has none.
 
     Args:
         layers: a list of them, or a mapping from layer to factor.
-        name: of the argument, for the message.
+        name: the name of the argument, for the message.
 
     Raises:
         InputError: they are not a list, a factor is not a number, or a layer is named twice.
@@ -106,11 +132,11 @@ def factors_of(layers: Layers, name: str = "layers") -> dict[Layer, float]:
 
 
 Loss = Callable[[Tensor, Mapping[Layer, Tensor]], Tensor]
-"""From a picture, and its features by layer, to a loss."""
+"""A loss of an image and its features by layer."""
 
 
 class Term(Protocol):
-    """One thing that is wanted of a picture: `Match`, `Prior`, or a class of your own."""
+    """One thing that is wanted of an image: `Match`, `Prior`, or a class of your own."""
 
     @property
     def name(self) -> str:
@@ -121,7 +147,7 @@ class Term(Protocol):
         """The layers whose features the loss needs."""
 
     def loss_given(self, features: Features) -> Loss:
-        """The weighted loss. What does not depend on the picture is computed here, once.
+        """The weighted loss. What does not depend on the image is computed here, once.
 
         The loss gets features as `features` gives them: in bfloat16 if the network computes in
         it and does not widen them, as in a recipe (`Match` widens them).
@@ -134,9 +160,9 @@ class Match:
 
     Attributes:
         name: what the loss is called.
-        target: the other picture, (1, 3, H, W), normalized.
+        target: the other image, (1, 3, H, W), normalized.
         layers: where features are compared, by number or name; or a factor for each layer.
-        compare: how they are compared.
+        compare: how they are compared; or a loss for each layer.
         weight: a factor for all of it.
         averages: whether the losses of several layers are averaged; otherwise they are summed.
     """
@@ -144,27 +170,38 @@ class Match:
     name: str
     target: Tensor = field(repr=False)
     layers: Layers
-    compare: FeatureLoss
+    compare: FeatureLoss | Mapping[Layer, FeatureLoss]
     weight: float = 1.0
     averages: bool = False
 
     def __post_init__(self) -> None:
         check_tensor("target", self.target)
-        check_function("compare", self.compare)
         number("weight", self.weight)
-        factors_of(self.layers)
+        for layer in factors_of(self.layers):
+            check_function("compare", self.loss_at(layer))
+
+    def loss_at(self, layer: Layer) -> FeatureLoss:
+        """How features are compared at a layer."""
+        if not isinstance(self.compare, Mapping):
+            return self.compare
+        if layer not in self.compare:
+            raise InputError(f"compare has no loss for the layer {layer!r}")
+        return self.compare[layer]
 
     def loss_given(self, features: Features) -> Loss:
         """Compares the features at each layer with those of the target."""
         factors = factors_of(self.layers)
         Ys = features(self.target, list(factors))
-        losses = list(zip(factors, factors.values(), map(self.compare, Ys), strict=True))
-        as_they_are = hasattr(self.compare, "takes_bfloat16")
+        losses = []
+        for (layer, factor), Y in zip(factors.items(), Ys, strict=True):
+            compare = self.loss_at(layer)
+            narrow = hasattr(compare, "takes_bfloat16")
+            losses.append((layer, factor, compare(Y), narrow))
 
         def loss(X: Tensor, seen: Mapping[Layer, Tensor]) -> Tensor:
             each = [
-                factor * compare(seen[name] if as_they_are else seen[name].to(X.dtype))
-                for name, factor, compare in losses
+                factor * compare(seen[layer] if narrow else seen[layer].to(X.dtype))
+                for layer, factor, compare, narrow in losses
             ]
             if not each:
                 return X.new_zeros(())
@@ -177,11 +214,11 @@ class Match:
 
 @dataclass(frozen=True)
 class Prior:
-    """Something wanted of the pixels alone: that they are smooth, or within a range.
+    """A wish about the pixels alone: that they are smooth, or within a range.
 
     Attributes:
         name: what the loss is called.
-        penalty: from a picture (1, 3, H, W), normalized, to a loss.
+        penalty: a loss of a normalized image (1, 3, H, W).
         weight: a factor.
     """
 
@@ -203,7 +240,7 @@ class Prior:
 def objective_of(
     terms: Sequence[Term], features: Features, *, targets: Features | None = None
 ) -> Objective:
-    """The losses of a picture by name, from one pass through the network for all terms.
+    """The losses of an image by name, from one pass through the network for all terms.
 
     Args:
         terms: what is wanted.

@@ -1,4 +1,4 @@
-"""From small to large: a picture is made at one size after the other (chapter 8)."""
+"""From small to large: an image is made at one size after the other (chapter 8)."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ class RunState:
         began: what it was when the size began.
         descent: how it is moved: the name of the class.
         size: the number of the size in work, 0 for the first.
-        made: how many steps were made at this size.
+        made: the number of steps made at this size.
         optimizer: its `state_dict`.
-        scheduler: likewise; None where there is none.
+        scheduler: its `state_dict`; None if there is none.
         history: a record of each step, of all sizes.
         random: PyTorch's random state, of the processor.
     """
@@ -79,16 +79,16 @@ class RunState:
 
 
 def doubling(count: int) -> list[float]:
-    """So many sizes, each twice the one before, the last of them whole: 1/4, 1/2, 1."""
+    """A number of sizes, each twice the one before, as fractions of the last: 1/4, 1/2, 1."""
     return [2.0 ** (i - count + 1) for i in range(count)]
 
 
 def ladder(side: int, smallest: int, factor: float = 2**0.5) -> list[float]:
-    """Sizes a factor apart, the last of them whole, the first about `smallest`.
+    """Sizes a factor apart, as fractions of the last; the first is about `smallest`.
 
     Args:
-        side: the shorter side of the last size, pixels.
-        smallest: that of the first, about.
+        side: the shorter side of the last size, in pixels.
+        smallest: about the shorter side of the first size.
         factor: between one size and the next.
     """
     count = max(0, round(math.log(side / smallest) / math.log(factor)))
@@ -96,7 +96,7 @@ def ladder(side: int, smallest: int, factor: float = 2**0.5) -> list[float]:
 
 
 def sizes(shape: tuple[int, int], fractions: Sequence[float]) -> list[tuple[int, int]]:
-    """(H, W) of a picture, times each fraction."""
+    """(H, W) of an image, times each fraction."""
     height, width = shape
     # rounded before it is cut off: the root of 2, squared, is not quite 2
     return [
@@ -115,19 +115,19 @@ def paint(
     callback: Callback | None = None,
     state: RunState | None = None,
 ) -> Painted:
-    """Make a picture at each of some sizes, from the picture of the size before.
+    """Make an image at one size after the other, each from the image of the size before.
 
     Args:
         start: what to begin with, (1, 3, H, W), normalized, of the first shape.
         shapes: (H, W) of each size.
-        objective_at: the objective at the size of a number, 0 for the first, given the picture
+        objective_at: the objective at the size of a number, 0 for the first, given the image
             as it is then.
-        descent: how the picture is moved.
-        steps: of all sizes together; they are shared out evenly.
+        descent: how the image is moved.
+        steps: the number of steps, divided evenly among the sizes.
         clamp: as for `optimize`.
         callback: called with a `Step` after each step, counted on from size to size.
-        state: where an earlier run with the same arguments stood (`Step.state`); this one goes
-            on from there, `start` and the seed of PyTorch's random numbers set aside.
+        state: where an earlier run with the same arguments stood (`Step.state`). This one
+            continues from there and ignores `start` and the seed of PyTorch's random numbers.
 
     Raises:
         DivergenceError: as for `optimize`; its history has the steps of all sizes.
@@ -188,11 +188,11 @@ def paint(
 
 
 class Stage:
-    """The work at one size: the picture, and what moves it.
+    """The work at one size: the image, and what moves it.
 
     Args:
         number: of the size, 0 for the first.
-        X: the picture to begin with, (1, 3, H, W), normalized.
+        X: the image to begin with, (1, 3, H, W), normalized.
         steps: at this size.
         descent: how it is moved.
         clamp: as for `optimize`.
@@ -211,7 +211,7 @@ class Stage:
         self.before = 0
 
     def go_on_from(self, state: RunState) -> int:
-        """Bring the optimizer to where it was; returns how many steps it had made."""
+        """Restore the optimizer. Returns how many steps it had made."""
         self.optimizer.load_state_dict(copy.deepcopy(state.optimizer))
         if self.scheduler is not None and state.scheduler is not None:
             self.scheduler.load_state_dict(state.scheduler)
@@ -220,7 +220,7 @@ class Stage:
         return state.made
 
     def state(self, history: Sequence[Record]) -> RunState:
-        """Where the run stands now, a copy; `history` is that of the runs before this one."""
+        """A copy of where the run stands now; `history` is that of the runs before this one."""
         return RunState(
             picture=self.X.detach().clone(),
             began=self.began.detach().clone(),

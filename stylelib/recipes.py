@@ -1,4 +1,4 @@
-"""Recipes: what a method of style transfer does, as data, and who does it (chapter 1)."""
+"""Recipes: what a method of style transfer does, as data (chapter 1)."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from stylelib.arguments import check_function, check_seed, choice, number, several, whole
+from stylelib.arguments import check_function, choice, number, several, whole
+from stylelib.control.masks import inside, masks_at
+from stylelib.control.styles import Wanted
 from stylelib.descents import AdamDescent, Clamp, Descent
-from stylelib.devices import find_device
-from stylelib.errors import InputError, or_interrupted
+from stylelib.errors import InputError
 from stylelib.features import Features
-from stylelib.files import ImageSource, load_image, target_shape
-from stylelib.images import postprocess, preprocess, visible_range
+from stylelib.images import visible_range
 from stylelib.layers import CONTENT_LAYERS, STYLE_LAYERS, Layer
 from stylelib.losses import LossWeights, check_weights, tv_loss
-from stylelib.models import check_defaults, features_of
-from stylelib.networks import check_module, layer_label, vgg19, weights_for
+from stylelib.networks import layer_label
 from stylelib.objectives import (
     FeatureLoss,
     Layers,
@@ -33,43 +31,39 @@ from stylelib.objectives import (
     objective_of,
 )
 from stylelib.optimization import Objective
-from stylelib.precision import PRECISIONS, Precision, resolve_precision
-from stylelib.pyramid import RunState, doubling, ladder, paint, sizes
-from stylelib.records import Callback
-from stylelib.results import TransferResult, describe, settings_of
-from stylelib.synthesis import INITS, Init, starting_picture
+from stylelib.precision import PRECISIONS, Precision
+from stylelib.pyramid import doubling, ladder
+from stylelib.synthesis import INITS, Init
 
-__all__ = ["EFFORTS", "Effort", "Recipe", "follow"]
+__all__ = ["EFFORTS", "Effort", "Recipe"]
 
 Effort = Literal["draft", "normal", "best"]
 EFFORTS: tuple[Effort, ...] = ("draft", "normal", "best")
-SMALLEST_STYLE = 16
-"""The least shorter side of a painting at the first of several sizes: relu5_1 needs it."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What one method of style transfer does: data, to be changed by `dataclasses.replace`.
+    """What one method of style transfer does, as data. `dataclasses.replace` changes it.
 
     Attributes:
         weights: a factor for each kind of loss; None is what suits the network (`weights_for`).
         content_layers: where content is compared, by number or name; or a factor for each.
-        style_layers: where style is compared, likewise.
+        style_layers: where style is compared, in the same form.
         content_loss: how features are compared for content.
         style_loss: how they are compared for style.
-        smoothness: the loss "tv", of a picture (1, 3, H, W), normalized.
+        smoothness: the loss "tv" of a normalized image (1, 3, H, W).
         averages: whether losses of several layers are averaged; otherwise they are summed.
         per_position: whether the weights of style and total variation are for *each position*
             of the content layer's features (of several layers, for their mean number). The
-            paper's content loss is a sum over positions and its style loss is not, so the same
-            weights would give a larger picture less style.
-        descent: how the picture is moved.
+            paper's content loss is a sum over positions and its style loss is not, so with the
+            same weights a larger image would get less style.
+        descent: how the image is moved.
         init: what to start from.
         clamp: True keeps every pixel within the visible range after each step, a number within
             that far of the mean color, in normalized units. False leaves them free.
         precision: the arithmetic of the network.
-        smallest: the shorter side of the first size, about; the sizes after it are a factor of
-            the square root of 2 apart. None: there is one size.
+        smallest: about the shorter side of the first size, in pixels; each size after it is the
+            square root of 2 times as large. None: there is one size.
         efforts: how many steps there are at each size, for "draft", "normal" and "best".
     """
 
@@ -125,7 +119,7 @@ class Recipe:
     def changed(
         self, *, lr: float | None = None, lr_decay_epoch: int | None = None, **others: Any
     ) -> Recipe:
-        """This recipe with other settings; None leaves one as it is.
+        """This recipe with other settings. A setting of None stays as it is.
 
         Raises:
             InputError: a setting that this recipe cannot have.
@@ -140,16 +134,17 @@ class Recipe:
             raise InputError(f"this recipe has no {name}: it moves by {kind}")
         return replace(self, **new, descent=replace(self.descent, **asked))
 
-    def terms(self, content_X: Tensor, style_X: Tensor, features: Features) -> list[Term]:
-        """What a picture shall be like, given a content and a style picture.
+    def terms(self, wanted: Wanted, features: Features, *, last: bool = True) -> list[Term]:
+        """What is wanted of an image, as a list of terms.
 
         Args:
-            content_X: (1, 3, H, W), normalized.
-            style_X: (1, 3, H', W'), normalized.
+            wanted: the photograph and the styles.
             features: where features come from.
+            last: whether it is the last of the sizes. At the others, a style whose region is
+                still too small is left out.
 
         Raises:
-            InputError: the recipe has no weights of its own.
+            InputError: the recipe has no weights of its own, or a region is too small.
         """
         if self.weights is None:
             raise InputError(
@@ -157,69 +152,95 @@ class Recipe:
             )
         content, style, tv = self.weights
         if self.per_position:
-            positions = self._positions(content_X, features)
+            positions = self._positions(wanted.content, features)
             style, tv = style * positions, tv * positions
-        terms: list[Term] = [
-            Match(
-                "content",
-                content_X,
-                self.content_layers,
-                self.content_loss,
-                content,
-                self.averages,
-            ),
-            Match("style", style_X, self.style_layers, self.style_loss, style, self.averages),
-        ]
+        terms: list[Term] = [self._content(wanted, features, content)]
+        terms += self.style_terms(wanted, features, style, last=last)
         smooth = Prior("tv", self.smoothness, tv)
         return [*terms, smooth] if tv or not self.per_position else terms
 
-    def objective(
-        self,
-        content_X: Tensor,
-        style_X: Tensor,
-        X: Tensor,
-        features: Features,
-        precise: Features,
-        *,
-        last: bool = False,
-    ) -> Objective:
-        """The losses of a picture at one size.
+    def _content(self, wanted: Wanted, features: Features, weight: float) -> Term:
+        layers = factors_of(self.content_layers)
+        opaque = masks_at(wanted.opaque, wanted.content, features, list(layers), erode=True)
+        if wanted.opaque is not None:  # in a small image, deep layers see the border everywhere
+            loose = masks_at(wanted.opaque, wanted.content, features, list(layers), erode=False)
+            opaque = [
+                b if a is None or not a.any() else a for a, b in zip(opaque, loose, strict=True)
+            ]
+        kept, losses = inside(layers, self.content_loss, opaque, opaque)
+        return Match("content", wanted.content, kept, losses, weight, self.averages)
+
+    def style_terms(
+        self, wanted: Wanted, features: Features, weight: float, *, last: bool = True
+    ) -> list[Match]:
+        """A term for each style, at its layers and within its region.
 
         Args:
-            content_X: (1, 3, H, W), normalized.
-            style_X: (1, 3, H', W'), normalized.
-            X: what the picture is when the size begins.
-            features: where its features come from in each step; maybe in bfloat16.
+            wanted: the photograph and the styles.
+            features: where features come from.
+            weight: a factor for all of them together.
+            last: as for `terms`.
+
+        Raises:
+            InputError: a region is too small.
+        """
+        terms = []
+        styles = wanted.weighted(self.style_layers)
+        at_all = {layer for _, layers in styles for layer in layers}
+        for style, layers in styles:
+            listed = list(layers)
+            here = masks_at(style.here, wanted.content, features, listed, style.erode)
+            there = masks_at(style.there, style.X, features, listed, style.erode)
+            kept, losses = inside(layers, self.style_loss, here, there)
+            if layers and not kept and last:
+                raise InputError(
+                    "a region is too small: at no layer is there a position that sees only the "
+                    "region; take a larger image, or Style(erode=False)"
+                )
+            # where losses of layers are averaged, it is over those of all styles
+            part = len(kept) / len(at_all) if self.averages else 1.0
+            terms.append(Match("style", style.X, kept, losses, weight * part, self.averages))
+        return terms
+
+    def objective(
+        self, wanted: Wanted, X: Tensor, features: Features, precise: Features, *, last: bool
+    ) -> Objective:
+        """The losses of an image at one size.
+
+        Args:
+            wanted: the photograph and the styles at this size.
+            X: what the image is when the size begins, (1, 3, H, W), normalized.
+            features: where its features come from in each step; possibly in bfloat16.
             precise: where those of the targets come from, once.
             last: whether it is the last of the sizes.
         """
-        terms = self.terms(content_X, style_X, precise)
+        terms = self.terms(wanted, precise, last=last)
         return objective_of(terms, features, targets=precise)
 
-    def finish(self, X: Tensor, style_X: Tensor) -> Tensor:
-        """What is done to the picture after the last step: nothing."""
+    def finish(self, X: Tensor, wanted: Wanted) -> Tensor:
+        """What is done to the image after the last step: nothing."""
         return X
 
     def fractions(self, side: int, scales: int | None) -> list[float]:
-        """The sizes to work through, for a picture whose shorter side is the last of them.
+        """The sizes to work through, as fractions of the last one.
 
         Args:
-            side: in pixels.
-            scales: how many, each twice the one before; None: as the recipe has them.
+            side: the shorter side of the last size, in pixels.
+            scales: the number of sizes, each twice the one before; None: the recipe's own.
         """
         if scales is not None:
             return doubling(scales)
         return [1.0] if self.smallest is None else ladder(side, self.smallest)
 
     def bounds(self, device: torch.device) -> Clamp:
-        """The lowest and highest that pixels may be, normalized; None where they are free."""
+        """The lowest and highest value of a pixel, normalized; None if there are no bounds."""
         if isinstance(self.clamp, bool):
             return visible_range(device) if self.clamp else None
         limit = torch.tensor(float(self.clamp), device=device)
         return -limit, limit
 
     def settings(self, net: nn.Module) -> dict[str, Any]:
-        """What this recipe says, for the record of a result."""
+        """The settings of this recipe, for the record of a result."""
         return {
             "weights": None if self.weights is None else check_weights(self.weights),
             "content_layers": _labels(self.content_layers, net),
@@ -241,136 +262,3 @@ def _labels(layers: Layers, net: nn.Module) -> list[Layer] | dict[str, float]:
     if isinstance(layers, Mapping):
         return {str(layer_label(net, layer, name=True)): f for layer, f in layers.items()}
     return [layer_label(net, layer) for layer in layers]
-
-
-def follow(
-    recipe: Recipe,
-    content: ImageSource,
-    style: ImageSource,
-    *,
-    name: str,
-    image_shape: int | tuple[int, int],
-    style_shape: int | tuple[int, int] | None = None,
-    effort: Effort = "normal",
-    steps: int | None = None,
-    init: Init | ImageSource | None = None,
-    seed: int = 0,
-    scales: int | None = None,
-    device: torch.device | str | None = None,
-    net: nn.Module | None = None,
-    callback: Callback | None = None,
-    state: RunState | None = None,
-) -> TransferResult:
-    """Do what a recipe says. As `stylelib.transfer`; `name` is for the record."""
-    seed, device = check_seed(seed), find_device(device)
-    pair = Pair(load_image(content), load_image(style), image_shape, style_shape)
-    steps = pair.plan(recipe, choice("effort", effort, EFFORTS), steps, scales)
-    recipe, net = fitted(recipe, net)
-    net = net.to(device)
-    features, precise = features_of(net, recipe.arithmetic, widen=False), features_of(net)
-    start_from = recipe.init if init is None else init
-
-    def objective_at(size: int, X: Tensor) -> Objective:
-        content_X, style_X = (each.to(device) for each in pair.at(size))
-        last = size == len(pair.shapes) - 1
-        return recipe.objective(content_X, style_X, X, features, precise, last=last)
-
-    painted = paint(
-        starting_picture(start_from, pair.content, pair.style, pair.shapes[0], seed).to(device),
-        pair.shapes,
-        objective_at,
-        recipe.descent,
-        steps=steps,
-        clamp=recipe.bounds(device),
-        callback=callback,
-        state=state,
-    )
-    settings = settings_of(
-        net,
-        device,
-        recipe=name,
-        content=describe(content),
-        style=describe(style),
-        image_shape=image_shape,
-        style_shape=style_shape,
-        steps=steps,
-        init=describe(start_from),
-        seed=seed,
-        scales=scales,
-        effort=effort,
-        precision=str(resolve_precision(recipe.arithmetic, device)).removeprefix("torch."),
-        **recipe.settings(net),
-    )
-    style_X = preprocess(pair.style, pair.style_shapes[-1]).to(device)
-    X = recipe.finish(painted.picture, style_X).cpu()
-    image = postprocess(X)
-    balance, stopped = painted.balance(), painted.interrupted
-    result = TransferResult(image, painted.history, settings, X, *balance, interrupted=stopped)
-    return or_interrupted(result)
-
-
-def fitted(recipe: Recipe, net: nn.Module | None) -> tuple[Recipe, nn.Module]:
-    """A recipe with weights, and a network that has its layers."""
-    if net is None:
-        net = vgg19(layers=recipe.layers)
-    check_defaults(net, recipe.content_layers, CONTENT_LAYERS, "content_layers")
-    check_defaults(net, recipe.style_layers, STYLE_LAYERS, "style_layers")
-    check_module(net)
-    return (
-        replace(recipe, weights=weights_for(net)) if recipe.weights is None else recipe
-    ), net
-
-
-class Pair:
-    """A photograph and a painting, at each size of a run.
-
-    Args:
-        content: the photograph.
-        style: the painting.
-        image_shape: (H, W) of both at the last size, or the shorter side.
-        style_shape: that of the painting, where it is another.
-
-    Attributes:
-        shape: (H, W) of the photograph at the last size.
-        style_shape: that of the painting.
-        shapes: (H, W) of the photograph at each size.
-        style_shapes: those of the painting.
-    """
-
-    def __init__(
-        self,
-        content: Image.Image,
-        style: Image.Image,
-        image_shape: int | tuple[int, int],
-        style_shape: int | tuple[int, int] | None,
-    ) -> None:
-        self.content, self.style = content, style
-        self.shape = target_shape(content, image_shape)
-        self.style_shape = (
-            target_shape(style, image_shape)
-            if style_shape is None
-            else target_shape(style, style_shape, "style_shape")
-        )
-        self.shapes, self.style_shapes = [self.shape], [self.style_shape]
-
-    def plan(
-        self, recipe: Recipe, effort: Effort, steps: int | None, scales: int | None
-    ) -> int:
-        """Set the sizes to work through; returns how many steps there are at all of them."""
-        if scales is not None:
-            scales = whole("scales", scales, most=steps)
-        fractions = recipe.fractions(min(self.shape), scales)
-        if steps is None:
-            steps = recipe.efforts[EFFORTS.index(effort)] * len(fractions)
-        steps = whole("steps", steps)
-        if scales is None:  # a size needs two steps at least, and a painting that has features
-            fitting = [f for f in fractions if f * min(self.style_shape) >= SMALLEST_STYLE]
-            fractions = (fitting or [1.0])[-max(1, steps // 2) :]
-        self.shapes = sizes(self.shape, fractions)
-        self.style_shapes = sizes(self.style_shape, fractions)
-        return steps
-
-    def at(self, size: int) -> tuple[Tensor, Tensor]:
-        """Both pictures at a size, 0 for the first: (1, 3, H, W), normalized."""
-        content_X = preprocess(self.content, self.shapes[size])
-        return content_X, preprocess(self.style, self.style_shapes[size])

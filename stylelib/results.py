@@ -1,4 +1,4 @@
-"""What a recipe gives back: the picture, how it came about, what is needed to make it again."""
+"""The results of recipes: the image, its history, and the settings to make it again."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ __all__ = ["Finished", "ReconstructionResult", "Result", "TransferResult"]
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished picture and how it came about.
+    """A finished image with its history and settings.
 
     Attributes:
-        image: the picture, RGB.
+        image: the image, RGB; RGBA if the photograph has an alpha channel.
         history: a record of each step.
-        settings: what is needed to make it again, the pictures apart, in types that JSON knows.
-        interrupted: whether Ctrl-C ended it before all its steps were made.
+        settings: all that is needed to make the image again except the input images, in types
+            that JSON supports.
+        interrupted: whether Ctrl-C ended the run before its last step.
     """
 
     image: Image.Image
@@ -42,13 +43,13 @@ class Finished:
     interrupted: bool = field(default=False, kw_only=True)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the picture, and its settings beside it: starry.png, starry.png.json.
+        """Write the image, and its settings beside it: starry.png and starry.png.json.
 
         Returns:
-            The picture's path.
+            The path of the image.
 
         Raises:
-            InputError: the name's ending is no format of pictures.
+            InputError: the name does not end like an image file.
             FileError: the folder is missing or cannot be written to.
         """
         last = self.history[-1] if self.history else None
@@ -66,16 +67,16 @@ class Finished:
         return written
 
     def _measured(self) -> dict[str, Any]:
-        """What else is known of the finished picture, for the file of settings."""
+        """Measurements of the finished image for the file of settings."""
         return {}
 
 
 @dataclass(frozen=True)
 class Result(Finished):
-    """A finished picture that PyTorch has made.
+    """A finished image that was made with PyTorch.
 
     Attributes:
-        picture: the picture before it was made visible: (1, 3, H, W), normalized, on the CPU.
+        picture: the normalized image before clamping and rounding, (1, 3, H, W), on the CPU.
     """
 
     picture: Tensor = field(repr=False)
@@ -86,29 +87,33 @@ class TransferResult(Result):
     """A finished style transfer.
 
     Attributes:
-        gradient_shares: each loss's share of the gradient at the finished picture; empty if
-            Ctrl-C came before they were known.
-        gradient_residual: how much is left of the gradients when they are added up, 0 to 1
-            (`stylelib.gradient_residual`). None if Ctrl-C came before it was known.
+        gradient_shares: the gradient share of each loss for the finished image
+            (`stylelib.gradient_shares`); empty if Ctrl-C came before they were computed.
+        gradient_residual: the fraction of the gradients that is left when they are added up
+            (`stylelib.gradient_residual`); None if Ctrl-C came before it was computed.
+        weight_factors: if gradient shares were asked for, what each loss was multiplied by in
+            the end, besides its weight.
     """
 
     gradient_shares: dict[str, float]
     gradient_residual: float | None
+    weight_factors: dict[str, float] = field(default_factory=dict)
 
     def _measured(self) -> dict[str, Any]:
         return {
             "gradient_shares": self.gradient_shares,
             "gradient_residual": self.gradient_residual,
+            "weight_factors": self.weight_factors,
         }
 
 
 @dataclass(frozen=True)
 class ReconstructionResult(Result):
-    """A picture made from features, or from their Gram matrices, alone.
+    """An image made only from features or from their Gram matrices.
 
     Attributes:
-        errors: for each layer, how far the *visible* picture, `image`, is from what was asked:
-            the sum of squared differences over the sum of squares. 0 is perfect.
+        errors: for each layer, the distance of the *visible* image, `image`, from the target:
+            the sum of squared differences divided by the sum of squares. 0 is perfect.
     """
 
     errors: dict[str, float]
@@ -118,23 +123,23 @@ class ReconstructionResult(Result):
 
 
 def check_settings_output(path: str | os.PathLike[str]) -> None:
-    """Refuse a picture's name beside which its settings cannot be written."""
+    """Check that an image's settings can be written beside it."""
     settings = Path(f"{os.fspath(path)}.json")
     if settings.is_dir():
-        raise FileError(f"'{settings}', where the settings are to be written, is a directory")
+        raise FileError(f"the settings cannot be written: '{settings}' is a directory")
 
 
 def settings_of(
     net: nn.Module, device: torch.device | None = None, **said: Any
 ) -> dict[str, Any]:
-    """The settings of a result that PyTorch has made.
+    """The settings of a result that was made with PyTorch.
 
     Args:
-        net: what it was made with.
-        device: where.
-        said: what the function was asked, by the names of its parameters.
+        net: the network that was used.
+        device: the device that was used; None means the network's.
+        said: the function's arguments by name.
     """
-    import torch  # not for what NumPy makes
+    import torch  # results of NumPy do not need it
 
     from stylelib.weights import network_digest
 
@@ -148,26 +153,26 @@ def settings_of(
 
 
 def recorded(**said: Any) -> dict[str, Any]:
-    """Settings in types that JSON knows, with the version and the machine."""
+    """Settings in types that JSON supports, with the version and the machine."""
     known = {"stylelib": __version__, "machine": platform.machine()}
     return known | {name: _plain(value) for name, value in said.items()}
 
 
 def _plain(value: Any) -> Any:
-    """A value in types that JSON knows: words for what is no number, text or collection."""
+    """A value in types that JSON supports; what has no such type becomes a text."""
     if hasattr(value, "_asdict"):  # a NamedTuple
         value = value._asdict()
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(_plain(each) for each in value)
-    if isinstance(value, Number) or hasattr(value, "item"):  # NumPy's, too
+    if isinstance(value, Number) or hasattr(value, "item"):  # or NumPy's numbers
         return value.item() if hasattr(value, "item") else value
     return value if value is None or isinstance(value, str) else str(value)
 
 
 def describe(source: ImageSource) -> str:
-    """What to call a picture in the settings: its path, or its kind."""
+    """The name of an image in the settings: its path or its type."""
     return (
         os.fspath(source)
         if isinstance(source, str | os.PathLike)

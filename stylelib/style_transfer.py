@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
@@ -12,17 +13,20 @@ from torch import nn
 
 from stylelib.beyond.coarse_to_fine import COARSE_TO_FINE
 from stylelib.beyond.neighbors import NEIGHBORS
+from stylelib.control.colors import Colors
+from stylelib.control.styles import Styles
 from stylelib.errors import InputError, did_you_mean
 from stylelib.files import ImageSource
 from stylelib.losses import LossWeights
 from stylelib.objectives import Layers
 from stylelib.precision import Precision
 from stylelib.pyramid import RunState
-from stylelib.recipes import Effort, Recipe, follow
+from stylelib.recipes import Effort, Recipe
 from stylelib.records import Callback
 from stylelib.relatives.assignment import ASSIGNMENT
 from stylelib.relatives.paper import GATYS
 from stylelib.results import TransferResult
+from stylelib.runs import Controls, follow
 from stylelib.synthesis import Init
 
 __all__ = ["FULL", "QUICK", "RECIPES", "TINY", "Profile", "find_recipe", "profile", "transfer"]
@@ -36,17 +40,21 @@ RECIPES = MappingProxyType(
         "assignment": ASSIGNMENT,
     }
 )
-"""The methods by name. "coarse-to-fine" is the default, "neighbors" matches places, "d2l" is
+"""The methods by name. "coarse-to-fine" is the default, "neighbors" matches positions, "d2l" is
 the book's main line, "gatys" the method of the paper, "assignment" that of a course."""
 
 
 def transfer(
     content: ImageSource,
-    style: ImageSource,
+    style: Styles,
     *,
     recipe: str | Recipe = "coarse-to-fine",
     image_shape: int | tuple[int, int] = 300,
     style_shape: int | tuple[int, int] | None = None,
+    colors: Colors = "style",
+    strength: float = 1.0,
+    strokes: float = 1.0,
+    shares: Mapping[str, float] | None = None,
     effort: Effort = "normal",
     steps: int | None = None,
     lr: float | None = None,
@@ -64,65 +72,79 @@ def transfer(
     callback: Callback | None = None,
     state: RunState | None = None,
 ) -> TransferResult:
-    """Paint the content of one picture in the style of another.
+    """Paint the content of one image in the style of another.
 
-    The same arguments give the same bits on the same processor (a GPU may add in another order
-    each time).
+    The same arguments give the same bits on the same processor. A GPU may add in another order
+    each time.
 
-    There are five recipes. "coarse-to-fine", the default: Gram
-    matrices, L-BFGS without a line search, one size after the other. "neighbors" gives every
-    place the features of the painting's place most like it. "d2l" is the main line of
-    the book: convolutions' own outputs, means of squares, Adam with a falling learning rate.
-    "gatys" is the method of the paper: outputs of ReLUs, the paper's factors (the convention
-    "paper"), and L-BFGS, which returns the best picture it has seen. "assignment" is that of a
-    course (`stylelib.assignment`). What is None below is what the recipe has.
+    There are five recipes. "coarse-to-fine", the default, compares Gram matrices and works
+    through one size after the other by L-BFGS without a line search. "neighbors" gives every
+    position the features of the most similar position of the style image. "d2l" is the main
+    line of the book: the outputs of convolutions, mean squared errors, Adam with a falling
+    learning rate. "gatys" is the method of the paper: outputs of ReLUs, the paper's factors
+    (the convention "paper"), and L-BFGS, which returns the best image it has seen.
+    "assignment" is that of a course (`stylelib.assignment`). An argument of None takes what
+    the recipe has.
 
     Args:
-        content: the picture whose things are to be recognized: a path, bytes, a binary file or
-            a PIL image.
-        style: the picture whose colors, strokes and textures are to be taken.
+        content: the image whose objects stay recognizable: a path, bytes, a binary file or a
+            PIL image. If it has an alpha channel, the result has the same, and transparent
+            positions do not count in the losses of content and style.
+        style: the image whose colors, strokes and textures are taken; or a list of several,
+            each an image or a `Style` with a weight, layers, or a region of its own.
         recipe: one of these names, or a `Recipe` of your own, for example
             `dataclasses.replace(RECIPES["d2l"], style_loss=my_loss)`.
-        image_shape: (H, W) for both, or the shorter side, each keeping its own aspect ratio.
-        style_shape: likewise for the style picture alone, where it is to differ: the larger,
-            the broader the strokes.
-        effort: "draft", "normal" or "best": how many steps, if `steps` does not say.
-        steps: how many, of all sizes together; with L-BFGS, how many evaluations of the losses.
+        image_shape: (H, W) for both images; or the shorter side, and each keeps its aspect
+            ratio.
+        style_shape: the same for the style image alone, if its size should differ. The larger
+            it is, the broader the strokes.
+        colors: "style" takes the style's colors; "keep" keeps the photograph's and paints only
+            its luminance; "match" gives the style image the photograph's colors before it is
+            used; "only" takes nothing but the colors of the painted image.
+        strength: from 0, the photograph, to 1: what the style losses aim for lies between the
+            photograph's own statistics and the style's.
+        strokes: the size of the style image, and so of its strokes, relative to what
+            `style_shape` says.
+        shares: the gradient share that each loss should have, such as {"content": 0.45,
+            "style": 0.45, "tv": 0.1}. The weights are set anew several times at each size, so
+            a share means the same for any network and any loss. At most 0.5 each.
+        effort: "draft", "normal" or "best": the number of steps, if `steps` does not say.
+        steps: the number of steps at all sizes together; with L-BFGS, the number of evaluations
+            of the losses.
         lr: Adam's learning rate at the start. L-BFGS has none.
-        lr_decay_epoch: the learning rate is multiplied by 0.8 each time so many steps have
-            passed. None: ten times over the training, as in the recipe.
-        weights: a factor for each kind of loss. Those of "d2l" are what suits the network
-            (`weights_for`), those of "coarse-to-fine" are for any, the others' for the embedded
-            one. With "gatys" those of style and total variation are for *each position* of the
-            content layer's features: the paper's content loss is a sum over positions, its
-            style loss is not, and the same weights would give a larger picture less style. (Of
-            several content layers, the mean number of positions.)
+        lr_decay_epoch: each time this many steps have passed, the learning rate is multiplied
+            by 0.8. None: ten times during the run, as in the d2l recipe.
+        weights: a factor for each kind of loss. Those of "d2l" suit the network
+            (`weights_for`), those of "coarse-to-fine" suit any, the others the embedded
+            weights. With "gatys" the weights of style and total variation are for *each
+            position* of the content layer's features: the paper's content loss is a sum over
+            positions and its style loss is not, so with the same weights a larger image would
+            get less style. With several content layers, their mean number of positions counts.
         content_layers: where content is compared: a list of layers by number or name, or a
             mapping from each layer to a factor.
-        style_layers: where style is compared, likewise.
-        init: what to start from: "content", "style", "noise", or a picture.
-        seed: of the noise, where `init` is "noise".
-        scales: the number of sizes to work through, each twice the one before, the steps shared
-            out evenly. The start is made at the first of them. None: as the recipe has them.
-        clamp: keep every pixel within the visible range after each step (True), or within so
-            many normalized units of the mean color (a number). The sources of "d2l" and
-            "gatys" do not.
+        style_layers: where style is compared, in the same form.
+        init: what to start from: "content", "style", "noise", or an image.
+        seed: for the noise, if `init` is "noise".
+        scales: the number of sizes to work through, each twice the one before. The steps are
+            divided evenly among them. None: the recipe's own sizes.
+        clamp: keep every pixel within the visible range after each step (True), or within this
+            distance of the mean color, in normalized units (a number). The sources of "d2l" and
+            "gatys" do not clamp.
         precision: "float32", "bfloat16" or "auto", see `NetworkFeatures`. The line search of
             L-BFGS needs float32.
-        device: where to compute; None is a GPU that CUDA knows, else Apple's, else the
-            processor.
-        net: the network, which is moved to `device`; None is `vgg19()`. Another than VGG-19,
-            such as one of torchvision's models, is taken if both kinds of layers are named.
+        device: where to compute; None takes a GPU with CUDA, else Apple's, else the processor.
+        net: the network, which is moved to `device`; None is `vgg19()`. Networks other than
+            VGG-19, such as torchvision's models, need both kinds of layers named.
         callback: called with a `Step` after each step; returning True ends the transfer.
-        state: what `step.state()` gave in a callback of an earlier call with the same
-            arguments: the transfer goes on from there.
+        state: what `step.state()` returned in a callback of an earlier call with the same
+            arguments. The transfer continues from there.
 
     Raises:
-        FileError: a picture cannot be read.
+        FileError: an image cannot be read.
         InputError: an argument is out of its range.
-        DivergenceError: the loss is no longer finite; the exception carries the last good
-            picture.
-        Interrupted: Ctrl-C after the first step. Its `.result` is the picture so far.
+        DivergenceError: the loss is no longer finite. The exception carries the last good
+            image.
+        Interrupted: Ctrl-C after the first step. Its `.result` is the image so far.
 
     Source: Gatys, Ecker and Bethge (2016), in the recipe of Zhang et al., Dive into Deep
     Learning, "Neural Style Transfer", which by default has an image_shape of (300, 450) and 500
@@ -151,6 +173,7 @@ def transfer(
         name=recipe if isinstance(recipe, str) else repr(recipe),
         image_shape=image_shape,
         style_shape=style_shape,
+        controls=Controls(colors, strength, strokes, shares),
         effort=effort,
         steps=steps,
         init=init,
@@ -179,11 +202,11 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
 
 @dataclass(frozen=True)
 class Profile:
-    """A size of picture and a length of training: `transfer(..., **profile())`.
+    """An image size and a length of training: `transfer(..., **profile())`.
 
     Attributes:
         image_shape: (H, W).
-        steps: how many.
+        steps: the number of steps.
     """
 
     image_shape: tuple[int, int]
@@ -197,12 +220,12 @@ class Profile:
 
     @property
     def draft(self) -> dict[str, Any]:
-        """What `transfer` is told for a quick picture: its effort; for TINY a few steps."""
+        """The arguments of `transfer` for a quick image: an effort, or TINY's few steps."""
         return {"steps": self.steps} if self == TINY else {"effort": "draft"}
 
     @property
     def normal(self) -> dict[str, Any]:
-        """The same for one that may take longer."""
+        """The same for an image that may take longer."""
         return {"steps": self.steps} if self == TINY else {"effort": "normal"}
 
     @property
@@ -212,7 +235,7 @@ class Profile:
 
     @property
     def lr_decay_epoch(self) -> int:
-        """Steps after which the learning rate falls: ten times over the run."""
+        """The number of steps between drops of the learning rate: ten drops per run."""
         return max(1, self.steps // 10)
 
     def keys(self) -> list[str]:
@@ -228,7 +251,7 @@ FULL = Profile(image_shape=(300, 450), steps=500)
 QUICK = Profile(image_shape=(200, 300), steps=200)
 """What the book uses by default: the same schedule, shorter and smaller."""
 TINY = Profile(image_shape=(64, 96), steps=8)
-"""No picture one would look at: for tests that run every chapter."""
+"""Too small to look at: for tests that run every chapter."""
 
 
 def profile() -> Profile:

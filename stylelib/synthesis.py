@@ -40,7 +40,7 @@ INITS: tuple[Init, ...] = ("content", "style", "noise")
 
 
 class SynthesizedImage(nn.Module):
-    """A module whose only parameter is a picture, at first all 0: the mean color of ImageNet.
+    """A module whose only parameter is an image, at first all 0: the mean color of ImageNet.
 
     Args:
         img_shape: (1, 3, H, W).
@@ -51,20 +51,20 @@ class SynthesizedImage(nn.Module):
         self.weight = nn.Parameter(torch.zeros(*img_shape))
 
     def forward(self) -> Tensor:
-        """The picture itself, (1, 3, H, W), normalized."""
+        """The image itself, (1, 3, H, W), normalized."""
         return self.weight
 
 
 def get_inits(
     X: Tensor, device: torch.device | str | None, lr: float, styles_Y: Sequence[Tensor]
 ) -> tuple[Tensor, list[Tensor], torch.optim.Adam]:
-    """The picture to start from, the Gram matrices to reach, an Adam that holds the picture.
+    """The image to start from, the Gram matrices to reach, and an Adam that moves the image.
 
     Args:
-        X: what the picture starts as, (1, 3, H, W), normalized; it is copied.
+        X: what the image starts as, (1, 3, H, W), normalized; it is copied.
         device: where to train; None is where X is.
-        lr: Adam's learning rate, in normalized units a step.
-        styles_Y: the style picture's features, one tensor a layer.
+        lr: Adam's learning rate, in normalized units per step.
+        styles_Y: the features of the style image, one tensor per layer.
     """
     check_batch(X)
     device = X.device if device is None else find_device(device)
@@ -81,7 +81,7 @@ def style_objective(
     styles_Y_gram: Sequence[Tensor],
     weights: LossWeights = D2L_WEIGHTS,
 ) -> Objective:
-    """The losses "content", "style", "tv" of a picture, each added up over its layers."""
+    """The losses "content", "style" and "tv" of an image, each added up over its layers."""
 
     def objective(X: Tensor) -> dict[str, Tensor]:
         contents_Y_hat, styles_Y_hat = extractor(X)
@@ -111,31 +111,31 @@ def train(
     clamp: bool = False,
     callback: Callback | None = None,
 ) -> Tensor:
-    """Train a picture to have the contents of one picture and the style of another.
+    """Optimize an image toward the content of one image and the style of another.
 
     Args:
-        X: the picture to start from, (1, 3, H, W), normalized; it is not changed.
-        contents_Y: content features to reach, one tensor a layer (`get_contents`).
-        styles_Y: style features to reach, one tensor a layer (`get_styles`).
+        X: the image to start from, (1, 3, H, W), normalized; it is not changed.
+        contents_Y: content features to reach, one tensor per layer (`get_contents`).
+        styles_Y: style features to reach, one tensor per layer (`get_styles`).
         device: where to train; None is where X is. `net` is moved there.
         lr: Adam's learning rate at the start.
-        num_epochs: how many steps; in the recipe's words, epochs.
-        lr_decay_epoch: the learning rate is multiplied by 0.8 each time so many steps have
-            passed.
+        num_epochs: the number of steps; the d2l code calls them epochs.
+        lr_decay_epoch: each time this many steps have passed, the learning rate is multiplied
+            by 0.8.
         net: the network, as `vgg19` returns it.
         weights: a factor for each kind of loss.
         content_layers: the layers that `contents_Y` come from.
         style_layers: the layers that `styles_Y` come from.
         precision: the arithmetic of the network, see `FeatureExtractor`.
-        clamp: keep every pixel within the visible range after each step. The recipe does not.
+        clamp: keep every pixel within the visible range after each step. The d2l code does not.
         callback: called with a `Step` after each step: plots, progress bars and savers go here.
 
     Returns:
-        The trained picture, (1, 3, H, W), normalized, detached.
+        The optimized image, (1, 3, H, W), normalized, detached.
 
     Raises:
         DivergenceError: the loss is no longer finite; the exception carries the last good
-            picture.
+            image.
         InputError: the arguments do not fit together.
 
     Source: Zhang et al., Dive into Deep Learning, "Neural Style Transfer": Adam and StepLR with
@@ -171,10 +171,11 @@ def starting_picture(
     shape: tuple[int, int],
     seed: int,
 ) -> Tensor:
-    """The picture to start from, (1, 3, H, W), normalized.
+    """The image to start from, (1, 3, H, W), normalized.
 
-    Noise is faint: normal, around the mean color, of spread 0.1 (some 6 gray levels). Noise
-    over the whole range has fine grain that the deep layers do not see; it stays to the end.
+    The noise is faint: normal around the mean color, with a standard deviation of 0.1, about 6
+    gray levels. Noise over the whole range has fine grain that the deep layers do not see, so
+    it would stay to the end.
     """
     if isinstance(init, str) and init == "noise":
         return 0.1 * torch.randn(1, 3, *shape, generator=torch.Generator().manual_seed(seed))
@@ -182,7 +183,7 @@ def starting_picture(
     if given is None:
         if isinstance(init, str) and not os.path.exists(init):
             raise InputError(
-                f"init is 'content', 'style', 'noise' or a picture; there is no file '{init}'"
+                f"init is 'content', 'style', 'noise' or an image; there is no file '{init}'"
             )
         given = load_image(init)
     return preprocess(given, shape)

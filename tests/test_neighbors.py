@@ -29,6 +29,7 @@ from stylelib.beyond.neighbors import (
     hypercolumns,
     nearest,
 )
+from stylelib.control.styles import Painting, Wanted
 
 RECIPE = RECIPES["neighbors"]
 
@@ -199,7 +200,7 @@ def test_turned_paintings_are_candidates_too(net, photo):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"strength": 1.5}, "strength is a finite number of at least 0 and at most 1"),
+        ({"strength": 1.5}, "strength must be a finite number of at least 0 and at most 1"),
         ({"strength": float("nan")}, "strength"),
         ({"turns": 2}, "turns is 1 or 4, not 2"),
     ],
@@ -213,7 +214,6 @@ def test_columns_and_losses_are_float32_whatever_the_network_computes_in(net, ne
     X = noise((1, 3, 64, 96), 0)
     narrow = NetworkFeatures(net, "bfloat16", widen=False)
     assert hypercolumns(narrow(X, ["relu1_1", "relu2_1"]), (4, 6)).dtype == torch.float32
-    objective = NEIGHBORS.objective(
-        X, noise((1, 3, 64, 64), 1), X, narrow, NetworkFeatures(net)
-    )
+    wanted = Wanted(X, [Painting(noise((1, 3, 64, 64), 1))])
+    objective = NEIGHBORS.objective(wanted, X, narrow, NetworkFeatures(net), last=True)
     assert objective(X)["neighbors"].dtype == torch.float32

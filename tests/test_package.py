@@ -20,6 +20,7 @@ ORDER = [
     "files",
     "layers",
     "images",
+    "watching",
     "speed",
     "losses",
     "weights",
@@ -29,11 +30,16 @@ ORDER = [
     "optimization",
     "objectives",
     "models",
+    "control.masks",
+    "control.styles",
+    "control.colors",
     "descents",
     "pyramid",
     "results",
     "synthesis",
     "recipes",
+    "control.shares",
+    "runs",
     "relatives.quasi_newton",
     "relatives.conventions",
     "relatives.modules",
@@ -42,7 +48,6 @@ ORDER = [
     "relatives.texture",
     "relatives.assignment",
     "beyond.statistics",
-    "beyond.colors",
     "beyond.coarse_to_fine",
     "beyond.neighbors",
     "style_transfer",
@@ -53,10 +58,52 @@ ORDER = [
     "sees.transformations",
     "sees.visualization",
     "beyond.measures",
+    "check.exercises",
+    "check.verdicts",
+    "check.values",
+    "check.calls",
+    "check.ratios",
+    "check.probes",
+    "check.pictures",
+    "check.trials",
+    "check.stops",
+    "check.ladder",
+    "check.gradients",
+    "check.mistakes",
+    "check.judging",
+    "check.inputs",
+    "check.images",
+    "check.showing",
+    "check.taking_features",
+    "check.grams",
+    "check.content",
+    "check.style",
+    "check.variation",
+    "check.totals",
+    "check.steps",
+    "check.convolution",
+    "check.convolution_gradients",
+    "check.pooling",
+    "check.pooling_gradients",
+    "check.adam",
+    "check.saliency",
+    "check.ascent",
+    "check.two_loops",
+    "check.distributions",
+    "check.transport",
+    "check.matching",
+    "check.bands",
+    "check.main_line",
+    "check.layers",
+    "check.sees",
+    "check.beyond",
+    "check.tables",
+    "check.worker",
+    "check.marking",
 ]
 # The network in NumPy, likewise.
 SCRATCH = ["windows", "convolution", "pooling", "losses", "adam", "network", "transfer"]
-ROOMS = ("beyond", "relatives", "sees")
+ROOMS = ("beyond", "check", "control", "relatives", "sees")
 FILES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
     for folder in ("", *ROOMS)
@@ -81,7 +128,10 @@ def imported_modules(path):
             continue
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name} has a relative import"
-            if node.module == "stylelib":
+            room = (node.module or "").removeprefix("stylelib.")
+            if room in ROOMS:
+                found |= {f"{room}.{alias.name}" for alias in node.names}
+            elif node.module == "stylelib":
                 found |= {
                     alias.name if alias.name in {*FILES, "samples"} else "__init__"
                     for alias in node.names
@@ -199,7 +249,7 @@ def test_importing_it_writes_nothing_and_loads_no_weights():
 @pytest.mark.parametrize("name", stylelib.__all__)
 def test_every_public_name_exists_and_is_explained(name):
     thing = getattr(stylelib, name)
-    if callable(thing) or name in {"assignment", "samples"}:
+    if callable(thing) or name in {"assignment", "check", "samples"}:
         doc = thing.__doc__
         assert doc
         assert doc.strip()

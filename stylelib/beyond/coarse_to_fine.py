@@ -1,4 +1,4 @@
-"""From coarse to fine: L-BFGS without a line search, and its recipe (chapter 22)."""
+"""L-BFGS without a line search, and the recipe "coarse-to-fine" that uses it (chapter 22)."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ from stylelib.relatives.modules import PAPER_CONTENT_LAYERS, PAPER_STYLE_LAYERS
 __all__ = ["COARSE_TO_FINE", "BacktrackingLBFGS", "BacktrackingLBFGSDescent"]
 
 FIRST_MOVE = 0.05
-"""How far pixels move on average in the first step, in normalized units."""
+"""The mean distance that pixels move in the first step, in normalized units."""
 LONGEST_MOVE = 3.0
-"""How far a pixel may move in a step, in normalized units."""
+"""The largest distance that a pixel may move in one step, in normalized units."""
 RISE = 1.02
-"""A step is taken if the loss does not rise to more than this times what it was."""
+"""A step is accepted if the loss is at most this many times what it was before."""
 SHRINK, SHORTEST = 0.4, 0.05
-"""Otherwise it is made shorter by a factor, until it is less than a fraction of the whole; that
-one is taken in any case."""
+"""Otherwise the step is multiplied by the first, again and again. A step shorter than the
+second, as a fraction of the whole step, is always accepted."""
 CURVED = 1e-4
-"""The least cosine between a step and the gradient's change for the pair to be remembered."""
+"""A step and its change of the gradient are kept if their cosine is larger than this."""
 
 
 class BacktrackingLBFGS(torch.optim.Optimizer):
-    """L-BFGS for one picture that takes whole steps, shorter ones only where the loss rises.
+    """L-BFGS for one image that takes whole steps, and shorter ones only if the loss rises.
 
     A line search compares losses that hardly differ, and bfloat16 rounds such differences away.
     Here a step may raise the loss a little. So the network can be computed in bfloat16, and
     nearly every evaluation is a step.
 
     Args:
-        X: the picture.
-        memory: how many of the last steps the curvature is estimated from.
-        max_evaluations: how often losses and gradient may be computed; None sets no bound.
-        clamp: (lowest, highest): the picture is clamped to them within each step, so that the
-            curvature is that of the real step.
+        X: the image.
+        memory: the number of past steps from which the curvature is estimated.
+        max_evaluations: how many times losses and gradient may be computed; None sets no bound.
+        clamp: (lowest, highest). The image is clamped to them within each step, so that the
+            curvature is estimated from the real step.
 
-    Source: the two-loop recursion of Nocedal (1980); in place of a line search, backtracking
-    that lets the loss rise by 2 %.
+    Source: the two-loop recursion of Nocedal (1980). Backtracking that lets the loss rise by 2%
+    replaces the line search.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class BacktrackingLBFGS(torch.optim.Optimizer):
         self.state[X] = {"steps": [], "changes": [], "at": None, "left": left}
 
     def step(self, closure: Callable[[], float]) -> float:  # type: ignore[override]  # torch's may be None
-        """One direction, and the way along it.
+        """Choose a direction and move along it.
 
         Args:
-            closure: computes the gradient, in `.grad` of the picture, and returns the loss.
+            closure: computes the gradient, in `.grad` of the image, and returns the loss.
 
         Raises:
             NoStepLeft: no evaluations are left.
@@ -102,7 +102,7 @@ class BacktrackingLBFGS(torch.optim.Optimizer):
         return float(loss)
 
     def evaluate(self, closure: Callable[[], float]) -> None:
-        """Loss and gradient of the picture as it is now."""
+        """Compute and keep the loss and the gradient of the current image."""
         state = self.state[self.X]
         with torch.enable_grad():
             loss = closure()
@@ -129,15 +129,15 @@ class BacktrackingLBFGS(torch.optim.Optimizer):
         return q
 
     def remember(self, s: Tensor, y: Tensor) -> None:
-        """Keep a step and the change of the gradient over it, where they agree on curvature."""
+        """Keep a step s and the gradient's change y over it, if the curvature is positive."""
         state = self.state[self.X]
         if float((s * y).sum()) > CURVED * float(s.norm() * y.norm()):
             state["steps"] = [*state["steps"], s][-self.memory :]
             state["changes"] = [*state["changes"], y][-self.memory :]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state. The losses of its picture are computed once more, which does not
-        count.
+        """Continue from a state. The losses of its image are computed once more, which does not
+        count as an evaluation.
         """
         super().load_state_dict(state_dict)
         state = self.state[self.X]
@@ -148,10 +148,10 @@ class BacktrackingLBFGS(torch.optim.Optimizer):
 
 @dataclass(frozen=True)
 class BacktrackingLBFGSDescent:
-    """`BacktrackingLBFGS`. A number of steps is one of evaluations here.
+    """`BacktrackingLBFGS` at each size. Its number of steps is the number of evaluations.
 
     Attributes:
-        memory: how many of the last steps the curvature is estimated from.
+        memory: the number of past steps from which the curvature is estimated.
     """
 
     exact: ClassVar[bool] = False
@@ -164,13 +164,13 @@ class BacktrackingLBFGSDescent:
     def begin(
         self, X: Tensor, steps: int, clamp: Clamp
     ) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
-        """The optimizer, with `steps` evaluations; it needs no schedule."""
+        """The optimizer, with `steps` evaluations. It needs no schedule."""
         return BacktrackingLBFGS(
             X, memory=self.memory, max_evaluations=steps, clamp=clamp
         ), None
 
     def end(self, optimizer: torch.optim.Optimizer, X: Tensor) -> Tensor:
-        """The picture after the last step."""
+        """The image after the last step."""
         return X
 
 
@@ -184,5 +184,5 @@ COARSE_TO_FINE = Recipe(
     smallest=75,
     efforts=(25, 60, 120),
 )
-"""The default of `transfer`: Gram matrices of the paper's layers, from 75 pixels up. Each loss
-is relative to the size of its target, so that the weights suit any network."""
+"""The default recipe of `transfer`: Gram matrices at the paper's layers, from 75 pixels up.
+Each loss is relative to its target's own size, so the weights suit any network."""

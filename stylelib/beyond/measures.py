@@ -1,9 +1,9 @@
-"""How good is it? Numbers for a picture's content, style and colors (chapter 25).
+"""How good is it? Measures of an image's content, style and colors (chapter 25).
 
-Each measure takes pictures as `load_image` does, so that saved files of any program can be
-compared, and gives plain numbers, 0 for the same picture. Feature networks have units of their
-own: a measure is comparable with itself, on the same layer at the same `image_shape`, and never
-with numbers published for another network.
+Each measure takes images as `load_image` does, so you can compare files saved by any program.
+It returns plain numbers, 0 for identical images. Every feature network has units of its own, so
+compare a measure only with itself, at the same layer and `image_shape`, and never with numbers
+published for another network.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize as unit_lengths
 
 from stylelib.arguments import check_function, choice, several, whole
-from stylelib.beyond.colors import power
 from stylelib.devices import find_device
 from stylelib.errors import InputError
 from stylelib.features import Features
@@ -43,12 +42,13 @@ __all__ = [
 ]
 
 Similarity = Literal["cosine", "product"]
-"""How alike two places are: the angle between their features, or CFSD's product of them."""
+"""How the similarity of two positions is measured: by the cosine between their features, or by
+CFSD's product of them."""
 TEMPERATURE = 0.2
-"""What cosines are divided by before the softmax. Below it a place's likeness to itself, always
-the greatest, takes most of its row; far above it all rows are flat."""
+"""The cosines are divided by this before the softmax. At lower values a position's similarity
+to itself, always the largest, dominates its row; at much higher values all rows are flat."""
 BLOCK = 2**22
-"""Entries of a matrix that are held at once: 32 MiB in float64."""
+"""How many entries of a matrix are in memory at a time: 32 MiB in float64."""
 
 
 def content_error(
@@ -62,35 +62,36 @@ def content_error(
     block: int = BLOCK,
     device: torch.device | str | None = None,
 ) -> float:
-    """How much of a photograph's structure is lost: which places are alike, and which are not.
+    """How much of a photograph's structure is lost: which positions are similar to which.
 
-    Colors and strokes may change as long as what was alike stays alike: `structure_divergence`
-    of the features of both, the photograph's rows being the truth.
+    Colors and strokes may change, as long as positions that were similar stay similar. The
+    measure is the `structure_divergence` of the features of both images.
 
     Args:
-        picture: what was made, as `load_image` takes it; it is resized to the photograph.
-        photograph: what it was made of.
-        image_shape: (H, W) for both, or the photograph's shorter side. With the default layer
-            there are M = H/4 * W/4 places; time grows with M^2.
+        picture: the synthesized image, as `load_image` takes it. It is resized to the
+            photograph.
+        photograph: the photograph from which it was made.
+        image_shape: (H, W) for both, or the photograph's shorter side. At the default layer
+            there are M = H/4 * W/4 positions; the time grows with M^2.
         similarity: "cosine", or "product" as in the source.
-        layer: where features are taken, by number or name.
+        layer: the layer of the features, by number or name.
         net: the network, moved to `device`; None is `vgg19()`.
-        block: entries of the M x M matrices held at once, which bounds the memory.
+        block: how many entries of the M x M matrices are in memory at a time.
         device: where to compute; None as for `transfer`.
 
     Returns:
         0 or more; 0 is the same structure. It is not symmetric.
 
     Raises:
-        FileError: a picture cannot be read.
-        InputError: an argument is out of its range.
+        FileError: an image cannot be read.
+        InputError: an argument is out of range.
 
     Source: the content feature structural distance (CFSD) of Chung, Hyun and Heo (2024,
-    StyleID), which is similarity="product" in torchvision's VGG-19 at relu3_1. Their code adds
-    up over places; we average, so that sizes can be compared. Not comparable with their
-    numbers: the embedded network has other units. We prefer the cosine. Products depend more on
-    how strong features are than on which: by them an empty gray picture can be closer to a
-    photograph than the photograph with noise.
+    StyleID), which is similarity="product" in torchvision's VGG-19 at relu3_1. Their code sums
+    over positions; we average, so that you can compare sizes. The embedded network has other
+    units, so do not compare with their numbers. We prefer the cosine, because products depend
+    more on how strong features are than on which features they are: with products, an empty
+    gray image can be closer to a photograph than the photograph with noise.
     """
     where = find_device(device)
     shape = target_shape(load_image(photograph), image_shape)
@@ -106,23 +107,24 @@ def content_error(
 def structure_divergence(
     F_hat: Tensor, F: Tensor, *, similarity: Similarity = "cosine", block: int = BLOCK
 ) -> float:
-    """The mean over places i of KL(S_i || S_hat_i), where S_i = softmax of row i of A A^T.
+    """The mean over positions i of KL(S_i || S_hat_i), where S_i = softmax of row i of A A^T.
 
-    Row i says how alike place i is to every place j. For "cosine", row i of A is F_i divided by
-    its length, and by the root of `TEMPERATURE`; for "product", A = F / C, so that the
+    Row i says how similar position i is to every position j. For "cosine", row i of A is F_i
+    divided by its length and by the root of `TEMPERATURE`. For "product", A = F / C, so the
     similarity is the mean product of the channels, divided by C once more.
 
     Args:
-        F_hat: features of the picture at M places, (M, C), in float64.
-        F: those of the photograph, likewise.
+        F_hat: features of the synthesized image at M positions, (M, C), in float64.
+        F: features of the photograph, (M, C), in float64.
         similarity: "cosine" or "product".
-        block: entries of a matrix M x M held at once. It does not change the result.
+        block: how many entries of an M x M matrix are in memory at a time. It does not change
+            the result.
     """
     choice("similarity", similarity, get_args(Similarity))
     block = whole("block", block)
     if F_hat.shape != F.shape or F.ndim != 2 or 0 in F.shape:
         raise InputError(
-            "the features of both have one shape (M, C), none of them 0, not "
+            "F_hat and F must have the same shape (M, C), both 1 or more, not "
             f"{tuple(F_hat.shape)} and {tuple(F.shape)}"
         )
     A_hat, A = (
@@ -147,23 +149,23 @@ def frechet_distance(
     net: nn.Module | None = None,
     device: torch.device | str | None = None,
 ) -> float:
-    """How far a picture is from a style, seen by a network that had no part in making it.
+    """How far an image is from a style, judged by a network that did not help to make it.
 
-    (mu - mu*)^2 + tr(S + S* - 2 (S^1/2 S* S^1/2)^1/2), of the mean mu and the covariance S over
-    the places of one picture's features: `gaussian_distance`.
+    The distance is (mu - mu*)^2 + tr(S + S* - 2 (S^1/2 S* S^1/2)^1/2), where mu and S are the
+    mean and the covariance of an image's features over its positions (`gaussian_distance`).
 
-    The judge is EfficientNet-Lite0 (`classifier`). A picture that was optimized in VGG-19 can
-    please VGG-19 in ways no eye would notice; another network has other blind spots. Its layer
-    "_blocks.4.add" is the last at a stride of 8: 40 channels, which hundreds of places are
-    enough to estimate a covariance of, and the end of a residual block, after no ReLU6 that
-    would cut the distribution off.
+    The judge is EfficientNet-Lite0 (`classifier`). An image that was optimized in VGG-19 can
+    lower VGG-19's losses in ways that no eye would notice; another network has other blind
+    spots. The layer "_blocks.4.add" is its last one with a stride of 8. It has 40 channels, so
+    hundreds of positions are enough to estimate a covariance. It ends a residual block, so no
+    ReLU6 cuts the distribution off.
 
     Args:
-        picture: what was made, as `load_image` takes it.
-        style: the style picture. Its size may differ.
-        image_shape: (H, W) for both, or the shorter side of each. It decides which sizes of
-            strokes are seen, so it matters.
-        layer: where features are taken, by name.
+        picture: the synthesized image, as `load_image` takes it.
+        style: the style image. Its size may differ.
+        image_shape: (H, W) for both, or the shorter side of each. It determines which sizes of
+            strokes the network sees, so it matters.
+        layer: the layer of the features, by name.
         net: a classifier or another network, moved to `device`; None is `classifier()`.
         device: where to compute; None as for `transfer`.
 
@@ -172,13 +174,13 @@ def frechet_distance(
         symmetric.
 
     Raises:
-        FileError: a picture cannot be read.
-        InputError: an argument is out of its range.
+        FileError: an image cannot be read.
+        InputError: an argument is out of range.
 
     Source: the single image Frechet inception distance (SIFID) of Shaham, Dekel and Michaeli
     (2019, SinGAN), in Inception-v3 before its second pooling: 192 channels at a stride of 4.
-    Not comparable with their numbers: this is another network. Their covariance is divided by
-    M - 1, ours by M, so that a repeated picture is the same picture.
+    This is another network, so do not compare with their numbers. They divide the covariance
+    by M - 1; we divide by M, so that repeating an image does not change the result.
     """
     where = find_device(device)
     net = classifier() if net is None else check_module(net)
@@ -193,12 +195,13 @@ def frechet_distance(
 def gaussian_distance(F_hat: Tensor, F: Tensor) -> tuple[float, float]:
     """The squared 2-Wasserstein distance between two Gaussians, in its two parts.
 
-    ((mu - mu*)^2, tr(S + S* - 2 (S^1/2 S* S^1/2)^1/2)): what it costs to move the mean, and to
-    turn and stretch the spread. The last trace is the sum of the singular values of
-    S^1/2 S*^1/2, which stays accurate where the covariances are singular.
+    They are ((mu - mu*)^2, tr(S + S* - 2 (S^1/2 S* S^1/2)^1/2)): the cost of moving the mean,
+    and the cost of rotating and stretching the covariance. We compute the trace of the last
+    root as the sum of the singular values of S^1/2 S*^1/2, which stays accurate if the
+    covariances are singular.
 
     Args:
-        F_hat: samples in rows, (M, C).
+        F_hat: samples, one per row, (M, C).
         F: other samples, (M', C).
 
     Source: Dowson and Landau (1982); Heusel et al. (2017, FID), equation 6.
@@ -209,10 +212,18 @@ def gaussian_distance(F_hat: Tensor, F: Tensor) -> tuple[float, float]:
     return float((mu_hat - mu).square().sum()), max(0.0, float(spread))
 
 
+def power(S: Tensor, exponent: float) -> Tensor:
+    """A power of a symmetric matrix without negative eigenvalues."""
+    values, vectors = torch.linalg.eigh(S)
+    raised: Tensor = vectors * values.clamp_min(0).pow(exponent) @ vectors.T
+    return raised
+
+
 def mean_and_covariance(F: Tensor) -> tuple[Tensor, Tensor]:
     """The mean (C,) and covariance (C, C), divided by M, of samples (M, C), in float64."""
     if F.ndim != 2 or 0 in F.shape:
-        raise InputError(f"samples have the shape (M, C), none of them 0, not {tuple(F.shape)}")
+        shape = tuple(F.shape)
+        raise InputError(f"samples must have the shape (M, C), both 1 or more, not {shape}")
     M, C = F.shape
     parts = torch.split(F, max(1, BLOCK // C))  # a photograph may have 80 million pixels
     mu = torch.stack([part.double().sum(dim=0) for part in parts]).sum(dim=0) / M
@@ -221,12 +232,12 @@ def mean_and_covariance(F: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class ColorDistance(NamedTuple):
-    """How far apart the colors of two pictures are, in units of pixels 0..1.
+    """How far apart the colors of two images are, in units of pixels in 0..1.
 
     Attributes:
         total: the root of mean^2 + spread^2.
         mean: the distance between the mean colors.
-        spread: the distance between the covariances: contrast, and which colors go together.
+        spread: the distance between the covariances: contrast, and how colors vary together.
     """
 
     total: float
@@ -235,24 +246,25 @@ class ColorDistance(NamedTuple):
 
 
 def color_distance(a: ImageSource, b: ImageSource) -> ColorDistance:
-    """The 2-Wasserstein distance between the colors of two pictures, as if they were Gaussian.
+    """The 2-Wasserstein distance between the colors of two images, as if they were Gaussian.
 
-    The root of `gaussian_distance` of pixels 0..1, and of its two parts. Where colors lie in
-    the picture does not matter, nor do the sizes of the pictures.
+    It is the root of `gaussian_distance` of pixels in 0..1, with its two parts. Neither the
+    positions of the colors nor the sizes of the images matter.
 
     Args:
-        a: a picture, as `load_image` takes it.
-        b: another.
+        a: an image, as `load_image` takes it.
+        b: another image.
 
     Returns:
-        Each from 0, the same mean and covariance, to 3^1/2, black against white. It is
-        symmetric, and at most what moving every pixel's color to one of the other's costs.
+        Each value is between 0 (same mean and covariance) and 3^1/2 (black against white). It
+        is symmetric, and a lower bound on the cost of moving every pixel's color to one of the
+        other image's.
 
     Raises:
-        FileError: a picture cannot be read.
+        FileError: an image cannot be read.
 
     Source: Dowson and Landau (1982); Gelbrich (1990) for the bound. This is a distance between
-    RGB values as they are stored, not between colors as they are seen.
+    RGB values as they are stored, not between colors as people see them.
 
     Example:
         >>> from PIL import Image
@@ -278,29 +290,31 @@ def style_errors(
     image_shape: int | tuple[int, int] = 256,
     device: torch.device | str | None = None,
 ) -> dict[str, float]:
-    """Style losses of a picture, each `relative` to the target's own size.
+    """Style losses of an image, each `relative` to the target's own size.
 
-    For each loss the mean over layers of loss(Y)(Y_hat) / loss(Y)(0): Y are the style picture's
-    features, Y_hat the picture's, 0 features that are nowhere active. Losses of different units
-    can so stand in one table; for `compare_grams` it is sum((G_hat - G)^2) / sum(G^2).
+    An error is the mean over layers of loss(Y)(Y_hat) / loss(Y)(0), where Y are the style
+    image's features, Y_hat the synthesized image's, and 0 features that are all 0. So losses in
+    different units fit into one table. For `compare_grams` it is sum((G_hat - G)^2) / sum(G^2).
 
-    A method does best by the loss it minimizes, so look at the others.
+    A method scores best by the loss that it minimizes, so look at the others.
 
     Args:
-        picture: what was made, as `load_image` takes it.
-        style: the style picture. Its size may differ.
-        losses: by name, as `compare_grams`: from target features to (features to loss).
-        layers: where features are compared, by number or name.
+        picture: the synthesized image, as `load_image` takes it.
+        style: the style image. Its size may differ.
+        losses: losses by name, each like `compare_grams`: from target features to (features to
+            loss).
+        layers: the layers at which features are compared, by number or name.
         net: the network, moved to `device`; None is `vgg19()`.
         image_shape: (H, W) for both, or the shorter side of each.
         device: where to compute; None as for `transfer`.
 
     Returns:
-        A number for each loss: 0 is the style picture's own statistics.
+        One value per loss; 0 means the style image's own statistics.
 
     Raises:
-        FileError: a picture cannot be read.
-        InputError: an argument is out of its range, or the style has no features at a layer.
+        FileError: an image cannot be read.
+        InputError: an argument is out of range, or the style image's features at a layer are
+            all 0.
 
     Example:
         >>> from stylelib import compare_grams, samples
@@ -312,7 +326,8 @@ def style_errors(
     layers = several("layers", layers)
     if not isinstance(losses, Mapping) or not losses:
         raise InputError(
-            f"losses are named, for example {{'gram': compare_grams}}, not {losses!r}"
+            "losses must map names to losses, for example {'gram': compare_grams}, not "
+            f"{losses!r}"
         )
     where = find_device(device)
     for name, loss in losses.items():
@@ -339,7 +354,7 @@ def features_at_places(
     layer: Layer,
     device: torch.device,
 ) -> Tensor:
-    """A picture's features at a layer, a row for each of its M places: (M, C), in float64."""
+    """An image's features at a layer, one row per position: (M, C), in float64."""
     with torch.no_grad():
         (Y,) = features(preprocess(load_image(image), image_shape).to(device), [layer])
     F = Y[0].flatten(1).T  # (1, C, H', W') to (M, C)
@@ -347,8 +362,8 @@ def features_at_places(
 
 
 def inner_features(net: nn.Module) -> Features:
-    """Features inside a network. Before that of `classifier` stands a layer that changes units,
-    which is applied here, so that the names are those of the network behind it.
+    """Features inside a network. `classifier` puts a layer that changes units in front of the
+    network; we apply it here, so that layer names are those of the network itself.
     """
     if not isinstance(net, nn.Sequential) or len(net) != 2 or not list(net[1].children()):
         return features_of(net)

@@ -1,13 +1,13 @@
-"""Style as a distribution of features: moments, transport, patches, places (chapter 23).
+"""Style as a distribution of features: moments, transport, patches, positions (chapter 23).
 
-Each function here is a `stylelib.objectives.FeatureLoss`, as `compare_grams` is: it takes the
-features of a target, (1, C, H', W'), and gives a loss of features (N, C, H, W), a tensor with
-no axes, the mean over the N pictures. H' and W' may be others than H and W. What depends on the
-target alone is computed once, and no gradient flows into it. Features of less than float32 are
-compared in float32.
+Each function here is a `stylelib.objectives.FeatureLoss`, as `compare_grams` is. It takes the
+features of a target, (1, C, H', W'), and returns a function from features (N, C, H, W) to their
+loss, a tensor with no axes: the mean over the N images. H' and W' may differ from H and W.
+Whatever depends on the target alone is computed once, without a gradient. Features narrower
+than float32 are compared in float32.
 
-F is one picture's features as a matrix, (C, M): M = H * W places, C numbers at each. A star
-marks what is the target's.
+F is one image's features as a matrix, (C, M): C values at each of M = H * W positions. A star
+marks the target's quantities.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch.nn.functional import interpolate, normalize, pixel_unshuffle
 from stylelib.arguments import check_seed, number, whole
 from stylelib.errors import InputError
 from stylelib.losses import check_features, gram, widened
+from stylelib.objectives import needs_layout
 
 __all__ = [
     "compare_gaussians",
@@ -33,21 +34,21 @@ __all__ = [
 ]
 
 LARGEST_TABLE = 2**22
-"""How many correlations are in memory at a time while nearest neighbors are sought."""
+"""How many correlations are in memory at a time in the search for nearest neighbors."""
 
 
 def target(Y: Tensor) -> Tensor:
-    """The features of a target, (1, C, H', W'), without gradient, in float32 at least."""
+    """A target's features, (1, C, H', W'), without gradient, in float32 or wider."""
     check_features(Y)
     if len(Y) != 1:
         raise InputError(
-            f"the features of a target have the shape (1, C, H, W), not {tuple(Y.shape)}"
+            f"a target's features must have the shape (1, C, H, W), not {tuple(Y.shape)}"
         )
     return widened(Y.detach())
 
 
 def alike(Y_hat: Tensor, Y: Tensor) -> Tensor:
-    """Features (N, C, H, W) in the target's dtype, if they have as many channels as it has."""
+    """Features (N, C, H, W) in the target's dtype; they must have as many channels."""
     check_features(Y_hat)
     if Y_hat.shape[1] != Y.shape[1]:
         raise InputError(
@@ -58,15 +59,15 @@ def alike(Y_hat: Tensor, Y: Tensor) -> Tensor:
 
 
 def compare_moments(Y: Tensor) -> Callable[[Tensor], Tensor]:
-    """Means and standard deviations: (mu - mu*)^2 + (sigma - sigma*)^2, the mean over channels.
+    """Means and standard deviations: (mu - mu*)^2 + (sigma - sigma*)^2, averaged over channels.
 
     Args:
         Y: the features of the target, (1, C, H', W').
 
     Source: Li, Wang, Liu and Hou (2017), "Demystifying neural style transfer", the matching of
-    batch normalization statistics; Huang and Belongie (2017) train with it, in norms that are
-    not squared. It is the squared 2-Wasserstein distance, over C, of normal distributions with
-    independent channels, so never more than `compare_gaussians`.
+    batch normalization statistics. Huang and Belongie (2017) train with it, without squaring
+    the norms. It is the squared 2-Wasserstein distance between normal distributions with
+    independent channels, divided by C, so it is never more than `compare_gaussians`.
 
     Example:
         >>> ramp = torch.arange(6.0).reshape(1, 1, 2, 3)
@@ -84,7 +85,7 @@ def compare_moments(Y: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def moments_of_places(Y: Tensor) -> tuple[Tensor, Tensor]:
-    """Of features (N, C, H, W) over their places: mu (N, C); S (N, C, C) in float64."""
+    """Mean (N, C) and covariance (N, C, C), in float64, of features (N, C, H, W)."""
     mu = Y.mean((2, 3), keepdim=True)  # (N, C, 1, 1)
     S = Y.shape[1] * gram(Y - mu)  # (N, C, C)
     S = S.cpu() if S.device.type == "mps" else S  # Apple's device has no float64
@@ -92,23 +93,23 @@ def moments_of_places(Y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def compare_gaussians(Y: Tensor, *, eps: float = 1e-4) -> Callable[[Tensor], Tensor]:
-    """Means and covariances: the distance of two normal distributions, squared, over C.
+    """Means and covariances: the squared distance between two normal distributions, over C.
 
-    That is ((mu - mu*)^2 + tr(S + S* - 2 (S*^1/2 S S*^1/2)^1/2)) / C, S and S* the covariances
-    of the channels over the places.
+    It is ((mu - mu*)^2 + tr(S + S* - 2 (S*^1/2 S S*^1/2)^1/2)) / C, where S and S* are the
+    covariances of the channels over the positions.
 
     Args:
         Y: the features of the target, (1, C, H', W').
-        eps: a share of the target's mean variance, 0 or more, that is added to both diagonals.
-            A covariance of fewer places than channels is singular, and a standard deviation of
-            0 has no derivative; with a little more everywhere it has.
+        eps: a fraction of the target's mean variance, 0 or more, that is added to both
+            diagonals. With fewer positions than channels a covariance is singular, and a
+            standard deviation of 0 has no derivative; the added variance avoids this.
 
     Raises:
         InputError: eps is negative.
 
-    Source: the 2-Wasserstein distance of normal distributions (Dowson and Landau 1982), in
-    style transfer by Mroueh (2020), "Wasserstein style transfer". Without eps it is at most
-    that of the features themselves, W_2^2 / C (Gelbrich 1990).
+    Source: the 2-Wasserstein distance between normal distributions (Dowson and Landau 1982),
+    used for style transfer by Mroueh (2020), "Wasserstein style transfer". Without eps it is at
+    most the distance between the features themselves, W_2^2 / C (Gelbrich 1990).
 
     Example:
         >>> ramp = torch.arange(6.0).reshape(1, 1, 2, 3)
@@ -127,10 +128,11 @@ def compare_gaussians(Y: Tensor, *, eps: float = 1e-4) -> Callable[[Tensor], Ten
     def loss(Y_hat: Tensor) -> Tensor:
         mu, S = moments_of_places(alike(Y_hat, Y))
         S = S + blur  # (N, C, C)
-        # A trace needs eigenvalues only, whose gradient has no differences of eigenvalues in
-        # it. In float64, one thread, with the gradient, C = 64, 128, 256, 512: 0.2, 1, 5, 32
-        # ms; 20 steps of Newton-Schulz, without: 1, 6, 39, 330 ms, not enough at C = 512.
-        R = (root @ S @ root).nan_to_num(0, 0, 0)  # of what is not finite, mu and S tell
+        # The trace needs only eigenvalues, whose gradient does not divide by differences of
+        # eigenvalues. In float64, one thread, with the gradient, C = 64, 128, 256, 512 take
+        # 0.2, 1, 5, 32 ms. 20 steps of Newton-Schulz take 1, 6, 39, 330 ms without it, and are
+        # not enough at C = 512.
+        R = (root @ S @ root).nan_to_num(0, 0, 0)  # mu and S keep what is not finite
         squares: Tensor = torch.linalg.eigvalsh(R).clamp(min=tiny)  # (N, C)
         spread = (S + S_star).diagonal(dim1=1, dim2=2).sum(1) - 2 * squares.sqrt().sum(1)
         distance = (mu - mu_star).square().sum(1).to(spread) + spread  # (N,)
@@ -143,21 +145,21 @@ def in_order(rows: Tensor) -> Tensor:
     """The values of each row (..., M), smallest first."""
     if rows.device.type != "cpu":
         return torch.sort(rows, dim=-1).values
-    # NumPy finds the order 4 to 8 times as fast: 64 rows of 135,000 in 0.10 s, not 0.86 s
+    # NumPy sorts 4 to 8 times as fast: 64 rows of 135,000 in 0.10 s instead of 0.86 s
     order = torch.from_numpy(rows.detach().contiguous().numpy().argsort(axis=-1))
     return rows.gather(-1, order)
 
 
 def transport_to(wanted: Tensor) -> Callable[[Tensor], Tensor]:
-    """Optimal transport in one dimension, row by row: the smallest goes to the smallest.
+    """Optimal transport in one dimension, row by row: values of the same rank are matched.
 
     Args:
         wanted: (1, K, M'), the values that K rows should have, in any order.
 
     Returns:
-        From rows (N, K, M) to the mean squared difference of values of the same rank. Of equal
-        counts that is the transport's cost. If M is not M', the ranks are the quantiles
-        (i + 1/2) / M, between those of the target on straight lines.
+        A function from rows (N, K, M) to the mean squared difference of values of the same
+        rank. If M = M', this is the cost of the transport. Otherwise the rows are compared with
+        the target's quantiles (i + 1/2) / M, interpolated linearly.
     """
     wanted = in_order(wanted)
 
@@ -171,16 +173,16 @@ def transport_to(wanted: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def compare_histograms(Y: Tensor) -> Callable[[Tensor], Tensor]:
-    """The histogram of each channel: sorted values against the target's, mean of squares.
+    """The histogram of each channel: the mean squared difference between sorted values.
 
     Args:
         Y: the features of the target, (1, C, H', W').
 
-    Source: Risser, Wilmot and Barnes (2017), the histogram loss: the squared difference of
-    features and the same features after histogram matching. There the histograms have bins;
-    here ranks are matched, which is exact where both have as many places, and otherwise up to
-    straight lines between the target's values. It is at most W_2^2 / C, as all transport of
-    single channels; what channels do together it cannot see.
+    Source: Risser, Wilmot and Barnes (2017), the histogram loss: the squared difference between
+    features and the same features after histogram matching. Their histograms have bins. We
+    match ranks, which is exact if both images have equally many positions; otherwise we
+    interpolate linearly between the target's values. The loss is at most W_2^2 / C, because it
+    transports each channel separately, and it does not see how channels vary together.
 
     Example:
         >>> ramp = torch.arange(6.0).reshape(1, 1, 2, 3)
@@ -193,7 +195,7 @@ def compare_histograms(Y: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def unit_directions(count: int, channels: int, seed: int) -> Tensor:
-    """Directions drawn evenly from the unit sphere: (count, channels), in float64."""
+    """Directions drawn uniformly from the unit sphere, (count, channels), in float64."""
     generator = torch.Generator().manual_seed(seed)
     V = torch.randn(count, channels, generator=generator, dtype=torch.float64)
     return normalize(V, dim=1)
@@ -202,27 +204,27 @@ def unit_directions(count: int, channels: int, seed: int) -> Tensor:
 def compare_sliced(
     Y: Tensor, *, directions: int = 64, seed: int = 0
 ) -> Callable[[Tensor], Tensor]:
-    """Histograms along random directions: the sliced 2-Wasserstein distance, squared.
+    """Histograms along random directions: the squared sliced 2-Wasserstein distance.
 
-    Features are projected on unit directions, sorted, and compared with the target's as in
+    Features are projected onto unit directions, sorted, and compared with the target's as in
     `compare_histograms`, whose directions are the channels' axes.
 
-    Over the drawing of directions its mean is at most W_2^2 / C, W_2 the distance of the
-    features themselves: of a way of length d, a random direction sees d^2 / C on average, and
-    each slice may find a shorter way of its own. It is W_2^2 / C where none does: where the
-    features are the target's, shifted or scaled by one factor.
+    The expectation over random directions is at most W_2^2 / C, where W_2 is the distance
+    between the features themselves: the squared projection of a move of length d is d^2 / C on
+    average, and each slice may find a cheaper transport of its own. It equals W_2^2 / C if none
+    does, that is, if the features are the target's, shifted or scaled by one factor.
 
     Args:
         Y: the features of the target, (1, C, H', W').
-        directions: how many.
-        seed: from which they are drawn, once.
+        directions: the number of directions.
+        seed: the seed from which they are drawn, once.
 
     Raises:
-        InputError: directions or seed is no such number.
+        InputError: directions or seed is out of range.
 
-    Source: Heitz, Vanhoey, Chambon and Belcour (2021), section 3. There C directions are drawn
-    anew at each step; with fixed ones the loss is a function, as L-BFGS needs it, but what
-    cancels in all of them is not seen.
+    Source: Heitz, Vanhoey, Chambon and Belcour (2021), section 3. They draw C new directions at
+    each step. With fixed directions the loss is a function, as L-BFGS requires, but it misses
+    differences that no direction shows.
 
     Example:
         >>> ramp = torch.arange(6.0).reshape(1, 1, 2, 3)
@@ -238,27 +240,27 @@ def compare_sliced(
 
 @torch.no_grad()
 def nearest(A: Tensor, B: Tensor) -> Tensor:
-    """For each column of A, (D, M), the column of B, (D, M'), of the greatest inner product.
+    """For each column of A, (D, M), the column of B, (D, M'), with the largest inner product.
 
     Returns:
-        Their numbers, (M,). At most `LARGEST_TABLE` products (or one row of M') are in memory.
+        Their indices, (M,). At most `LARGEST_TABLE` products (or one row of M') are in memory.
     """
     rows = max(1, LARGEST_TABLE // B.shape[1])
     return torch.cat([(block.mT @ B).argmax(dim=1) for block in torch.split(A, rows, dim=1)])
 
 
 def patches(Y: Tensor, size: int, stride: int) -> Tensor:
-    """All that a window of size x size sees as it moves over features (N, C, H, W) in strides.
+    """The contents of a size x size window that moves over features (N, C, H, W) in strides.
 
     Returns:
-        (N, C * size^2, n), one patch a column. The last window of each row and column ends at
-        the border, so none of the features is left out.
+        (N, C * size^2, n), one patch per column. The last window of each row and column ends at
+        the border, so every feature is in a patch.
     """
     H, W = Y.shape[2:]
     if min(H, W) < size:
         raise InputError(
             f"patches of {size} x {size} need features of {size} x {size} or more, not "
-            f"{H} x {W}; take a larger picture or a shallower layer"
+            f"{H} x {W}; use a larger image or a shallower layer"
         )
     for axis, side in ((2, H), (3, W)):
         starts = torch.arange(0, side - size + stride, stride).clamp(max=side - size)
@@ -268,29 +270,30 @@ def patches(Y: Tensor, size: int, stride: int) -> Tensor:
     return pixel_unshuffle(Y, size).flatten(2)
 
 
+@needs_layout
 def compare_patches(Y: Tensor, *, size: int = 3, stride: int = 2) -> Callable[[Tensor], Tensor]:
-    """Each patch against the patch of the target that it resembles most, mean of squares.
+    """Each patch against the most similar patch of the target: the mean squared difference.
 
-    A patch of the target resembles most that has the greatest normalized cross-correlation,
-    the cosine of the angle between the two; it is sought anew each time, and no gradient flows
-    through the choice. A patch whose features are all 0 has no angle: it counts as much as the
-    target's patches do on average against 0, without gradient.
+    The most similar patch has the largest normalized cross-correlation, the cosine of the angle
+    between the two. It is searched for in every evaluation, and no gradient flows through the
+    choice. A patch whose features are all 0 has no angle. Its error is the average error of the
+    target's patches against 0, and it gets no gradient.
 
     Args:
         Y: the features of the target, (1, C, H', W').
-        size: of patches, in places.
-        stride: from a patch to the next, 1 to `size`, in both pictures. With 2, each place is
-            still in a patch of 3 x 3, and there are a sixteenth of the pairs to compare. At
-            relu3_1 of a photograph and a painting, 300 x 450, one thread, that took 0.6 s in
-            place of 7.6 s, and the loss was 1.3 % greater: among fewer patches, a match is less
-            good.
+        size: the side of a patch, in positions.
+        stride: the distance between patches, 1 to `size`, in both images. With a stride of 2,
+            each position is still in a 3 x 3 patch, and only a sixteenth of the pairs have to
+            be compared. At relu3_1 of a photograph and a painting, 300 x 450, one thread, this
+            took 0.6 s instead of 7.6 s. The loss was 1.3% larger, because among fewer patches
+            the matches are less good.
 
     Raises:
-        InputError: size or stride is no such number; there are fewer places than a patch has.
+        InputError: size or stride is out of range, or the features are smaller than a patch.
 
-    Source: Li and Wand (2016), equations 2 and 3, with the sum in place of the mean, a stride
-    of 1, and patches of the target turned and scaled as well. They compare relu3_1 and relu4_1.
-    The search takes time as (H W)^2: earlier layers are slow.
+    Source: Li and Wand (2016), equations 2 and 3. They use the sum instead of the mean, a
+    stride of 1, and rotated and scaled patches of the target as well, at relu3_1 and relu4_1.
+    The time grows as (H W)^2, so earlier layers are slow.
 
     Example:
         >>> ramp = torch.arange(12.0).reshape(1, 1, 3, 4)
@@ -314,9 +317,9 @@ def compare_patches(Y: Tensor, *, size: int = 3, stride: int = 2) -> Callable[[T
 
 
 def some_of(count: int, most: int, seed: int) -> Tensor:
-    """`most` of the numbers 0 .. count - 1, one drawn from each of as many even stretches.
+    """`most` of the indices 0 .. count - 1, one drawn from each of `most` even intervals.
 
-    If there are no more than that, all of them. The same arguments give the same numbers.
+    If count <= most, all of them. The same arguments give the same indices.
     """
     if count <= most:
         return torch.arange(count)
@@ -326,10 +329,11 @@ def some_of(count: int, most: int, seed: int) -> Tensor:
 
 
 def unit_places(F: Tensor) -> Tensor:
-    """The features of each place, (C, M), with length 1, and whether all are 0: (C + 1, M).
+    """The features of each position, (C, M), scaled to length 1, and a last row (C + 1, M) that
+    is 1 where they are all 0.
 
-    So half the squared distance of two columns is 1 - cos; it is 0 if both places are empty,
-    1 if one is. An empty place gets no gradient.
+    So half the squared distance between two columns is 1 - cos. It is 0 if both positions are
+    all 0, and 1 if only one is. Such positions get no gradient.
     """
     length = torch.linalg.vector_norm(F, dim=0, keepdim=True)  # (1, M)
     empty = length == 0
@@ -339,27 +343,27 @@ def unit_places(F: Tensor) -> Tensor:
 def compare_places(
     Y: Tensor, *, places: int = 1024, seed: int = 0
 ) -> Callable[[Tensor], Tensor]:
-    """The relaxed earth mover's distance: to each place the nearest of the other picture's.
+    """The relaxed earth mover's distance: from each position to the nearest of the other image.
 
-    It is the larger of two means of least cosine distances: over the picture's places, each to
-    the nearest of the target's, and over the target's, each to the nearest of the picture's.
-    The distance 1 - cos is from 0 to 2. A place whose features are all 0 points nowhere: its
-    distance is 0 to another such place and 1 to any other, so that of features which are all 0
-    is 1, unless the target has such places too.
+    It is the larger of two means of smallest cosine distances: from each position of the image
+    to the nearest of the target's, and from each of the target's to the nearest of the image's.
+    The distance 1 - cos is between 0 and 2. A position whose features are all 0 has no
+    direction. Its distance is 0 to another such position and 1 to any other, so features that
+    are all 0 have a loss of 1, unless the target has such positions too.
 
     Args:
         Y: the features of the target, (1, C, H', W').
-        places: how many of each picture are compared; all, if there are no more. They are
-            drawn evenly over the picture, and are the same each time for pictures of one shape.
-            The others get no gradient: at early layers there are pixels that none of the drawn
-            places sees. Memory is bounded, whatever the number.
-        seed: from which they are drawn.
+        places: how many positions of each image are compared; all, if there are no more. They
+            are drawn evenly over the image, and are the same each time for images of one shape.
+            The others get no gradient, so at early layers no drawn position depends on some of
+            the pixels. Memory is bounded, whatever the number.
+        seed: the seed from which they are drawn.
 
     Raises:
-        InputError: places or seed is no such number.
+        InputError: places or seed is out of range.
 
-    Source: Kolkin, Salavon and Shakhnarovich (2019), section 2.2, the loss l_r. There places
-    are drawn anew at each step, and are hypercolumns through all layers, not of a single one.
+    Source: Kolkin, Salavon and Shakhnarovich (2019), section 2.2, the loss l_r. They draw new
+    positions at each step, and compare hypercolumns through all layers instead of one layer.
 
     Example:
         >>> right, up = torch.eye(2).reshape(2, 1, 2, 1, 1)

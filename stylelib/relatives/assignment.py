@@ -1,8 +1,8 @@
 """The losses of a course assignment, by its names and signatures (chapter 12).
 
-The names are those of the d2l code; the weights go inside, sums take the place of means, and
-total variation squares its differences. So it stays a module of its own:
-`from stylelib import assignment`.
+The names are those of the d2l code, but the weights are arguments of the losses, sums replace
+means, and total variation squares its differences. So these functions stay in a module of their
+own: `from stylelib import assignment`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from stylelib.errors import InputError
 from stylelib.files import ImageSource
 from stylelib.layers import Layer
 from stylelib.losses import LossWeights, check_features, check_tensor, check_weight, gram
-from stylelib.recipes import Recipe, follow
+from stylelib.objectives import sums_squares
+from stylelib.recipes import Recipe
 from stylelib.records import Callback
 from stylelib.relatives.conventions import squared_tv_loss
 from stylelib.results import TransferResult
+from stylelib.runs import follow
 
 __all__ = [
     "ASSIGNMENT",
@@ -46,10 +48,10 @@ def content_loss(
     """content_weight * sum((F - P)^2).
 
     Args:
-        content_weight: a factor.
-        content_current: features F of the picture that is being made, (N, C, H, W).
-        content_original: features P of the content picture, of the same shape; no gradient
-            flows into them.
+        content_weight: the factor.
+        content_current: features F of the synthesized image, (N, C, H, W).
+        content_original: features P of the content image, of the same shape. They get no
+            gradient.
     """
     content_weight = number("content_weight", content_weight)
     check_features(content_current)
@@ -63,14 +65,14 @@ def content_loss(
 
 
 def gram_matrix(features: Tensor, normalize: bool = True) -> Tensor:
-    """Gram matrices F F^T, divided by C H W where `normalize` is true.
+    """Gram matrices F F^T, divided by C H W if `normalize` is true.
 
     Args:
         features: (N, C, H, W).
         normalize: whether to divide.
 
     Returns:
-        (N, C, C): one matrix for each picture of the batch.
+        (N, C, C): one matrix for each image in the batch.
     """
     matrices = gram(features)
     return matrices if normalize else matrices * features[0].numel()
@@ -85,16 +87,17 @@ def style_loss(
     """Sum over layers of style_weights[i] * sum((G_i - style_targets[i])^2).
 
     Args:
-        feats: features of the picture that is being made, (N, C, H, W), of *every* layer.
-        style_layers: which of `feats` to compare, by number from 0.
-        style_targets: normalized Gram matrices to reach, one for each of `style_layers`, (N, C,
-            C) or (1, C, C); no gradient flows into them.
+        feats: features of the synthesized image at *every* layer, (N, C, H, W) each.
+        style_layers: indices of the features in `feats` to compare, from 0.
+        style_targets: the target's normalized Gram matrices, one for each of `style_layers`,
+            (N, C, C) or (1, C, C). They get no gradient.
         style_weights: a factor for each of `style_layers`.
     """
     if not style_layers or not len(style_layers) == len(style_targets) == len(style_weights):
         raise InputError(
             f"{len(style_layers)} style layers have {len(style_targets)} targets and "
-            f"{len(style_weights)} weights; each needs one of both, and there must be a layer"
+            f"{len(style_weights)} weights; every layer needs one of each, and there must be "
+            "at least one layer"
         )
     losses = []
     for index, target, weight in zip(style_layers, style_targets, style_weights, strict=True):
@@ -116,8 +119,8 @@ def tv_loss(img: Tensor, tv_weight: float) -> Tensor:
     """tv_weight * (sum of squared vertical + sum of squared horizontal differences).
 
     Args:
-        img: pictures (N, 3, H, W).
-        tv_weight: a factor.
+        img: images (N, 3, H, W).
+        tv_weight: the factor.
     """
     return number("tv_weight", tv_weight) * squared_tv_loss(img)
 
@@ -127,10 +130,10 @@ class DroppingAdamDescent:
     """Adam whose learning rate drops once.
 
     Attributes:
-        lr: the learning rate at the start, in normalized units a step.
-        decayed_lr: that after the drop.
-        decay_lr_at: after how many steps it drops; None is after nine tenths of those at a
-            size.
+        lr: the learning rate at the start, in normalized units per step.
+        decayed_lr: the learning rate after the drop.
+        decay_lr_at: the number of steps before the drop; None drops after nine tenths of the
+            steps at each size.
     """
 
     exact: ClassVar[bool] = False
@@ -148,21 +151,23 @@ class DroppingAdamDescent:
     def begin(
         self, X: Tensor, steps: int, clamp: Clamp
     ) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
-        """Adam, and `MultiStepLR`."""
+        """Adam and its `MultiStepLR`."""
         adam = torch.optim.Adam([X], lr=float(self.lr))
         drop = float(self.decayed_lr) / float(self.lr)
         at = max(1, steps * 9 // 10) if self.decay_lr_at is None else int(self.decay_lr_at)
         return adam, MultiStepLR(adam, [at], gamma=drop)
 
     def end(self, optimizer: torch.optim.Optimizer, X: Tensor) -> Tensor:
-        """The picture after the last step."""
+        """The image after the last step."""
         return X
 
 
+@sums_squares
 def _compare_features(Y: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda Y_hat: content_loss(1.0, Y_hat, Y)
 
 
+@sums_squares
 def _compare_grams(Y: Tensor) -> Callable[[Tensor], Tensor]:
     gram_Y = gram_matrix(Y)
     return lambda Y_hat: style_loss([Y_hat], [0], [gram_Y], [1.0])
@@ -173,13 +178,13 @@ class Settings:
     """Sizes, layers and weights: `style_transfer(content, style, SQUEEZENET_SETTINGS)`.
 
     Attributes:
-        image_size: shorter side of the content picture, pixels.
-        style_size: shorter side of the style picture.
-        content_layer: where content is compared.
-        content_weight: its factor.
-        style_layers: where style is compared.
-        style_weights: a factor for each of them.
-        tv_weight: the factor of total variation.
+        image_size: the shorter side of the content image, in pixels.
+        style_size: the shorter side of the style image, in pixels.
+        content_layer: the layer at which content is compared.
+        content_weight: the weight of the content loss.
+        style_layers: the layers at which style is compared.
+        style_weights: a weight for each of `style_layers`.
+        tv_weight: the weight of total variation.
     """
 
     image_size: int
@@ -193,16 +198,16 @@ class Settings:
     def recipe(
         self, descent: DroppingAdamDescent, largest: float = 1.5, *, noise: bool = False
     ) -> Recipe:
-        """What `transfer` follows.
+        """These settings as a recipe of `transfer`.
 
         Raises:
-            InputError: a layer without a weight, named twice, or a weight below 0.
+            InputError: a layer has no weight or is named twice, or a weight is below 0.
         """
         layers = self.style_layers
         if not layers or len(self.style_weights) != len(layers):
             raise InputError(
-                f"{len(layers)} style layers have {len(self.style_weights)} weights; each "
-                "needs one, and there must be a layer"
+                f"{len(layers)} style layers have {len(self.style_weights)} weights; every "
+                "layer needs one, and there must be at least one layer"
             )
         if len(set(layers)) < len(layers):
             raise InputError(f"style_layers names a layer twice: {layers}")
@@ -222,7 +227,8 @@ class Settings:
 
 
 SQUEEZENET_SETTINGS = Settings(192, 512, 3, 6e-2, (1, 4, 6, 7), (300000, 1000, 15, 3), 5e-2)
-"""For SqueezeNet 1.1, as in the report this module reproduces; the course's sets are others."""
+"""For SqueezeNet 1.1, from the report that this module reproduces; the course's own settings
+differ."""
 EMBEDDED_SETTINGS = Settings(
     192,
     512,
@@ -232,10 +238,10 @@ EMBEDDED_SETTINGS = Settings(
     (1e6, 3e5, 6e4, 1.5e4),
     5e-2,
 )
-"""The same for the embedded VGG-19, chosen by looking at pictures."""
+"""For the embedded VGG-19, chosen by looking at the results."""
 ASSIGNMENT = EMBEDDED_SETTINGS.recipe(DroppingAdamDescent())
 """The assignment as a recipe of `transfer`. Its content loss is a sum over positions and its
-style loss is not: the weights are for 192 x 288 pixels."""
+style loss is not, so the weights are right for 192 x 288 pixels only."""
 
 
 def style_transfer(
@@ -254,39 +260,38 @@ def style_transfer(
     net: nn.Module | None = None,
     callback: Callback | None = None,
 ) -> TransferResult:
-    """Style transfer by the assignment's losses and schedule.
+    """Style transfer with the losses and the schedule of the assignment.
 
-    Adam at 3.0, whose first steps carry pixels from one end of their range to the other; from
-    step 180 at 0.1.
+    Adam runs at a learning rate of 3.0, so its first steps carry pixels from one end of their
+    range to the other. From step 180 the rate is 0.1.
 
     Args:
-        content: a path, bytes, a binary file or a PIL image.
-        style: likewise.
+        content: the content image: a path, bytes, a binary file or a PIL image.
+        style: the style image, in one of the same forms.
         settings: sizes, layers and weights. They must fit the network.
         steps: the number of steps.
         lr: Adam's learning rate at the start.
         decayed_lr: the learning rate after `decay_lr_at` steps.
-        decay_lr_at: after how many steps it changes.
-        largest: the picture is clamped to +-largest, in normalized units, at the start
-            and after each step.
-        init_random: start from noise in place of the content picture.
-        seed: of the noise.
-        device: where to compute; None is a GPU that CUDA knows, else Apple's, else the
-            processor.
-        net: the network; None is the embedded VGG-19. For `SQUEEZENET_SETTINGS`:
+        decay_lr_at: the number of steps before the learning rate drops.
+        largest: the image is clamped to +-largest, in normalized units, at the start and after
+            each step.
+        init_random: start from noise instead of the content image.
+        seed: the seed of the noise.
+        device: where to compute; None takes a CUDA GPU, else Apple's GPU, else the CPU.
+        net: the network; None is the embedded VGG-19. `SQUEEZENET_SETTINGS` need
             `squeezenet1_1()`.
-        callback: called with a `Step` after each step; returning True ends it.
+        callback: called with a `Step` after each step; if it returns True, the run ends.
 
     Raises:
-        FileError: a picture cannot be read.
-        InputError: an argument is out of its range.
+        FileError: an image cannot be read.
+        InputError: an argument is out of range.
         DivergenceError: the loss is no longer finite.
-        Interrupted: Ctrl-C after the first step. Its `.result` is the picture so far.
+        Interrupted: Ctrl-C after the first step. Its `.result` has the image so far.
 
-    Source: the style transfer assignment of Stanford's course CS231n. There Adam begins anew at
-    `decay_lr_at`, here it keeps its averages; there the picture is clamped before each step but
-    the last ten, here before the first and after each; there random starts are uniform, here
-    they are faint noise.
+    Source: the style transfer assignment of Stanford's course CS231n. It differs in three ways:
+    it restarts Adam at `decay_lr_at`, while we keep Adam's averages; it clamps the image before
+    each step except the last ten, while we clamp before the first step and after each; and its
+    random starts are uniform, while ours are faint noise.
     """
     return follow(
         settings.recipe(
