@@ -1,9 +1,9 @@
-"""What the pages of the library need.
+"""Extensions for the pages of the library.
 
-1. The directive ``command-line``: what each command of `python -m stylelib` is for and takes,
-   from its own parser.
-2. Docstrings of constants are shown as they are: napoleon takes what stands before their first
-   colon for a type.
+1. The directive ``command-line`` describes the purpose and the arguments of each command of
+   `python -m stylelib`, from its own parser.
+2. Docstrings of constants are shown unchanged. Napoleon would read the text before their first
+   colon as a type.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
 
 
 def usage_of(parser: argparse.ArgumentParser) -> str:
-    """What must be given, and that more can be."""
+    """The required arguments, and whether there are optional ones."""
     needed = [
         names_of(action).split(", ")[0] + (" OUTPUT" if action.option_strings else "")
         for action in parser._actions
@@ -40,7 +40,7 @@ def usage_of(parser: argparse.ArgumentParser) -> str:
 
 
 def help_of(action: argparse.Action, parser: argparse.ArgumentParser) -> nodes.paragraph:
-    """The help of an option as the terminal would show it, its options as code."""
+    """The help of an option as the terminal shows it, with names of options as code."""
     paragraph = nodes.paragraph()
     text = parser._get_formatter()._expand_help(action) if action.help else ""
     for part in re.split(r"(--[\w-]+)", text):
@@ -64,7 +64,7 @@ class CommandLine(Directive):
     has_content = False
 
     def run(self) -> list[nodes.Node]:
-        """The sections, with an anchor `command-NAME` each."""
+        """The sections, each with an anchor `command-NAME`."""
         found: list[nodes.Node] = []
         for command, purpose in COMMANDS.items():
             section = nodes.section(ids=[f"command-{command}"], names=[command])
@@ -105,7 +105,7 @@ def restore_docstring(
 ) -> None:
     if what in CONSTANTS and name in KEPT:
         kept = KEPT.pop(name)
-        # what Python itself says of a named tuple's fields
+        # Python's own docstring of a named tuple's field says nothing
         lines[:] = [] if kept and kept[0].startswith("Alias for field number") else kept
 
 

@@ -1,4 +1,4 @@
-"""A short hash of files, by which the book knows what has changed. It imports nothing heavy."""
+"""A short hash of files that tells what has changed. This module imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LIBRARY = ["stylelib/**/*.py", "stylelib/**/*.pyi", "stylelib/*.json", "stylelib/samples/*.jpg"]
-"""What the cells of a page use beside their own text, as patterns."""
+"""Patterns of the library's files, which the cells of every page use."""
 ASKED = {"PROFILE": "quick", "PRECISION": "auto", "DEVICE": ""}
-"""What the environment may ask of the library by STYLELIB_..., and what is meant without it."""
+"""The variables STYLELIB_... that change the library's behavior, and their defaults."""
 EXECUTION = [*LIBRARY, "book/images/**/*.jpg", "requirements.txt"]
-"""What decides the outputs of a page, its own text apart."""
+"""Patterns of all files that affect the outputs of a page, besides the page itself."""
 SITE = [
     *EXECUTION,
     "book/*",
@@ -28,12 +28,12 @@ SITE = [
     "tools/build_book.py",
     "tools/check_site.py",
 ]
-"""What decides the whole site."""
+"""Patterns of all files that affect the site."""
 
 
 def fingerprint(root: Path, patterns: Iterable[str], *words: str) -> str:
-    """A hash of the files that match, their names, some words, what the environment asks of the
-    library, and Python's version.
+    """A hash of the matching files, their names, the given words, the variables STYLELIB_...
+    and Python's version.
     """
     asked = [os.environ.get(f"STYLELIB_{name}", usual) for name, usual in ASKED.items()]
     digest = hashlib.sha256(" ".join([*asked, platform.python_version(), *words]).encode())

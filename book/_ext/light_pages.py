@@ -1,6 +1,5 @@
-"""Pages without the theme's weight: what book/_templates and book/_static have, and nothing
-else. What Sphinx and its extensions write is mended on the way where a screen reader would
-stumble over it.
+"""Light pages: they load only the book's own templates and assets, not the theme's. The HTML of
+Sphinx and its extensions is repaired if a screen reader would misread it.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ ENTRANCE = """<!DOCTYPE html>
 
 
 def know_the_address(_app: Sphinx, config: Config) -> None:
-    """Social cards need the address that the site will have: `SITE_URL=... make book`."""
+    """Set the site's future address, which social cards need: `SITE_URL=... make book`."""
     url = os.environ.get("SITE_URL", "")
     if url:
         url = url.rstrip("/") + "/"
@@ -45,7 +44,7 @@ def know_the_address(_app: Sphinx, config: Config) -> None:
 
 
 def leave_out_thebe(app: Sphinx, _config: Config) -> None:
-    """It adds to every page a script and the address of another, neither of use here."""
+    """Thebe adds a script and the address of another to every page; we need neither."""
     for listeners in app.events.listeners.values():
         listeners[:] = [each for each in listeners if each.handler.__module__ != THEBE]
 
@@ -56,7 +55,7 @@ def leave_out_thebe(app: Sphinx, _config: Config) -> None:
 def keep_assets(
     app: Sphinx, pagename: str, _template: str, context: dict[str, Any], _doctree: Any
 ) -> None:
-    """Of the style sheets and scripts, keep the book's own and those that the page needs."""
+    """Keep only the book's own style sheets and scripts, and those that the page needs."""
     own = {path.name for path in (Path(app.srcdir) / "book" / "_static").rglob("*")}
     wanted = own | {"pygments.css"}
     if pagename == "search":
@@ -78,11 +77,11 @@ def keep_assets(
     context["book_metatags"] = tags.strip()
 
 
-# --- what stands in it
+# --- the contents of a page
 
 
 def visit_solution(self: Any, node: nodes.Element) -> None:
-    """A solution is folded away by the browser itself."""
+    """Write a solution as `<details>`, which the browser folds."""
     node["begins"] = len(self.body)
     self.body.append(self.starttag(node, "details", CLASS="admonition"))
 
@@ -109,11 +108,11 @@ def mend(
     body = context.get("body")
     if not body:
         return
-    # deprecated roles, and a list without items
+    # a role that is deprecated and leaves a list without items
     body = body.replace('role="doc-biblioentry"', 'role="listitem"')
     body = re.sub(r"<table\b.*?</table>", name_rows, body, flags=re.DOTALL)
     body = re.sub(r'<dt class="sig .*?</dt>', unlist, body, flags=re.DOTALL)
-    # its label hid what it says
+    # this label would hide the text
     body = body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
     body = body.replace("Show code cell source", "Show the code")
     body = body.replace("Hide code cell source", "Hide the code")
@@ -125,7 +124,7 @@ EMPTY = r"<th\b[^>]*>\s*(?:&nbsp;|&#160;|\xa0|<p>\s*</p>)?\s*</th>"
 
 
 def name_rows(match: re.Match[str]) -> str:
-    """An empty corner of a table is no header; what stands below it are headers of rows."""
+    """Make the cells below an empty corner headers of rows; the corner itself is no header."""
     table = match[0]
     if re.search(rf"<thead>\s*<tr[^>]*>\s*{EMPTY}", table):
         before, head, rows = table.partition("</thead>")
@@ -136,12 +135,12 @@ def name_rows(match: re.Match[str]) -> str:
 
 
 def unlist(match: re.Match[str]) -> str:
-    """The parameters of a long signature, one a line, are no list of definitions."""
+    """Replace the definition list that Sphinx uses for the parameters of a long signature."""
     signature = re.sub(r"<(dl|dd)>", r'<span class="\1">', match[0])
     return re.sub(r"</(?:dl|dd)>", "</span>", signature)
 
 
-# --- when all is written
+# --- after all pages are written
 
 
 def finish(app: Sphinx, exception: Exception | None) -> None:
@@ -155,7 +154,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
 
 
 def leave_out_the_unused(site: Path, own: Path) -> None:
-    """Of _static, keep what is the book's own or is named by a page or a style sheet."""
+    """Delete files of _static that are not the book's own and that nothing names."""
     static = site / "_static"
     kept = {path.relative_to(own) for path in own.rglob("*")}
     pages = [*site.glob("*.html"), *site.glob("book/*.html"), *own.glob("*.css")]
@@ -181,7 +180,7 @@ LONGEST = 700  # characters of a preview
 
 
 def add_previews(site: Path) -> None:
-    """Put into each page, as templates, what its links lead to."""
+    """Add to each page previews of the targets of its links, as templates."""
     files = sorted((site / "book").glob("*.html"))
     texts = {file: file.read_text("utf-8") for file in files}
     only = SoupStrainer("article")
@@ -224,7 +223,7 @@ SIGNATURE = "\x00"
 
 
 def without_signatures(article: str) -> str:
-    """Signatures name the same classes again and again: their links get no previews."""
+    """Mark the links in signatures, which repeat the same classes and so get no previews."""
     return re.sub(
         r'<dt class="sig .*?</dt>',
         lambda match: match[0].replace('<a class="', f'<a {SIGNATURE}class="'),
@@ -234,7 +233,7 @@ def without_signatures(article: str) -> str:
 
 
 def preview(soup: BeautifulSoup, target: Tag | None, anchor: str) -> str:
-    """What a link leads to, in a few lines of HTML; nothing, if that is not of use."""
+    """The target of a link in a few lines of HTML; "" if there is nothing useful to show."""
     if not anchor:
         target = soup.find("section")
     if target is None:
@@ -297,7 +296,7 @@ def inner(tag: Tag) -> str:
 
 
 def clean(text: str) -> str:
-    """Plain HTML without links and names, cut where it gets long."""
+    """Plain HTML without links and ids, cut to `LONGEST` characters."""
     soup = BeautifulSoup(text, "html.parser")
     for selector in UNWANTED:
         for tag in soup.select(selector):

@@ -1,9 +1,9 @@
-"""What this book asks of Sphinx beyond its extensions.
+"""Sphinx extensions for a book whose pages run.
 
-1. Pages are executed again when something they depend on changes that jupyter-cache does not
-   look at: the library, the pictures, the pinned packages, the profile.
-2. The build says which page it runs, and stops at the first cell that fails.
-3. Each page can be downloaded as a notebook in plain Markdown.
+1. Pages run again after changes that jupyter-cache does not check: in the library, the images,
+   the pinned packages or the profile.
+2. The build reports which page it runs, and stops at the first cell that fails.
+3. You can download each page as a notebook, which `notebooks.py` writes.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import torch
 from docutils import nodes
 from fingerprint import EXECUTION, fingerprint
 from myst_nb.sphinx_ import NbMetadataCollector
+from notebooks import offer_notebook
 from sphinx.application import Sphinx
 from sphinx.config import Config
-from sphinx.directives.code import LiteralIncludeReader
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
@@ -32,11 +31,11 @@ from stylelib.devices import find_device
 from stylelib.precision import resolve_precision
 
 CACHES_KEPT = 4  # a cache for each state of the library; older ones are removed
-PROGRESS = "book-progress: "  # begins a line on standard output that is meant for build_book.py
+PROGRESS = "book-progress: "  # starts a line of standard output that build_book.py reads
 
 
 def machine() -> str:
-    """The machine in a few words, such as "2 cores, x86_64, no GPU, float32"."""
+    """A short description of the machine, such as "2 cores, x86_64, no GPU, float32"."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     device = find_device(None)
     gpu = "no GPU" if device.type == "cpu" else f"GPU ({device.type})"
@@ -58,7 +57,7 @@ def choose_cache(app: Sphinx, config: Config) -> None:
 
 
 def tell(**event: Any) -> None:
-    """A line for build_book.py."""
+    """Print a line for build_book.py."""
     print(PROGRESS + json.dumps(event), flush=True)
 
 
@@ -83,66 +82,12 @@ def end_page(app: Sphinx, _doctree: nodes.document) -> None:
         tell(failed=docname, traceback=data["traceback"])
         raise ExtensionError(f"{docname}: a cell failed")
     seconds = time.perf_counter() - app.env.temp_data["begun"]
-    ran = seconds >= (data["runtime"] or 0)  # the cache answers sooner
+    ran = seconds >= (data["runtime"] or 0)  # a cached page takes less time than its run
     tell(ends=docname, seconds=seconds, runtime=data["runtime"], ran=ran)
 
 
 def begin_rendering(_app: Sphinx, _env: BuildEnvironment) -> None:
     tell(rendering=True)
-
-
-def plain_markdown(text: str, page: Path, config: Config) -> str:
-    """The MyST of a page as Markdown that any notebook shows: directives become text, pictures
-    or code.
-    """
-
-    def directive(match: re.Match[str]) -> str:
-        name, argument, body = match["name"], match["argument"].strip(), match["body"]
-        options = dict(re.findall(r"^:([\w-]+):[ ]*(.*)$", body, flags=re.MULTILINE))
-        content = re.sub(r"\A(?::[\w-]+:.*\n)+", "", body).strip()
-        if name == "literalinclude":
-            wanted = {key: value.strip('"') for key, value in options.items()}
-            source, _ = LiteralIncludeReader(str(page.parent / argument), wanted, config).read()
-            return f"```python\n{source}```\n"
-        if name in ("figure", "image"):
-            return f"![{options.get('alt', '')}]({argument})\n\n{content}\n"
-        if name == "solution-end":
-            return ""
-        known = {"exercise": "Exercise", "solution": "Solution", "solution-start": "Solution"}
-        heading = known.get(name, argument or name.capitalize())
-        return f"**{heading}**\n\n{content}\n"
-
-    fence = (
-        r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w-]+)\}(?P<argument>.*)\n"
-        r"(?P<body>(?:.*\n)*?)(?P=fence)[ ]*$\n?"
-    )
-    while re.search(fence, text + "\n", flags=re.MULTILINE):
-        text = re.sub(fence, directive, text + "\n", flags=re.MULTILINE)
-    text = re.sub(r"^\([\w-]+\)=\n", "", text, flags=re.MULTILINE)  # labels
-    text = re.sub(r"\{cite(?::\w)?\}`([^`]+)`", r"[\1]", text)
-    text = re.sub(r"\{[\w:-]+\}`([^`<]+?) ?<[^`>]*>`", r"\1", text)
-    return re.sub(r"\{[\w:-]+\}`([^`]+)`", r"`\1`", text)
-
-
-def offer_notebook(
-    app: Sphinx, pagename: str, _template: str, context: dict[str, Any], _doctree: Any
-) -> None:
-    """Write the page as a notebook, ready to be run, and let the theme offer it for
-    download.
-    """
-    executed = Path(app.outdir).parent / "jupyter_execute" / f"{pagename}.ipynb"
-    if not executed.exists() or app.builder.format != "html":
-        return
-    notebook = nbformat.read(executed, as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            cell.source = plain_markdown(
-                cell.source, Path(app.srcdir) / f"{pagename}.md", app.config
-            )
-    target = Path(app.outdir) / "_sources" / f"{pagename}.ipynb"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, target)
-    context["ipynb_source"] = f"{pagename}.ipynb"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

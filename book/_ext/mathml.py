@@ -1,5 +1,5 @@
-"""Formulas as MathML, written when the book is built: browsers draw it, screen readers read it,
-and no script is needed.
+"""Formulas as MathML, written when the book is built. Browsers and screen readers support it,
+so the pages need no script.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from sphinx.util.math import get_node_equation_number
 
 LOG = logging.getLogger(__name__)
 CONVERTER = LatexToMathML()
-LONG = 40  # characters of TeX; browsers do not break lines within formulas, so these may scroll
+LONG = 40  # characters of TeX; longer formulas may scroll, since browsers do not break them
 
 
 def to_mathml(tex: str, display: bool) -> str:
-    """A formula as MathML.
+    """Convert a formula to MathML.
 
     Raises:
-        ValueError: TeX that cannot be read.
+        ValueError: the TeX cannot be read.
     """
     if display and r"\\" in tex and r"\begin" not in tex:
         tex = rf"\begin{{aligned}}{tex}\end{{aligned}}"

@@ -1,11 +1,11 @@
-"""The pictures of the pages.
+"""The images of the pages.
 
-1. A picture that a cell shows has a text that says what is seen, `mystnb: {image: {alt: ...}}`
-   in the cell's header. Without it a warning names page and cell, and warnings fail the build.
-2. Photographs and paintings that a cell shows as PNG become JPEG; plots stay what they are.
-3. Images inside of the HTML of outputs become files, so that pages are light.
-4. Pictures have their size, so that nothing moves while they load, and load when they are near.
-5. Each is a link to its file, which `pictures.js` opens large.
+1. Every image that a cell shows needs an alternative text, `mystnb: {image: {alt: ...}}` in the
+   cell's header. Without it a warning names page and cell, and warnings fail the build.
+2. Photographs and paintings that a cell shows as PNG become JPEG; plots stay as they are.
+3. Images inside the HTML of outputs become files, so that pages are light.
+4. Images have their size, so that nothing moves while they load, and load only when needed.
+5. Each image is a link to its file, which `pictures.js` opens in full size.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def cells(doctree: nodes.document) -> Iterator[nodes.container]:
 
 
 def read_pictures(app: Sphinx, doctree: nodes.document) -> None:
-    """Give the pictures of each cell their texts, and warn of those that have none."""
+    """Give each cell's images their alternative text, and warn if there is none."""
     for number, cell in enumerate(cells(doctree), start=1):
         options = (cell.get("cell_metadata") or {}).get("mystnb") or {}
         alt = str((options.get("image") or {}).get("alt") or "").strip()
@@ -62,8 +62,8 @@ def read_pictures(app: Sphinx, doctree: nodes.document) -> None:
             shrink(app, image)
         if not all(named) and app.config.pictures_need_alt:
             logger.warning(
-                "%s, code cell %d: a picture has no text for those who cannot see it; write "
-                "mystnb: {image: {alt: ...}} into the header of the cell",
+                "%s, code cell %d: an image has no alternative text; add "
+                "mystnb: {image: {alt: ...}} to the cell's header",
                 app.env.docname,
                 number,
                 location=cell,
@@ -73,14 +73,14 @@ def read_pictures(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def other_kinds(node: nodes.Element | None) -> set[str]:
-    """The kinds of data in which an output is given that this node is a part of."""
+    """The MIME types of the output that this node belongs to."""
     while node is not None and node.get("nb_element") != "mime_bundle":
         node = node.parent
     return set() if node is None else {child.get("mime_type", "") for child in node.children}
 
 
 def name_html(node: nodes.raw, alt: str) -> bool:
-    """Write the text of a cell into the HTML that it shows. Is every image of it named now?"""
+    """Write a cell's alternative text into its HTML. Return whether every image has one now."""
     html = node.astext()
     if "html" not in node.get("format", "") or "<img" not in html:
         return True
@@ -115,7 +115,7 @@ def name_html(node: nodes.raw, alt: str) -> bool:
 
 
 def shrink(app: Sphinx, node: nodes.image) -> None:
-    """Take a photograph or painting that is not part of a plot as JPEG instead of PNG."""
+    """Replace the PNG of a photograph or painting by a JPEG, unless it is part of a plot."""
     file = Path(app.srcdir, node["uri"].lstrip("/"))
     if file.suffix != ".png" or not file.exists():
         return
@@ -136,20 +136,20 @@ def named_by(data: bytes, ending: str) -> str:
 
 
 def write(folder: Path, data: bytes, ending: str) -> str:
-    """Write a file that is named by what is in it. Returns its name."""
+    """Write a file whose name is the hash of its contents. Returns the name."""
     name = named_by(data, ending)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / name).exists():
         part = folder / f"{name}.{os.getpid()}"
         part.write_bytes(data)
-        part.replace(folder / name)  # another process sees all of it or nothing
+        part.replace(folder / name)  # atomic: another process never sees half a file
     return name
 
 
 def write_pictures(
     app: Sphinx, pagename: str, _template: str, context: dict[str, Any], _doctree: Any
 ) -> None:
-    """Take the images out of the page's HTML, give all their sizes, and let them open."""
+    """Move images from the page's HTML to files, and give all a size and a link."""
     if app.builder.format != "html" or "<img" not in context.get("body", ""):
         return
     folder = app.builder.imagedir
@@ -188,7 +188,7 @@ def write_pictures(
 
 
 def picture_size(file: Path) -> tuple[int, int] | None:
-    """Width and height in CSS pixels, if the file says."""
+    """Width and height in CSS pixels; None if the file does not tell."""
     if not file.is_file():
         return None
     if file.suffix == ".svg":

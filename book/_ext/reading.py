@@ -1,5 +1,5 @@
-"""How long a page takes to read and to run: said under its title, and by the role ``time``,
-with which one page tells of another: {time}`07-synthesized-image`.
+"""How long a page takes to read and to run. A line under the title says so, and the role
+``time`` gives the times of another page: {time}`07-synthesized-image`.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ LINES_A_MINUTE = 25  # of code
 
 
 class TimeOfPage(nodes.Inline, nodes.TextElement):
-    """Stands where the times of a page will be, until all pages have run."""
+    """A placeholder for the times of a page, until all pages have run."""
 
 
 def minutes_to_read(doctree: nodes.document) -> int:
-    """Whole minutes for the words and the code of a page, without what the code prints, and
-    without what is folded away: some of the code, and the solutions.
+    """Whole minutes for the words and the code of a page, without outputs, hidden code and
+    solutions.
     """
     words = lines = 0
-    skipped: set[int] = set()  # by identity: equal texts are equal nodes
+    skipped: set[int] = set()  # by identity, because nodes with equal texts are equal
     for node in doctree.findall(nodes.container):
         classes = set(node.get("classes", []))
         if classes & {"cell_output", "tag_hide-input"}:
@@ -54,7 +54,7 @@ def spell_seconds(seconds: float) -> str:
 
 
 def seconds_to_run(env: BuildEnvironment, docname: str) -> float | None:
-    """As measured when the page ran, or else as in book/page_seconds.json."""
+    """The time measured when the page ran, or else the time in book/page_seconds.json."""
     data = NbMetadataCollector.get_exec_data(env, docname)
     if not data:
         return None
@@ -80,23 +80,28 @@ def time_of_page(
     return [TimeOfPage(page=text)], []
 
 
+def times_of(env: BuildEnvironment, page: str) -> str:
+    """The times of a page in words, "" if none are known."""
+    read = env.__dict__.get("minutes_to_read", {}).get(page)
+    run = seconds_to_run(env, page)
+    said = [f"{read} min to read"] if read else []
+    said += [f"{spell_seconds(run)} to run"] if run else []
+    return ", ".join(said)
+
+
 def fill_in(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     for node in list(doctree.findall(TimeOfPage)):
         page = f"{docname.rpartition('/')[0]}/{node['page']}".lstrip("/")
-        read = app.env.__dict__.get("minutes_to_read", {}).get(page)
-        run = seconds_to_run(app.env, page)
-        said = [f"{read} min to read"] if read else []
-        said += [f"{spell_seconds(run)} to run"] if run else []
-        text = ", ".join(said)
+        text = times_of(app.env, page)
         if not text:
-            LOG.warning("no times are known of the page %s", page, location=node)
+            LOG.warning("no times are known for the page %s", page, location=node)
         node.replace_self(nodes.inline(text, text, classes=["chapter-time"]))
 
 
 def say(
     app: Sphinx, pagename: str, _template: str, context: dict[str, Any], doctree: Any
 ) -> None:
-    """A line under the title of a page."""
+    """Add a line under the title of a page."""
     read = app.env.__dict__.get("minutes_to_read", {}).get(pagename)
     run = seconds_to_run(app.env, pagename) if doctree else None
     if run is None or not read or "body" not in context:
