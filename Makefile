@@ -11,7 +11,7 @@ export STYLELIB_PROFILE := $(PROFILE)
 # The environment in .venv decides, whatever else is set up in the shell.
 unexport PYTHONPATH
 
-.PHONY: book test quick test-processors test-site serve pdf lab bench bench-paper clean requirements samples pairs pictures
+.PHONY: book test quick test-processors test-site serve pdf lab wheel smoke bench bench-paper clean requirements samples pairs pictures
 
 book: .venv/installed
 	@$(BIN)/python tools/build_book.py
@@ -45,10 +45,18 @@ serve: .venv/installed
 pdf: .venv/installed
 	@$(BIN)/python tools/make_pdf.py
 
-# The chapters open as notebooks: a double click on book/01-first-picture.md.
+# The chapters as notebooks in the folder lab. What you change there stays.
 lab: .venv/installed
-	JUPYTER_CONFIG_DIR=.venv/etc/jupyter $(BIN)/jupytext-config set-default-viewer myst markdown
-	JUPYTER_CONFIG_DIR=.venv/etc/jupyter $(BIN)/jupyter lab --notebook-dir=book
+	@$(BIN)/python book/_ext/notebooks.py lab
+	$(BIN)/jupyter lab --notebook-dir=lab
+
+# Wheel and source distribution, in dist.
+wheel: .venv/installed
+	$(BIN)/uv build --quiet
+
+# The wheel on the oldest and the newest Python that are here, where nothing else is installed.
+smoke: .venv/installed
+	$(BIN)/python tools/smoke.py $(if $(TORCH),--torch-backend=$(TORCH))
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/step.py

@@ -1,10 +1,10 @@
-"""Four pairs by every recipe and other program in about the same seconds, for chapter 25.
+"""Paint four pairs with every recipe and other program in about the same time, for chapter 25.
 
     python benchmarks/pairs.py book/images/pairs [--seconds 40]
 
-The recipes of several sizes run with effort "normal", the course's as it is, which takes
-longer; all else is stopped when the time is up, and "d2l" gets as many steps as fit. What each
-took is written beside the pictures, in `seconds.json`.
+The recipes with several sizes run with effort "normal". The course's recipe runs unchanged and
+takes longer. "d2l" gets as many steps as fit, and the others are stopped when the time is up.
+`seconds.json`, next to the images, has the time of each.
 """
 
 import argparse
@@ -29,7 +29,7 @@ PAIRS = {
     "coffee": (samples.path("coffee"), IMAGES / "kandinsky-composition-viii-1923.jpg"),
 }
 Way = Callable[[Image.Image, Image.Image, float], Image.Image]
-"""From a photograph, a painting and seconds to a picture."""
+"""From a photograph, a painting and seconds to an image."""
 
 
 def as_it_is(recipe: str, content: Image.Image, style: Image.Image, _: float) -> Image.Image:
@@ -37,7 +37,7 @@ def as_it_is(recipe: str, content: Image.Image, style: Image.Image, _: float) ->
 
 
 def d2l(content: Image.Image, style: Image.Image, budget: float) -> Image.Image:
-    """As many steps as fit, since the learning rate falls over all of them."""
+    """Take as many steps as fit, because the learning rate falls over the whole run."""
     probe = transfer(content, style, recipe="d2l", image_shape=SIDE, steps=3)
     first, *_, last = (record.seconds for record in probe.history)
     steps = max(1, int(2 * budget / (last - first)))  # the first step is slower
@@ -73,7 +73,7 @@ WAYS: dict[str, Way] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Paint four pairs in many ways.")
+    parser = argparse.ArgumentParser(description="Paint four pairs with every program.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seconds", type=float, default=40)
     options = parser.parse_args()

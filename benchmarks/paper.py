@@ -1,10 +1,10 @@
-"""The method of the paper, measured: does L-BFGS diverge, what do layers remember, textures.
+"""Measure the method of the paper: divergence of L-BFGS, inversion of layers, textures.
 
     python benchmarks/paper.py divergence [--ratios 1e3 1e4 ... --seeds 0 1 2]
     python benchmarks/paper.py inversion
     python benchmarks/paper.py texture
 
-The first takes one to three hours on two cores, the other two some minutes each.
+The first takes one to three hours on two cores, the other two several minutes each.
 """
 
 import argparse
@@ -35,10 +35,10 @@ IMAGES = Path(__file__).parent.parent / "book" / "images"
 
 
 def divergence(ratios: list[float], seeds: list[int], evaluations: int) -> None:
-    """L-BFGS from noise at 256 x 512, losses as modules, style weight / content weight varied.
+    """L-BFGS from noise at 256 x 512, losses as modules, varying style weight / content weight.
 
-    "worst" is the highest total loss of a picture that a step started from, over that of the
-    noise: above 1 the loss would have gone up.
+    "worst" is the highest total loss at the start of a step, divided by that of the noise.
+    Above 1, the loss has risen.
     """
     content_X = preprocess(load_image(IMAGES / "temple.jpg"), (256, 512))
     style_X = preprocess(load_image(IMAGES / "hokusai-great-wave-1831.jpg"), (256, 512))
@@ -68,10 +68,10 @@ def divergence(ratios: list[float], seeds: list[int], evaluations: int) -> None:
 
 
 def inversion() -> None:
-    """Features of the sample chelsea inverted from noise, 224 x 224, 200 evaluations."""
+    """Invert features of the sample chelsea from noise, 224 x 224, 200 evaluations."""
     given = preprocess(samples.load("chelsea"), (224, 224))
     pixels = torch.tensor(list(postprocess(given).tobytes())) / 255
-    print("layer     relative error   PSNR of the picture  seconds")
+    print("layer     relative error     PSNR of the image  seconds")
     for layer in ("relu1_1", "relu2_2", "relu3_2", "relu4_2", "relu5_2"):
         result = invert_features(
             samples.load("chelsea"), layer, image_shape=(224, 224), steps=200
@@ -86,7 +86,7 @@ def inversion() -> None:
 
 
 def texture() -> None:
-    """Textures from noise, 256 x 256, 300 evaluations: Gram errors over their start."""
+    """Textures from noise, 256 x 256, 300 evaluations: Gram errors relative to the noise's."""
     for name in ("brushstrokes", "mosaic"):
         result = synthesize_texture(samples.load(name), image_shape=(256, 256), steps=300)
         begin = result.history[0].losses
@@ -104,8 +104,8 @@ def main() -> None:
     first.add_argument("--ratios", type=float, nargs="+", default=[1e3, 1e4, 1e5, 1e6, 1e7])
     first.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     first.add_argument("--evaluations", type=int, default=500)
-    commands.add_parser("inversion", help="what layers remember")
-    commands.add_parser("texture", help="Gram errors of textures")
+    commands.add_parser("inversion", help="invert five layers")
+    commands.add_parser("texture", help="Gram errors of two textures")
     options = parser.parse_args()
     if options.command == "divergence":
         divergence(options.ratios, options.seeds, options.evaluations)

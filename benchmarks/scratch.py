@@ -1,10 +1,11 @@
-"""What vectorising is worth, and how near to the processor's limit NumPy gets.
+"""How much vectorization gains, and how close NumPy comes to the processor's limit.
 
     python benchmarks/scratch.py [layers | step]
 
-The layers are measured on features (1, 256, 24, 40) in float32: a 3 x 3 convolution to 256
-channels, and 2 x 2 pooling. The step is one of style transfer at 300 x 450 to conv5_1, against
-PyTorch with the same weights and formulas. What is compared runs in this process, in turns.
+"layers" measures a 3 x 3 convolution to 256 channels and 2 x 2 pooling, on features
+(1, 256, 24, 40) in float32. "step" measures one step of style transfer at 300 x 450 up to
+conv5_1, in NumPy and in PyTorch with the same weights and formulas. All contestants run in this
+process, in turns.
 """
 
 import argparse
@@ -29,7 +30,7 @@ STYLE_LAYERS = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
 
 
 def report_columns(x: Array, kernel_size: int, height: int, width: int) -> Array:
-    """A report's im2col: three Python loops that fill a float64 matrix, a row a window."""
+    """A report's im2col: three Python loops that fill a float64 matrix, one row per window."""
     N, C = x.shape[:2]
     columns = np.zeros((N * height * width, C * kernel_size**2))
     for n in range(N):
@@ -41,7 +42,7 @@ def report_columns(x: Array, kernel_size: int, height: int, width: int) -> Array
 
 
 def report_forward(x: Array, weight: Array, bias: Array) -> tuple[Array, Array]:
-    """The report's forward with padding 1: features, and the columns for the backward."""
+    """The report's forward pass with padding 1: features, and columns for the backward pass."""
     N, C, height, width = x.shape
     padded = np.zeros((N, C, height + 2, width + 2))
     padded[:, :, 1:-1, 1:-1] = x
@@ -53,7 +54,7 @@ def report_forward(x: Array, weight: Array, bias: Array) -> tuple[Array, Array]:
 def report_backward(
     top_diff: Array, weight: Array, columns: Array
 ) -> tuple[Array, Array, Array]:
-    """The report's backward, its d_bias put right: gradients at x, weight and bias."""
+    """The report's backward pass, with d_bias corrected: gradients of x, weight and bias."""
     N, out, height, width = top_diff.shape
     rows = top_diff.transpose(0, 2, 3, 1).reshape(-1, out)
     d_weight = (rows.T @ columns).reshape(weight.shape)
@@ -71,7 +72,7 @@ def report_backward(
 def in_turns(
     contestants: dict[str, Callable[[], object]], rounds: int = 25
 ) -> dict[str, float]:
-    """The median of each one's seconds, each called once a round after one call to warm up."""
+    """Each contestant's median seconds; each runs once per round, after one warm-up round."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(rounds + 1):
         for name, call in contestants.items():
@@ -83,7 +84,7 @@ def in_turns(
 
 
 def layers() -> None:
-    """Convolution and pooling: loops, im2col, a report's im2col, the bare products."""
+    """Convolution and pooling: loops, im2col, a report's im2col, and the bare products."""
     random = np.random.default_rng(0)
     x = random.standard_normal(SHAPE, dtype=np.float32)
     top_diff = random.standard_normal(SHAPE, dtype=np.float32)
@@ -116,7 +117,7 @@ def layers() -> None:
         },
         rounds=3,
     )
-    print(f"features {SHAPE}, float32; milliseconds, and how often im2col fits into them")
+    print(f"features {SHAPE}, float32; milliseconds, and the ratio to im2col or arrays")
     print(f"{'':24}{'forward':>12}{'backward':>18}")
     for title, forward, backward in (
         ("convolution im2col", quick["forward"], quick["backward"]),
@@ -136,17 +137,17 @@ def layers() -> None:
         )
     gflop = 2 * 256 * 2304 * 960 / 1e9
     print(
-        f"\nrate of the bare product: {gflop / quick['bare forward']:.0f} GFLOP/s forward, "
-        f"{2 * gflop / quick['bare backward']:.0f} backward; of it the convolution reaches "
+        f"\nrate of the bare products: {gflop / quick['bare forward']:.0f} GFLOP/s forward, "
+        f"{2 * gflop / quick['bare backward']:.0f} backward; the convolution reaches "
         f"{quick['bare forward'] / quick['forward']:.0%} and "
-        f"{quick['bare backward'] / quick['backward']:.0%}"
+        f"{quick['bare backward'] / quick['backward']:.0%} of them"
     )
 
 
 def torch_step(
     net: VGG19, picture: Array, P: dict[str, Array], A: dict[str, Array]
 ) -> Callable[[], float]:
-    """The same step in PyTorch: a function that takes it and returns the loss."""
+    """The same step in PyTorch, as a function that takes a step and returns the loss."""
     parameters = {
         name: (torch.from_numpy(layer.weight), torch.from_numpy(layer.bias))
         for name, layer in net.layers.items()
@@ -183,7 +184,7 @@ def torch_step(
 
 
 def step() -> None:
-    """One step of style transfer at 300 x 450 to conv5_1, in NumPy and in PyTorch."""
+    """One step of style transfer at 300 x 450 up to conv5_1, in NumPy and in PyTorch."""
     net = VGG19(layers=["conv5_1"])
     X = net.to_input(samples.load("chelsea"), (300, 450))
     style_X = net.to_input(samples.load("brushstrokes"), (300, 450))
@@ -196,7 +197,7 @@ def step() -> None:
         pictures[-1] = adam.update(pictures[-1], gradient)
         losses[-1] = sum(each.values())
 
-    numpy_step()  # the peak of memory is read before PyTorch takes any for its own step
+    numpy_step()  # read the peak memory before PyTorch allocates any for its own step
     memory = peak_memory()
     in_torch, torch_loss = torch_step(net, X, P, A), [0.0]
 
@@ -205,15 +206,15 @@ def step() -> None:
 
     pytorch_step()
     seconds = in_turns({"NumPy": numpy_step, "PyTorch": pytorch_step}, rounds=9)
-    print(f"\none step at 300 x 450 to conv5_1, float32, {torch.get_num_threads()} threads")
+    print(f"\none step at 300 x 450 up to conv5_1, float32, {torch.get_num_threads()} threads")
     print(f"NumPy   {seconds['NumPy']:6.2f} s   loss after 11 steps {losses[-1]:.4f}")
     print(f"PyTorch {seconds['PyTorch']:6.2f} s   loss after 11 steps {torch_loss[-1]:.4f}")
     print(f"NumPy takes {seconds['NumPy'] / seconds['PyTorch']:.2f} times as long")
-    print(f"peak memory of the process until NumPy's first step was done, all in all: {memory}")
+    print(f"peak memory of the whole process up to the end of NumPy's first step: {memory}")
 
 
 def peak_memory() -> str:
-    """What this process has used at most since it began; "?" where Linux does not tell."""
+    """The peak memory of this process since its start; "?" if the system does not tell."""
     status = Path("/proc/self/status")
     if not status.exists():
         return "?"
@@ -223,7 +224,7 @@ def peak_memory() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the network written in NumPy.")
-    parser.add_argument("part", nargs="?", choices=["layers", "step"], help="one part alone")
+    parser.add_argument("part", nargs="?", choices=["layers", "step"], help="one part only")
     part = parser.parse_args().part
     print(f"numpy {np.__version__}, torch {torch.__version__}, {platform.machine()}")
     if part != "layers":

@@ -1,14 +1,14 @@
-"""Time and memory of one step of style transfer: the recipe as its author wrote it, and two
-other programs, against stylelib.
+"""Time and memory of one step of style transfer: stylelib, the recipe as its author wrote it,
+and two other programs.
 
     python benchmarks/step.py [--shape 300 450] [--steps 100]
 
-All variants run in this process, with the same weights, pictures and size. The recipe is
-written out below from torchvision's network: in-place ReLUs, and weights that require
-gradients. Since in-place ReLUs change what is compared, stylelib is asked for the features
-after those ReLUs: the losses are then the same numbers. The other programs (`peers.py`) have
-losses and an optimizer of their own, so that of theirs only time and memory compare. Memory is
-the peak of the first five steps; L-BFGS keeps two more pictures for each of 100 later ones.
+All variants run in this process, with the same weights, images and size. The recipe below uses
+torchvision's network, with in-place ReLUs and weights that require gradients. In-place ReLUs
+change the features that are compared, so stylelib compares the features after those ReLUs: then
+the losses are the same. The other programs (`peers.py`) have losses and an optimizer of their
+own, so you can compare only their time and memory. Memory is the peak of the first five steps;
+L-BFGS keeps two more images for each step, up to 100 steps.
 """
 
 import argparse
@@ -45,7 +45,7 @@ from stylelib.precision import Precision, resolve_precision
 
 @dataclass
 class Run:
-    """One training: seconds of each step, and the total loss each step started from."""
+    """One run: the seconds of each step, and the total loss at its start."""
 
     seconds: list[float]
     losses: list[float]
@@ -55,12 +55,12 @@ Hook = Callable[[], None]
 
 
 class Variant(Protocol):
-    """From a content picture, a style picture and a number of steps to a training."""
+    """From a content image, a style image and a number of steps to a run."""
 
     def __call__(
         self, content_X: Tensor, style_X: Tensor, steps: int, begun: Hook = ...
     ) -> Run:
-        """Train, and call `begun` after the first step."""
+        """Optimize the image, and call `begun` after the first step."""
 
 
 def recipe(content_X: Tensor, style_X: Tensor, steps: int, begun: Hook = lambda: None) -> Run:
@@ -124,9 +124,7 @@ def recipe(content_X: Tensor, style_X: Tensor, steps: int, begun: Hook = lambda:
 
 
 def ours(precision: Precision) -> Variant:
-    """The library's `train`, on the features that the recipe's in-place ReLUs leave in its
-    lists.
-    """
+    """The library's `train`, at the layers that the recipe compares after in-place ReLUs."""
     style_layers, content_layers = [1, 6, 11, 20, 28], [26]
 
     def variant(
@@ -161,7 +159,7 @@ def ours(precision: Precision) -> Variant:
 
 
 def peer(paint: Peer) -> Variant:
-    """Another program, for so many evaluations; its losses are in its own units."""
+    """Another program, for `steps` evaluations, without its losses (they have other units)."""
 
     def variant(
         content_X: Tensor, style_X: Tensor, steps: int, begun: Hook = lambda: None
@@ -176,8 +174,8 @@ def peer(paint: Peer) -> Variant:
 
 
 def peak_memory(variant: Variant, content_X: Tensor, style_X: Tensor) -> float | None:
-    """What a training adds to the memory of this process at its peak, in MB; None where Linux
-    does not tell.
+    """The memory that a run adds to this process at its peak, in MB; None if the system does
+    not tell.
     """
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
     if not reset.exists():
@@ -195,18 +193,18 @@ def peak_memory(variant: Variant, content_X: Tensor, style_X: Tensor) -> float |
     before = read("VmRSS")
 
     def forget_the_peak() -> None:
-        reset.write_text("5")  # the peak, VmHWM, is now what is used now
+        reset.write_text("5")  # resets the peak, VmHWM, to the present use
 
     variant(content_X, style_X, 5, begun=forget_the_peak)  # loading weights is not counted
     return read("VmHWM") - before
 
 
 def convolution_seconds(height: int, width: int, dtype: torch.dtype) -> tuple[float, float]:
-    """Seconds that this machine needs for a step's convolutions alone, and their GFLOP.
+    """Seconds that this machine needs for a step's convolutions only, and their GFLOP.
 
-    Each of the 13 convolutions and its gradient with respect to the input is timed by itself,
-    in both memory orders, and the best time is taken: what a step would take if nothing but
-    convolutions cost anything.
+    Each of the 13 convolutions and its gradient with respect to the input is timed alone, in
+    both memory orders, and the best time counts. A step would take this long if everything else
+    were free.
     """
     seconds = flops = 0.0
     for layer in vgg19():
@@ -281,7 +279,7 @@ def main() -> None:
     runs = {name: Run([], []) for name in variants}
     for name, variant in variants.items():
         runs[name] = variant(content_X, style_X, options.steps)
-    # A second, short round in the other order, so that a machine that slows down is seen to
+    # a second, short round in reverse order shows whether the machine has slowed down
     again = {
         name: variant(content_X, style_X, 12) for name, variant in reversed(variants.items())
     }
@@ -307,7 +305,7 @@ def main() -> None:
             losses = f"{loss:16.4f}{abs(loss / base_loss - 1):8.1%}"
         print(f"{name:26}{seconds:8.3f}{second:8.3f}{base / seconds:7.2f}x{megabytes}{losses}")
 
-    print("\nShare of this machine's convolution rate that a step reaches:")
+    print("\nFraction of this machine's convolution rate that a step reaches:")
     for name, dtype in {
         "stylelib float32": torch.float32,
         f"stylelib auto ({auto})": getattr(torch, auto),

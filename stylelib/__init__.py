@@ -1,4 +1,4 @@
-"""Neural style transfer, one readable module a chapter of *Painting with Gradients*.
+"""Neural style transfer, with a readable module per chapter of *Painting with Gradients*.
 
 Example:
     >>> from stylelib import samples, transfer
@@ -10,6 +10,6 @@ Example:
 
 import lazy_loader
 
-# `stylelib/__init__.pyi` says where each name is. It is imported when it is first asked for, so
-# that what needs no PyTorch comes without it.
+# `stylelib/__init__.pyi` says which module defines each name. A name is imported when it is
+# first used, so names that do not need PyTorch do not load it.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -20,6 +20,7 @@ from .control.colors import match_colors as match_colors
 from .control.colors import with_luminance as with_luminance
 from .control.masks import load_mask as load_mask
 from .control.masks import region_of_color as region_of_color
+from .control.paths import style_path as style_path
 from .control.styles import Style as Style
 from .descents import AdamDescent as AdamDescent
 from .errors import DivergenceError as DivergenceError
@@ -228,6 +229,7 @@ __all__ = [
     "style_errors",
     "style_loss",
     "style_objective",
+    "style_path",
     "synthesize_texture",
     "top_classes",
     "train",

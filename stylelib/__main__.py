@@ -1,4 +1,4 @@
-"""The command line: `python -m stylelib COMMAND`. See `stylelib.commands` for what it does."""
+"""The command line, `python -m stylelib COMMAND`. See `stylelib.commands` for the commands."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ from stylelib.errors import StylelibError
 
 COMMANDS = {
     "transfer": "paint one image in the style of another",
-    "texture": "make an image of the same texture, of any size",
+    "texture": "make an image of any size with the texture of another",
     "invert": "make an image from the features of one layer",
     "saliency": "show which pixels the score of a class depends on",
     "fool": "change an image until a network takes it for something else",
-    "visualize": "make an image of what a class or a channel responds to",
+    "visualize": "make an image that a class or a channel responds to",
     "samples": "write the sample images into a folder",
+    "check": "mark the functions that you wrote for the exercises",
 }
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line."""
+    """An argument parser that reports an error in one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
 
 
 class Formatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Adds defaults to the help, but for those that depend on other options."""
+    """Adds the defaults to the help, except those that depend on other options."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default is None else super()._get_help_string(action)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse the command line. Only the options of the command that is given are built, since
-    that imports PyTorch.
+    """Parse the command line.
+
+    Only the options of the given command are built, because that imports PyTorch.
     """
     parser = Parser(
         prog="stylelib",
@@ -59,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        0; 2 for bad input; 1 if the loss diverged; 130 if Ctrl-C ended it, even if there is
-        an image.
+        0 for success, 1 if the loss diverged or a checked function is wrong, 2 for bad input,
+        and 130 if Ctrl-C ended the run, even if an image was saved.
     """
     options = _parse(sys.argv[1:] if arguments is None else arguments)
     from stylelib import commands
@@ -72,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"stylelib: {text}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stylelib: stopped before there was an image", file=sys.stderr)
+        print("stylelib: stopped by Ctrl-C before there was an image", file=sys.stderr)
         return 130
 
 

@@ -1,6 +1,6 @@
-"""The arguments of the library's functions, checked the same everywhere, without PyTorch.
+"""Checks for the arguments of the library's functions. They do not need PyTorch.
 
-NumPy's numbers are numbers. Strings, truth values and NaN are not.
+NumPy's numbers count as numbers. Strings, booleans and NaN do not.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ Word = TypeVar("Word", bound=str)
 
 
 def _scalar(value: Any) -> Any:
-    """What an array or a tensor without axes holds, or the value itself."""
+    """The value in an array or tensor without axes, or the value itself."""
     return value.item() if getattr(value, "ndim", None) == 0 else value
 
 
 def whole(name: str, value: Any, *, least: int = 1, most: int | None = None) -> int:
-    """A whole number within bounds.
+    """Check that a value is a whole number within bounds, and return it as an `int`.
 
     Args:
-        name: of the argument, for the message.
-        value: what was given.
+        name: the argument's name, for the message.
+        value: the value to check.
         least: the smallest number allowed.
-        most: the largest; None sets no bound.
+        most: the largest number allowed; None sets no bound.
 
     Raises:
-        InputError: it is not one.
+        InputError: the value is not such a number.
     """
     given = _scalar(value)
     number = isinstance(given, Integral) and not isinstance(given, bool)
     count = int(given) if number else least - 1
     if count < least or (most is not None and count > most):
         bounds = f"{least} or more" if most is None else f"from {least} to {most}"
-        raise InputError(f"{name} is a whole number, {bounds}, not {value!r}")
+        raise InputError(f"{name} must be a whole number, {bounds}, not {value!r}")
     return count
 
 
@@ -64,10 +64,12 @@ def number(
     most: float | None = None,
     below: float | None = None,
 ) -> float:
-    """A finite number within bounds, of which `above` and `below` are not allowed themselves.
+    """Check that a value is a finite number within bounds, and return it as a `float`.
+
+    `least` and `most` are allowed values; `above` and `below` are not.
 
     Raises:
-        InputError: it is not one.
+        InputError: the value is not such a number.
     """
     given = _scalar(value)
     try:
@@ -76,7 +78,7 @@ def number(
             if isinstance(given, Real) and not isinstance(given, bool)
             else math.nan
         )
-    except OverflowError:  # a whole number of over 300 digits
+    except OverflowError:  # an integer of more than 300 digits
         x = math.inf
     inside = (
         math.isfinite(x)
@@ -88,16 +90,16 @@ def number(
     if not inside:
         bounds = {"above": above, "of at least": least, "at most": most, "below": below}
         said = [f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None]
-        what = f"{name} is a finite number {' and '.join(said)}".rstrip()
+        what = f"{name} must be a finite number {' and '.join(said)}".rstrip()
         raise InputError(f"{what}, not {value!r}")
     return x
 
 
 def choice(name: str, value: Any, words: Iterable[Word]) -> Word:
-    """One of several words.
+    """Check that a value is one of several words, and return that word.
 
     Raises:
-        InputError: it is another; the message says which may have been meant.
+        InputError: it is not; the message suggests a similar word.
     """
     known = list(words)
     for word in known:
@@ -105,29 +107,31 @@ def choice(name: str, value: Any, words: Iterable[Word]) -> Word:
             return word
     listed = " or ".join([", ".join(map(repr, known[:-1])), repr(known[-1])][-len(known) :])
     hint = did_you_mean(value, known, "") if isinstance(value, str) else ""
-    raise InputError(f"{name} is {listed}, not {value!r}" + (f"; {hint}" if hint else ""))
+    raise InputError(f"{name} must be {listed}, not {value!r}" + (f"; {hint}" if hint else ""))
 
 
 def several(name: str, values: Any, *, least: int = 1) -> list[Any]:
-    """A list of something. A word is not a list: "cat" would be read letter by letter.
+    """Check that a value is a list, and return it as a `list`.
+
+    A string is not a list: "cat" would be read letter by letter.
 
     Raises:
-        InputError: it is not one, or has fewer than `least` entries.
+        InputError: it is not a list, or has fewer than `least` entries.
     """
     array = hasattr(values, "tolist") and getattr(values, "ndim", 0) > 0  # or a tensor
     listed = isinstance(values, Sequence) or array
     if isinstance(values, str | bytes) or not listed:
-        raise InputError(f"{name} is a list, for example [{values!r}], not {values!r}")
+        raise InputError(f"{name} must be a list, for example [{values!r}], not {values!r}")
     if len(values) < least:
-        raise InputError(f"{name} is empty: name at least {'one' if least == 1 else least}")
+        raise InputError(f"{name} is empty: give at least {'one' if least == 1 else least}")
     return values.tolist() if hasattr(values, "tolist") else list(values)
 
 
 def sides(name: str, value: Any, *, least: int = 1) -> tuple[int, ...]:
-    """The height and width of a picture, or one side alone.
+    """Check that a value is a height and width in pixels, or one side alone.
 
     Raises:
-        InputError: neither one nor two whole numbers of at least `least`.
+        InputError: it is neither one nor two whole numbers of at least `least`.
     """
     pair = isinstance(value, tuple | list)
     given = tuple(value) if pair else (value,)
@@ -137,51 +141,51 @@ def sides(name: str, value: Any, *, least: int = 1) -> tuple[int, ...]:
         checked = ()
     if len(checked) != (2 if pair else 1):
         raise InputError(
-            f"{name} is (height, width) in pixels, or one side alone, each {least} or more; "
-            f"got {value!r}"
+            f"{name} must be (height, width) in pixels, or one side alone, each {least} or "
+            f"more; got {value!r}"
         )
     return checked
 
 
 def check_seed(seed: Any) -> int:
-    """A seed that PyTorch's generators can take.
+    """Check that a value is a seed that PyTorch's generators accept, and return it.
 
     Raises:
-        InputError: it is not one.
+        InputError: it is not.
     """
     try:
         return whole("seed", seed, least=0, most=2**63 - 1)
     except InputError:
-        message = f"seed is a whole number from 0 to 2**63 - 1, not {seed!r}"
+        message = f"seed must be a whole number from 0 to 2**63 - 1, not {seed!r}"
         raise InputError(message) from None
 
 
 def check_function(name: str, value: Any) -> None:
-    """Refuse what cannot be called.
+    """Check that a value can be called.
 
     Raises:
         InputError: it cannot.
     """
     if not callable(value):
-        raise InputError(f"{name} is a function, not {value!r}")
+        raise InputError(f"{name} must be a function, not {value!r}")
 
 
 def check_path(name: str, value: Any) -> Path:
-    """The path of a file or a folder.
+    """Check that a value is the path of a file or folder, and return it as a `Path`.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not a path.
     """
     if not isinstance(value, str | os.PathLike):
-        raise InputError(f"{name} is a path, not {value!r}")
+        raise InputError(f"{name} must be a path, not {value!r}")
     return Path(value)
 
 
 def check_callback(callback: Any) -> None:
-    """Refuse a callback that cannot be called. None is no callback.
+    """Check that a callback can be called, or is None for no callback.
 
     Raises:
         InputError: it is neither.
     """
     if callback is not None and not callable(callback):
-        raise InputError(f"callback is a function of a step, or None, not {callback!r}")
+        raise InputError(f"callback must be a function of a step, or None, not {callback!r}")

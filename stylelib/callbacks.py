@@ -1,4 +1,4 @@
-"""Ready-made callbacks: a progress bar, a saver of intermediates (chapter 7)."""
+"""Ready-made callbacks: a progress bar and a saver of intermediate images (chapter 7)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["IntermediateSaver", "ProgressBar", "all_of"]
 
 
 def all_of(*callbacks: Callback) -> Callback:
-    """One callback that calls each of `callbacks`, and asks to stop if any of them did."""
+    """One callback that calls each of `callbacks`, and stops the run if any of them would."""
 
     def callback(step: Step) -> bool:
         answers = [each(step) for each in callbacks]
@@ -26,11 +26,11 @@ def all_of(*callbacks: Callback) -> Callback:
 
 
 class ProgressBar:
-    """A bar with the loss beside it, on the terminal or in a notebook.
+    """A progress bar that shows the losses, for the terminal or a notebook.
 
     Args:
-        steps: how long the bar is, in evaluations of the objective: Adam's steps. None: as
-            many as the steps say there are.
+        steps: the length of the bar, in evaluations of the objective (one per step for Adam).
+            None takes it from the first step.
 
     Example:
         >>> from stylelib import samples, transfer
@@ -44,7 +44,7 @@ class ProgressBar:
         self.bar: tqdm[NoReturn] | None = None  # it appears with the first step
 
     def __call__(self, step: Step) -> None:
-        """Move the bar on."""
+        """Advance the bar."""
         if self.steps is None:
             self.steps = getattr(step, "of", None)
         if self.bar is None:
@@ -57,17 +57,17 @@ class ProgressBar:
             self.close()
 
     def close(self) -> None:
-        """End the bar where it is; after the last step it ends by itself."""
+        """Close the bar where it is. After the last step it closes by itself."""
         if self.bar is not None:
             self.bar.close()
 
 
 class IntermediateSaver:
-    """Saves the picture every so many steps, as folder/step-0010.png.
+    """Saves the image of every `every`-th step, as folder/step-0010.png.
 
     Args:
-        folder: is made where it is missing.
-        every: 10 saves the pictures that steps 10, 20, 30 ... started from.
+        folder: where to save; it is created if it does not exist.
+        every: 10 saves the images that steps 10, 20, 30, ... started from.
     """
 
     def __init__(self, folder: str | os.PathLike[str], every: int = 10) -> None:
@@ -75,7 +75,7 @@ class IntermediateSaver:
         self.every = whole("every", every)
 
     def __call__(self, step: Step) -> None:
-        """Save the picture, if it is its turn."""
+        """Save the image if it is this step's turn."""
         if step.step % self.every == 0:
             make_folder(self.folder)
             save_image(step.picture, self.folder / f"step-{step.step:04}.png")

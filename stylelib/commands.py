@@ -1,11 +1,12 @@
-"""What the command line does: each command is a function of the library, with its parameters as
-options.
+"""The commands of the command line. Each calls a function of the library, whose parameters are
+its options.
 """
 
 from __future__ import annotations
 
 import argparse
 import inspect
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 from stylelib import samples
 from stylelib.callbacks import IntermediateSaver, ProgressBar, all_of
+from stylelib.control.colors import COLORS
+from stylelib.control.styles import Style
 from stylelib.descents import AdamDescent
 from stylelib.errors import DivergenceError, InputError, Interrupted
 from stylelib.files import check_output, load_image
@@ -44,53 +47,93 @@ def size(text: str) -> int | tuple[int, int]:
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.strip().isdigit() for side in sides):
         raise argparse.ArgumentTypeError(
-            f"a size is the shorter side in pixels, 300, or HEIGHTxWIDTH, 300x450, not '{text}'"
+            f"give the shorter side in pixels, 300, or HEIGHTxWIDTH, 300x450, not '{text}'"
         )
     return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 
 
 def names(text: str) -> list[str]:
-    """Layers by name: "relu1_1,pool1"."""
+    """A list of layers by name: "relu1_1,pool1"."""
     return [name.strip() for name in text.split(",")]
 
 
 def layers(text: str) -> list[str] | dict[str, float]:
-    """The same, or each with a factor: "conv1_1,conv2_1=0.5"."""
+    """A list of layers by name, in which each may have a factor: "conv1_1,conv2_1=0.5"."""
     if "=" not in text:
         return names(text)
     named = [part.partition("=") for part in text.split(",")]
     return {name.strip(): float(factor or 1) for name, _, factor in named}
 
 
+def weights(text: str) -> list[float]:
+    """A number for each style: "0.7,0.3"."""
+    return [float(part) for part in text.split(",")]
+
+
+def masks(text: str) -> list[Path | None]:
+    """A file for each style, or - for none: "sky.png,-"."""
+    return [None if name.strip() == "-" else Path(name.strip()) for name in text.split(",")]
+
+
+def shares(text: str) -> dict[str, float]:
+    """A share for each loss: "content=0.45,style=0.45,tv=0.1"."""
+    named = [part.partition("=") for part in text.split(",")]
+    return {name.strip(): float(share) for name, _, share in named}
+
+
 def _default_rate() -> str:
-    return f"Adam's learning rate at the start; by default {AdamDescent().lr:g}"
+    return f"Adam's initial learning rate; by default {AdamDescent().lr:g}"
 
 
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "image_shape": ("--size", {"type": size, "help": "shorter side, or HEIGHTxWIDTH"}),
-    "style_shape": ("--style-size", {"type": size, "help": "the same for the style"}),
-    "texture_shape": ("--texture-size", {"type": size, "help": "the same for the sample"}),
-    "steps": ("--steps", {"type": int, "help": "number of steps; by L-BFGS, of evaluations"}),
-    "max_steps": ("--steps", {"type": int, "help": "number of steps at the most"}),
+    "image_shape": (
+        "--size",
+        {"type": size, "help": "shorter side in pixels, or HEIGHTxWIDTH"},
+    ),
+    "style_shape": ("--style-size", {"type": size, "help": "size of the style image"}),
+    "texture_shape": ("--texture-size", {"type": size, "help": "size of the sample"}),
+    "colors": (
+        "--colors",
+        {
+            "choices": COLORS,
+            "metavar": "COLORS",
+            "help": "the painting's (style), the photograph's (keep: only its luminance is "
+            "painted; match: the style gets them first), or nothing but the style's (only)",
+        },
+    ),
+    "strength": (
+        "--strength",
+        {"type": float, "help": "from 0, the photograph's own style, to 1"},
+    ),
+    "strokes": ("--strokes", {"type": float, "help": "size of the strokes, such as 0.5 or 2"}),
+    "shares": (
+        "--shares",
+        {
+            "type": shares,
+            "help": "gradient share of each loss, such as content=0.45,style=0.45,tv=0.1",
+        },
+    ),
+    "steps": ("--steps", {"type": int, "help": "number of steps (L-BFGS: of evaluations)"}),
+    "max_steps": ("--steps", {"type": int, "help": "largest number of steps"}),
     "effort": (
         "--effort",
         {
             "choices": EFFORTS,
             "metavar": "EFFORT",
-            "help": "draft, normal or best: how many steps, if --steps does not say",
+            "help": "draft, normal or best: sets the number of steps if --steps is not given",
         },
     ),
     "lr": ("--lr", {"type": float, "help": _default_rate()}),
     "content_layers": (
         "--content-layers",
-        {"type": layers, "help": "where content is compared, likewise"},
+        {"type": layers, "help": "layers for content, written as for --style-layers"},
     ),
     "style_layers": (
         "--style-layers",
         {
             "type": layers,
-            "help": "where style is compared, such "
-            "as conv1_1,conv2_1=0.5; by default the recipe's",
+            "help": "layers for style, each with a factor if it has one, such as "
+            "conv1_1,conv2_1=0.5; by default the recipe's",
         },
     ),
     "init": (
@@ -100,8 +143,8 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
             + ", ".join(f"{recipe.init} ({name})" for name, recipe in RECIPES.items())
         },
     ),
-    "seed": ("--seed", {"type": int, "help": "of the noise"}),
-    "scales": ("--scales", {"type": int, "help": "sizes to work through, small to large"}),
+    "seed": ("--seed", {"type": int, "help": "seed of the random numbers"}),
+    "scales": ("--scales", {"type": int, "help": "number of sizes, small to large"}),
     "clamp": (
         "--clamp",
         {
@@ -111,20 +154,23 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "precision": (
         "--precision",
-        {"choices": PRECISIONS, "help": "of the network; by default the recipe's"},
+        {"choices": PRECISIONS, "help": "precision of the network; by default the recipe's"},
     ),
-    "device": ("--device", {"help": "cpu, cuda or mps; by default the fastest there is"}),
-    "tv_weight": ("--tv-weight", {"type": float, "help": "factor of total variation"}),
+    "device": ("--device", {"help": "cpu, cuda or mps; by default the fastest available"}),
+    "tv_weight": ("--tv-weight", {"type": float, "help": "weight of total variation"}),
     "range_weight": (
         "--range-weight",
-        {"type": float, "help": "factor of what is out of range"},
+        {"type": float, "help": "weight of the penalty on pixels out of range"},
     ),
-    "epsilon": ("--epsilon", {"type": float, "help": "the largest change, pixels in 0..1"}),
-    "confidence": ("--confidence", {"type": float, "help": "go on to this probability"}),
-    "storage": ("--storage", {"choices": list(LEARNING_RATES), "help": "how it is stored"}),
+    "epsilon": ("--epsilon", {"type": float, "help": "largest change of a pixel in 0..1"}),
+    "confidence": ("--confidence", {"type": float, "help": "continue up to this probability"}),
+    "storage": (
+        "--storage",
+        {"choices": list(LEARNING_RATES), "help": "how the image is stored"},
+    ),
     "l2": ("--l2", {"type": float, "help": "weight of the squared length of the image"}),
 }
-"""For each parameter of the library's functions its option, and what argparse is told of it."""
+"""For each parameter of the library's functions, its option and the arguments for argparse."""
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "transfer": transfer,
@@ -134,13 +180,17 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "fool": fooling_images,
     "visualize": class_visualizations,
 }
-"""The function whose parameters a command has as options."""
+"""For each command, the function whose parameters are its options."""
 
 
 def add_options(command: str, parser: argparse.ArgumentParser) -> None:
     """Give a command its arguments and options, with the defaults of its function."""
     if command == "samples":
         parser.add_argument("folder", type=Path)
+        return
+    if command == "check":
+        parser.add_argument("file", type=Path, help="a Python file with functions of yours")
+        parser.add_argument("--json", action="store_true", help="print JSON, not a table")
         return
     _ARGUMENTS[command](parser)
     parser.add_argument(
@@ -154,16 +204,31 @@ def add_options(command: str, parser: argparse.ArgumentParser) -> None:
 
 def _transfer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Paint the content of one image in the style of another. Ctrl-C saves what there is."
+        "Paint the content of one image in the style of another. Ctrl-C saves the image so far."
     )
-    parser.add_argument("content", type=Path, help="the image whose things are recognized")
-    parser.add_argument("style", type=Path, help="the image whose colors and strokes are taken")
+    parser.add_argument("content", type=Path, help="the image that gives the content")
+    parser.add_argument(
+        "style", type=Path, nargs="+", help="the images that give colors and strokes"
+    )
+    parser.add_argument(
+        "--mix", type=weights, help="weight of each style, such as 0.7,0.3; by default equal"
+    )
+    for flag, text in {
+        "--here": "region of the content image for each style",
+        "--there": "region of each style image that the style is taken from",
+    }.items():
+        parser.add_argument(
+            flag,
+            type=masks,
+            metavar="MASK[,MASK]",
+            help=f"{text}: an image, white inside, or - for all of it ({flag}=-,MASK if first)",
+        )
     parser.add_argument(
         "--recipe",
         choices=list(RECIPES),
         default="coarse-to-fine",
         metavar="NAME",
-        help="whose method: " + ", ".join(RECIPES),
+        help="the method: " + ", ".join(RECIPES),
     )
     usual = {"d2l": EMBEDDED_WEIGHTS, "d2l, --weights not embedded": D2L_WEIGHTS} | {
         name: recipe.weights for name, recipe in RECIPES.items() if recipe.weights
@@ -171,14 +236,14 @@ def _transfer_arguments(parser: argparse.ArgumentParser) -> None:
     for kind in LossWeights._fields:
         said = ", ".join(f"{getattr(w, kind):g} ({name})" for name, w in usual.items())
         parser.add_argument(
-            f"--{kind}-weight", type=float, help=f"factor of the {kind} loss; by default {said}"
+            f"--{kind}-weight", type=float, help=f"weight of the {kind} loss; by default {said}"
         )
     _network_options(parser)
     parser.add_argument(
         "--save-every",
         type=int,
         metavar="N",
-        help="also save every Nth step, in OUTPUT's folder",
+        help="also save the image of every Nth step, in OUTPUT's folder",
     )
 
 
@@ -186,9 +251,9 @@ def _network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         default="embedded",
-        help="embedded, torchvision or a file of VGG-19 weights",
+        help="VGG-19 weights: embedded, torchvision or a file",
     )
-    parser.add_argument("--pooling", choices=POOLINGS, help="of the network")
+    parser.add_argument("--pooling", choices=POOLINGS, help="pooling of the network")
     parser.add_argument(
         "--list-layers",
         action=_ListLayers,
@@ -209,22 +274,28 @@ def _texture_arguments(parser: argparse.ArgumentParser) -> None:
         "--layers",
         type=names,
         default=list(TEXTURE_LAYERS),
-        help="where Gram matrices are compared, such as relu1_1,pool1",
+        help="layers for the Gram matrices, such as relu1_1,pool1",
     )
     _network_options(parser)
 
 
 def _invert_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", type=Path, help="the image whose features are taken")
-    parser.add_argument("layer", help="where, such as relu4_2")
+    parser.add_argument("image", type=Path, help="the image whose features are inverted")
+    parser.add_argument("layer", help="the layer of the features, such as relu4_2")
     _network_options(parser)
 
 
 def _saliency_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", type=Path, help="the image to look at")
-    parser.add_argument("--class", dest="target", help="a class; by default the one seen")
-    parser.add_argument("--smooth", action="store_true", help="average over noisy copies")
-    parser.add_argument("--cut-out", action="store_true", help="write what the map cuts out")
+    parser.add_argument(
+        "--class", dest="target", help="the class; by default the most probable"
+    )
+    parser.add_argument(
+        "--smooth", action="store_true", help="average the map over noisy copies"
+    )
+    parser.add_argument(
+        "--cut-out", action="store_true", help="write what the map cuts out of the image"
+    )
 
 
 def _fool_arguments(parser: argparse.ArgumentParser) -> None:
@@ -233,7 +304,9 @@ def _fool_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _visualize_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", help="a class, such as hummingbird, or a channel, conv3_1:17")
+    parser.add_argument(
+        "target", help="a class, such as hummingbird, or a channel, as conv3_1:17"
+    )
 
 
 _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
@@ -247,17 +320,29 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
 
 
 def in_users_words(message: str) -> str:
-    """A message of the library that begins with a parameter's name, with the option instead."""
+    """Replace a parameter's name at the start of a message with the name of its option."""
+    message = re.sub(r"^(here|there) (?=must |is (empty|at most|\d))", r"--\1 ", message)
     name, _, rest = message.partition(" ")
     return f"{OPTIONS[name][0]} {rest}" if name in OPTIONS else message
 
 
+def _check(options: argparse.Namespace) -> int:
+    """Mark a file. The exit code is 0 if all of its functions are right."""
+    from stylelib.check.marking import as_json, mark, table
+
+    verdicts = mark(options.file)
+    print((as_json if options.json else table)(verdicts))
+    return 0 if all(verdicts) else 1
+
+
 def run(options: argparse.Namespace) -> int:
-    """Run the command that was given; the exit code is that of `stylelib.__main__.main`."""
+    """Run the given command, and return the exit code as `stylelib.__main__.main` does."""
     if options.command == "samples":
         files = samples.write(options.folder)
         print(f"{len(files)} files in {options.folder}")
         return 0
+    if options.command == "check":
+        return _check(options)
     check_output(options.output)  # before the work, not after it
     check_settings_output(options.output)
     if options.command == "saliency":
@@ -287,14 +372,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _said_of(result: Finished) -> str:
-    """What is known of a finished image beside its steps."""
+    """The gradient shares of a finished image, if it has any."""
     shares = getattr(result, "gradient_shares", {})
     said = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
-    return f"; share of the gradient: {said}" if said else ""
+    return f"; gradient shares: {said}" if said else ""
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
-    """What the library's function takes by name, of what was given."""
+    """The options that are parameters of the library's function, by name."""
     parameters = inspect.signature(FUNCTIONS[options.command]).parameters
     return {
         name: value
@@ -319,13 +404,33 @@ def _transfer(options: argparse.Namespace, bar: Callback) -> Finished:
     usual = recipe.weights or weights_for(net)
     return transfer(
         options.content,
-        options.style,
+        _styles(options),
         recipe=options.recipe,
         weights=usual._replace(**asked) if asked else None,
         net=net,
         callback=all_of(bar, *saver),
         **_given(options),
     )
+
+
+def _styles(options: argparse.Namespace) -> Path | list[Style]:
+    """The style or the styles that were asked for."""
+    given = {"weight": options.mix, "here": options.here, "there": options.there}
+    flags = {"weight": "--mix", "here": "--here", "there": "--there"}
+    asked = {name: values for name, values in given.items() if values is not None}
+    styles: list[Path] = options.style
+    for name, values in asked.items():
+        if len(values) != len(styles):
+            raise InputError(
+                f"{flags[name]} needs a value for each style: there are {len(styles)} styles "
+                f"and {len(values)} values"
+            )
+    if len(styles) == 1 and not asked:
+        return styles[0]
+    return [
+        Style(path, **{name: values[k] for name, values in asked.items()})
+        for k, path in enumerate(styles)
+    ]
 
 
 def _texture(options: argparse.Namespace, bar: Callback) -> Finished:
@@ -354,7 +459,7 @@ def _visualize(options: argparse.Namespace, bar: Callback) -> Finished:
         return class_visualizations([options.target], classifier(), callback=bar, **given)[0]
     if not channel.isdigit():
         raise InputError(
-            f"a channel is a layer and a number, as in conv3_1:17, not {channel!r}"
+            f"a channel is given as a layer and a number, as in conv3_1:17, not {channel!r}"
         )
     return channel_visualizations(layer, [int(channel)], callback=bar, **given)[0]
 
@@ -372,7 +477,7 @@ def _saliency(options: argparse.Namespace) -> int:
         save_image(cut_out(X, saliency_mask(maps)), options.output)
     else:
         save_image(maps, options.output)
-    print(f"{options.output}: {target}; the image is seen as {seen} ({probability:.0%})")
+    print(f"{options.output}: {target}; the network sees {seen} ({probability:.0%})")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Ways to move a picture, as data, and one of them: Adam with a falling rate (chapter 7)."""
+"""Ways to move an image, as data, and one of them: Adam with a falling rate (chapter 7)."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from stylelib.arguments import number, whole
 __all__ = ["AdamDescent", "Clamp", "Descent", "check_lr"]
 
 Clamp = tuple[Tensor, Tensor] | None
-"""(lowest, highest), tensors that broadcast with a picture; None leaves it free."""
+"""(lowest, highest), tensors that broadcast with an image; None sets no bounds."""
 
 
 def check_lr(lr: float) -> float:
-    """A learning rate, as a plain number: an optimizer would change a tensor in place."""
+    """Check a learning rate, and return a plain number: a tensor would be changed in place."""
     return number("lr", lr, above=0, below=1e38)
 
 
 class Descent(Protocol):
-    """A way to move a picture: it makes an optimizer for each size of picture.
+    """A way to move an image. It makes an optimizer for each size of the image.
 
     Attributes:
-        exact: whether it compares losses that may hardly differ, and so needs float32.
+        exact: whether it compares losses that differ very little, and so needs float32.
     """
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]  # its settings are those of a dataclass
+    __dataclass_fields__: ClassVar[dict[str, Any]]  # its settings are dataclass fields
     exact: ClassVar[bool]
 
     def begin(
         self, X: Tensor, steps: int, clamp: Clamp
     ) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
-        """The optimizer that holds X, and what changes its learning rate."""
+        """The optimizer that holds X, and the scheduler of its learning rate."""
 
     def end(self, optimizer: torch.optim.Optimizer, X: Tensor) -> Tensor:
-        """The picture to return after the last step, when X is where the optimizer ended."""
+        """The image to return after the last step; X is where the optimizer ended."""
 
 
 @dataclass(frozen=True)
 class AdamDescent:
-    """Adam whose learning rate falls by a factor every so many steps.
+    """Adam with a learning rate that is multiplied by a factor at regular intervals.
 
     Attributes:
-        lr: the learning rate at the start, in normalized units per step.
-        lr_decay_epoch: steps after which it falls; None lets it fall ten times over the run.
+        lr: the initial learning rate, in normalized units per step.
+        lr_decay_epoch: the interval in steps; None is a tenth of the run.
         gamma: the factor.
 
-    Source: Kingma and Ba (2015); the schedule is that of Zhang et al., Dive into Deep Learning.
+    Source: Kingma and Ba (2015), with the schedule of Zhang et al., Dive into Deep Learning.
     """
 
     exact: ClassVar[bool] = False
@@ -68,11 +68,11 @@ class AdamDescent:
     def begin(
         self, X: Tensor, steps: int, clamp: Clamp
     ) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
-        """Adam, and `StepLR`."""
+        """Adam and `StepLR`."""
         adam = torch.optim.Adam([X], lr=float(self.lr))
         every = max(1, steps // 10) if self.lr_decay_epoch is None else int(self.lr_decay_epoch)
         return adam, StepLR(adam, every, gamma=self.gamma)
 
     def end(self, optimizer: torch.optim.Optimizer, X: Tensor) -> Tensor:
-        """The picture after the last step."""
+        """The image after the last step."""
         return X

@@ -1,4 +1,4 @@
-"""Where to compute, decided in one place."""
+"""The device to compute on."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ __all__ = ["find_device"]
 
 
 def find_device(device: torch.device | str | None) -> torch.device:
-    """A device; None is a GPU that CUDA knows, else Apple's (MPS), else the processor.
+    """The device that an argument means.
 
-    If the environment variable STYLELIB_DEVICE names a device, None is that one.
+    None means a CUDA GPU if there is one, else Apple's GPU (MPS), else the CPU. If the
+    environment variable STYLELIB_DEVICE names a device, None means that one.
 
     Raises:
-        InputError: it cannot be used on this machine.
+        InputError: the device cannot be used on this machine.
     """
     device = os.environ.get("STYLELIB_DEVICE") if device is None else device
     if device is None:
@@ -27,7 +28,7 @@ def find_device(device: torch.device | str | None) -> torch.device:
     try:
         found = torch.device(device)
         torch.zeros(1, device=found).item()
-    except (RuntimeError, AssertionError, TypeError) as error:  # torch knows none such
+    except (RuntimeError, AssertionError, TypeError) as error:  # no such device
         raise InputError(
             f"device '{device}' cannot be used here; try 'cpu', 'cuda' or 'mps'"
         ) from error

@@ -1,4 +1,4 @@
-"""What a picture looks like to a network: features at chosen layers (chapter 3)."""
+"""What a network sees in an image: its features at chosen layers (chapter 3)."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ __all__ = [
 
 
 class Features(Protocol):
-    """Where features come from: a network, or anything else that answers like one."""
+    """A source of features: a network, or anything else that is called like one."""
 
     def __call__(self, X: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
-        """The features of pictures (N, 3, H, W), one tensor (N, C, H', W') a layer."""
+        """The features of images (N, 3, H, W), one tensor (N, C, H', W') per layer."""
 
 
 class NetworkFeatures:
-    """The features of pictures in a network, in one pass that goes no deeper than needed.
+    """The features of images in a network, in one pass that goes no deeper than needed.
 
     Args:
-        net: a network as `vgg19` returns it, or another `nn.Sequential`.
+        net: a network from `vgg19`, or another `nn.Sequential`.
         precision: the arithmetic of the network: "float32", "bfloat16" (by `torch.autocast`),
-            or "auto": bfloat16 where that is faster (`resolve_precision`).
-        widen: return features in the picture's own dtype; otherwise in the network's
-            arithmetic, which saves copies. The losses of this library take them so, and compute
-            in float32 what needs it.
+            or "auto", which is bfloat16 if that is faster (`resolve_precision`).
+        widen: whether to return features in the image's own dtype. False leaves them in the
+            network's arithmetic, which saves copies. The losses of this library accept them,
+            and compute in float32 what needs it.
     """
 
     def __init__(
@@ -56,24 +56,24 @@ class NetworkFeatures:
         self.widen = widen
 
     def smallest_side(self, layers: Sequence[Layer]) -> int:
-        """The least height or width of a picture that has features at these layers."""
+        """The smallest height or width of an image that has features at these layers."""
         listed = several("layers", layers, least=0)
         deepest = max((layer_index(self.net, layer) for layer in listed), default=-1)
         return _smallest_side(list(self.net)[: deepest + 1])
 
     def __call__(self, X: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
-        """The features of a batch of pictures.
+        """The features of a batch of images.
 
         Args:
-            X: normalized pictures of shape (N, 3, H, W).
-            layers: by number or name.
+            X: normalized images of shape (N, 3, H, W).
+            layers: layers by number or name.
 
         Returns:
             A tensor (N, C, H', W') for each layer, in the order of `layers`.
 
         Raises:
-            InputError: a layer that the network does not have, another shape, or pictures too
-                small for the deepest layer.
+            InputError: the network does not have one of the layers, X has another shape, or
+                the images are too small for the deepest layer.
         """
         taps = [layer_index(self.net, layer) for layer in several("layers", layers, least=0)]
         deepest = max(taps, default=-1)
@@ -93,53 +93,53 @@ class NetworkFeatures:
         smallest = _smallest_side(list(self.net)[: deepest + 1])
         if min(X.shape[2:]) < smallest:
             raise InputError(
-                f"a picture of {X.shape[2]} x {X.shape[3]} pixels is too small for layer "
+                f"an image of {X.shape[2]} x {X.shape[3]} pixels is too small for layer "
                 f"{deepest}: each side needs {smallest} or more"
             )
 
 
 def check_batch(X: Tensor) -> None:
-    """Refuse what is no batch of pictures (N, 3, H, W)."""
+    """Check that X is a batch of images (N, 3, H, W)."""
     tensor = isinstance(X, Tensor)
     if not tensor or X.ndim != 4 or X.shape[1] != 3 or not X.is_floating_point():
         found = f"{tuple(X.shape)} {X.dtype}" if tensor else type(X).__name__
-        raise InputError(f"X has the shape (N, 3, H, W) in floating point, not {found}")
+        raise InputError(f"X must have the shape (N, 3, H, W) in floating point, not {found}")
 
 
 def check_pictures(X: Tensor, net: nn.Module) -> None:
-    """Refuse what is no batch of pictures (N, 3, H, W), or not of the network's dtype."""
+    """Check that X is a batch of images (N, 3, H, W) in the network's dtype."""
     check_batch(X)
     weight = next(net.parameters(), X)
     if weight.dtype != X.dtype:
-        raise InputError(f"the picture is {X.dtype}, the network {weight.dtype}")
+        raise InputError(f"the image is {X.dtype}, but the network is {weight.dtype}")
 
 
 def check_eval(net: Net) -> Net:
-    """The network, if a pass through it neither changes it nor draws at random."""
+    """Check that a pass neither changes the network nor draws random numbers; return it."""
     for part in check_module(net).modules():
         if part.training and isinstance(part, _BatchNorm | _DropoutNd):
             raise InputError(
-                f"the network is in training mode, in which its {type(part).__name__} would "
-                "change it or draw at random: call net.eval() first"
+                f"the network is in training mode, so its {type(part).__name__} would change "
+                "it or draw random numbers: call net.eval() first"
             )
     return net
 
 
 class FeatureExtractor(nn.Module):
-    """`NetworkFeatures` with fixed layers, in the two lists that the d2l code passes around.
+    """`NetworkFeatures` with fixed layers, in the two lists that the d2l code uses.
 
     Args:
-        net: a network as `vgg19` returns it.
+        net: a network from `vgg19`.
         content_layers: the layers to return as contents, by number or name, in this order.
-        style_layers: the layers to return as styles, likewise.
+        style_layers: the layers to return as styles, by number or name, in this order.
         precision, widen: as for `NetworkFeatures`.
-        after_inplace_relu: return what the original recipe got from torchvision's network,
-            whose in-place ReLUs overwrite the output of the convolution before them: the
-            features after the ReLU, except at the network's last layer, which no ReLU
-            follows. It is there to show the trap; leave it off.
+        after_inplace_relu: whether to return what the d2l code gets from torchvision's network,
+            whose in-place ReLUs overwrite the output of the convolution before them. These are
+            the features after the ReLU, except at the network's last layer, which no ReLU
+            follows. The option demonstrates this mistake; leave it off.
 
     Raises:
-        InputError: the network has no such layer.
+        InputError: the network does not have one of the layers.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class FeatureExtractor(nn.Module):
 
     @property
     def smallest_side(self) -> int:
-        """The least height or width of a picture that has these features."""
+        """The smallest height or width of an image that has these features."""
         return self.features.smallest_side(self.content_taps + self.style_taps)
 
     def _overwritten_by(self, tap: int) -> int:
@@ -173,24 +173,23 @@ class FeatureExtractor(nn.Module):
         return tap + 1 if followed else tap
 
     def forward(self, X: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """The features of a batch of pictures.
+        """The features of a batch of images.
 
         Args:
-            X: normalized pictures of shape (N, 3, H, W).
+            X: normalized images of shape (N, 3, H, W).
 
         Returns:
-            (contents, styles): a list of (N, C, H', W') tensors for each of the two lists of
-            layers.
+            (contents, styles): two lists with a tensor (N, C, H', W') per layer.
 
         Raises:
-            InputError: another shape, or pictures too small for the deepest layer.
+            InputError: X has another shape, or is too small for the deepest layer.
         """
         found = self.features(X, self.content_taps + self.style_taps)
         return found[: len(self.content_taps)], found[len(self.content_taps) :]
 
 
 def _smallest_side(layers: Sequence[nn.Module]) -> int:
-    """The least height or width of a picture of which these layers leave something."""
+    """The smallest height or width of an image that has an output after these layers."""
     side = 1
     for part in reversed([part for layer in layers for part in layer.modules()]):
         if isinstance(part, nn.Conv2d):
@@ -212,17 +211,17 @@ def extract_features(
     *,
     after_inplace_relu: bool = False,
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """The content and style features of a picture, in one pass (see `FeatureExtractor`).
+    """The content and style features of images, in one pass (see `FeatureExtractor`).
 
     Args:
-        X: normalized pictures of shape (N, 3, H, W).
-        net: the network, as `vgg19` returns it.
+        X: normalized images of shape (N, 3, H, W).
+        net: a network from `vgg19`.
         content_layers: layers by number or name.
-        style_layers: likewise.
-        after_inplace_relu: reproduce what torchvision's in-place ReLUs leave behind.
+        style_layers: layers by number or name.
+        after_inplace_relu: whether to reproduce what torchvision's in-place ReLUs leave.
 
     Returns:
-        (contents, styles): one tensor of shape (N, C, H', W') a layer.
+        (contents, styles): two lists with a tensor (N, C, H', W') per layer.
 
     Example:
         >>> import torch
@@ -246,17 +245,17 @@ def get_contents(
     *,
     content_layers: Sequence[Layer] = CONTENT_LAYERS,
 ) -> tuple[Tensor, list[Tensor]]:
-    """The preprocessed content picture and its content features; no gradient flows there.
+    """The preprocessed content image and its content features, without gradients.
 
     Args:
         image: a PIL image.
-        image_shape: (H, W), or the shorter side.
-        net: the network; it is moved to `device`.
-        device: where to compute; None is the network's own device.
+        image_shape: (H, W), or the shorter side, in pixels.
+        net: the network, which is moved to `device`.
+        device: where to compute; None means the network's own device.
         content_layers: layers by number or name.
 
     Returns:
-        (content_X, contents_Y): (1, 3, H, W), normalized, and one feature tensor a layer.
+        (content_X, contents_Y): the normalized image (1, 3, H, W) and a tensor per layer.
     """
     content_X = _to_device(preprocess(image, image_shape), net, device)
     with torch.no_grad():
@@ -272,10 +271,10 @@ def get_styles(
     *,
     style_layers: Sequence[Layer] = STYLE_LAYERS,
 ) -> tuple[Tensor, list[Tensor]]:
-    """The preprocessed style picture and its style features; see `get_contents`.
+    """The preprocessed style image and its style features; see `get_contents`.
 
     Returns:
-        (style_X, styles_Y): (1, 3, H, W), normalized, and one feature tensor a layer.
+        (style_X, styles_Y): the normalized image (1, 3, H, W) and a tensor per layer.
     """
     style_X = _to_device(preprocess(image, image_shape), net, device)
     with torch.no_grad():

@@ -1,6 +1,6 @@
-"""Pictures in the page: side by side, before and after, and one after the other.
+"""Images on the page: side by side, before and after, and one after the other.
 
-They are shown as images of their own pixels with captions in the page's type. No plot is drawn.
+They are shown with their own pixels and with captions in the page's font. No plot is drawn.
 """
 
 from __future__ import annotations
@@ -15,34 +15,39 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeGuard
 
-import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from stylelib.arguments import choice, number, several, whole
-from stylelib.errors import InputError
+from stylelib.errors import InputError, missing
 from stylelib.files import load_image
 from stylelib.images import postprocess
+
+try:
+    import matplotlib as mpl
+except ModuleNotFoundError as error:
+    raise missing("matplotlib", "figures") from error
 
 __all__ = ["Pictures", "compare", "encode", "filmstrip", "show_images"]
 
 Showable = Image.Image | Tensor | NDArray[Any]
 
 PAGE = 720
-"""The width of a page's text in CSS pixels, nearly."""
+"""The approximate width of a page's text, in CSS pixels."""
 LARGE, TINY = 300, 128
-"""Smaller images are enlarged towards the first, in CSS pixels; to it, if below the second."""
+"""In CSS pixels. Images smaller than `LARGE` are enlarged by whole factors up to it; those
+smaller than `TINY`, to the size of the images beside them, or to `LARGE`."""
 SMALL_FILE = 64 * 64
-"""Images of up to so many pixels are kept without loss."""
+"""Images of at most this many pixels are stored without loss."""
 GAP = 12
-"""Between images, in CSS pixels."""
+"""The gap between images, in CSS pixels."""
 
 
 @dataclass(frozen=True)
 class _Picture:
-    """An image, its caption, and how large it is shown: width and height in CSS pixels."""
+    """An image, its caption, and the width and height in CSS pixels at which it is shown."""
 
     image: Image.Image
     title: str
@@ -52,14 +57,14 @@ class _Picture:
 class Pictures:
     """Images that show themselves in a notebook and in the book; see `show_images`.
 
-    Everywhere else, `image` is one PIL image of them all with their titles.
+    Everywhere else, `image` is one PIL image of all of them with their titles.
 
     Args:
-        pictures: what is shown.
-        columns: images in a row.
-        width: of the whole, in CSS pixels.
+        pictures: the images to show.
+        columns: the number of images in a row.
+        width: the total width, in CSS pixels.
         kind: "", "compare" or "filmstrip".
-        label: what the whole shows, for those who cannot see it.
+        label: a description of the whole, for readers who cannot see it.
     """
 
     def __init__(
@@ -84,13 +89,13 @@ class Pictures:
 
     @property
     def _still(self) -> list[_Picture]:
-        """What is shown where nothing moves."""
+        """The images to show where nothing moves."""
         pictures = self._pictures
         return [pictures[0], pictures[-1]] if self._kind == "filmstrip" else pictures
 
     @property
     def image(self) -> Image.Image:
-        """All of them, as one RGB image with the titles below the images. Of a filmstrip, the
+        """All images as one RGB image, with their titles below them. A filmstrip gives the
         first and the last.
         """
         font = ImageFont.truetype(
@@ -125,7 +130,7 @@ class Pictures:
         alone = len(pictures) == 1 and not pictures[0].title
         group = "" if alone else ' role="group"'
         label = f' aria-label="{escape(self._label)}"' if self._label else ""
-        if self._kind == "filmstrip":  # the slider's name, if a page has another for the group
+        if self._kind == "filmstrip":  # the slider's name; a page may rename the group
             label += f' data-label="{escape(self._label)}"'
         hidden = range(1, len(pictures) - 1) if self._kind == "filmstrip" else ()
         shown = [
@@ -136,7 +141,7 @@ class Pictures:
         return f'<div class="{kind}"{group}{label} style="{style}">\n{"".join(shown)}</div>'
 
     def _ipython_display_(self) -> None:
-        """Show it, unless the cell has: the call did, and then it may be the cell's result."""
+        """Show the images, but only once in a cell, whose result they may be, too."""
         shell = import_module("IPython").get_ipython()
         cell = (id(shell), getattr(shell, "execution_count", None))
         if self._shown_in == cell:
@@ -151,7 +156,7 @@ class Pictures:
         import_module("IPython.display").display(bundle, raw=True)
 
     def _show(self) -> Pictures:
-        """Show it in the cell that calls, if there is one, as a plot is shown."""
+        """Show the images in the calling cell, if there is one, as a plot is shown."""
         if "IPython" in sys.modules and import_module("IPython").get_ipython() is not None:
             import_module("IPython.display").display(self)
         return self
@@ -167,26 +172,26 @@ def show_images(
 ) -> Pictures:
     """Show images in a grid, each with its title below it.
 
-    An image is shown at its own pixels, or smaller where the page is too narrow for the grid.
-    A small one is enlarged, each pixel a square: a whole number of times, or, as maps are, to
-    the size of the images beside it. Photographs and paintings are kept as JPEG of high
-    quality; maps, and images of few colors or pixels, without loss.
+    An image is shown with its own pixels, or smaller if the page is too narrow for the grid. A
+    small image is enlarged by a whole factor, with each pixel a square. Maps and tiny images
+    are enlarged to the size of the images beside them. Photographs and paintings are stored as
+    JPEG of high quality; maps, and images of few colors or pixels, are stored without loss.
 
     Args:
-        images: PIL images; normalized tensors (1, 3, H, W) or (3, H, W); or maps of numbers (H,
-            W), tensors or arrays, drawn in colors from the least to the greatest value of
-            each. Numbers that are not finite are white.
-        titles: one for each image, may have several lines.
-        columns: images in a row; None puts all in one row.
-        width: the most that the grid takes up, in inches of 96 CSS pixels.
-        cmap: matplotlib's name of the colors for maps.
+        images: PIL images; normalized tensors (1, 3, H, W) or (3, H, W); or maps of values (H,
+            W), tensors or arrays. The colors of a map span its smallest to its largest value;
+            values that are not finite are white.
+        titles: a title for each image, which may have several lines.
+        columns: the number of images in a row; None puts all in one row.
+        width: the largest width of the grid, in inches of 96 CSS pixels.
+        cmap: the name of matplotlib's colormap for maps.
 
     Returns:
-        The images. In a notebook the call shows them; elsewhere `.image` has them all in one.
+        The images. In a notebook the call shows them; elsewhere use `.image`.
 
     Raises:
-        InputError: no images, as many titles as there are not images, arrays that are no maps,
-            or colors that matplotlib does not know.
+        InputError: there are no images, the number of titles differs from that of images, an
+            array is not a map, or matplotlib does not have the colormap.
 
     Example:
         >>> from stylelib import samples
@@ -223,26 +228,30 @@ def compare(
     alt: str,
     labels: Sequence[str] = ("before", "after"),
 ) -> Pictures:
-    """Show two images of the same thing: in the book one over the other, with a slider that
-    uncovers the first; in a notebook side by side.
+    """Show two images of the same thing.
+
+    The book shows one over the other, with a slider that uncovers the first; a notebook shows
+    them side by side.
 
     Args:
         before: a PIL image, or a normalized tensor (1, 3, H, W) or (3, H, W).
-        after: likewise; may have more or fewer pixels, but not another shape.
-        alt: what is seen, for those who cannot see it.
-        labels: what the two are called.
+        after: an image of the same kinds and aspect ratio, with any number of pixels.
+        alt: a description, for readers who cannot see the images.
+        labels: the names of the two images.
 
     Returns:
         The images, as `show_images` does.
 
     Raises:
-        InputError: an image of another kind, a ratio of width to height that differs by over 2
-            per cent, no text, or not two labels.
+        InputError: an image is of another kind, the aspect ratios differ by more than 2%, a
+            text is empty, or there are not two labels.
     """
     label = _check_text("alt", alt)
     names = [_check_text("labels", name) for name in several("labels", labels, least=0)]
     if len(names) != 2:
-        raise InputError(f"labels are two, such as ('before', 'after'), not {labels!r}")
+        raise InputError(
+            f"labels must be two texts, such as ('before', 'after'), not {labels!r}"
+        )
     first, second = _to_image(before), _to_image(after)
     ratios = [image.width / image.height for image in (first, second)]
     if max(ratios) > 1.02 * min(ratios):
@@ -256,24 +265,26 @@ def compare(
 
 
 def filmstrip(images: Sequence[Showable], titles: Sequence[str], *, label: str) -> Pictures:
-    """Show images of which one comes after another: in the book one at a time, with a slider
-    that moves through them; in a notebook and in print the first and the last side by side.
+    """Show a sequence of images.
+
+    The book shows one at a time, with a slider that moves through them; a notebook and the
+    printed book show the first and the last side by side.
 
     Args:
-        images: two or more, as `compare` takes them.
-        titles: one for each image.
+        images: two or more images, of the kinds that `compare` takes.
+        titles: a title for each image.
         label: what the slider changes, such as "The image after 1 to 100 steps".
 
     Returns:
         The images, as `show_images` does.
 
     Raises:
-        InputError: fewer than two images, as many titles as there are not images, an image of
-            another kind, or no label.
+        InputError: there are fewer than two images, the number of titles differs from that of
+            images, an image is of another kind, or there is no label.
     """
     images = several("images", images)
     if len(images) < 2:
-        raise InputError("images is one: a filmstrip has two or more")
+        raise InputError("images has one image: a filmstrip needs two or more")
     titles = _check_titles(titles, len(images))
     label = _check_text("label", label)
     opened = [_to_image(image) for image in images]
@@ -286,8 +297,10 @@ def filmstrip(images: Sequence[Showable], titles: Sequence[str], *, label: str) 
 
 
 def encode(image: Image.Image) -> tuple[str, bytes]:
-    """An RGB image as the bytes of a file, and their kind: "image/png" without loss where there
-    are up to 256 colors or `SMALL_FILE` pixels, else "image/jpeg".
+    """The kind and the bytes of a file for an RGB image.
+
+    The kind is "image/png", without loss, for at most 256 colors or `SMALL_FILE` pixels, else
+    "image/jpeg".
     """
     buffer = io.BytesIO()
     if image.getcolors(256) is not None:
@@ -295,15 +308,15 @@ def encode(image: Image.Image) -> tuple[str, bytes]:
     elif image.width * image.height <= SMALL_FILE:
         image.save(buffer, "PNG", optimize=True)
     else:
-        # All of the color: at half of it, as is usual, small strokes lose theirs
-        # not progressive: libjpeg writes complaints of its own where that needs much room
+        # Color at full resolution: at the usual half, small strokes lose their color.
+        # Not progressive: libjpeg prints warnings of its own if that needs much memory.
         image.save(buffer, "JPEG", quality=90, subsampling=0)
         return "image/jpeg", buffer.getvalue()
     return "image/png", buffer.getvalue()
 
 
 def _with_palette(image: Image.Image) -> Image.Image:
-    """The same pixels as numbers of up to 256 colors."""
+    """The same pixels, stored as indices into a palette of at most 256 colors."""
     channels = np.asarray(image).astype(np.uint32)  # (H, W, 3)
     packed = channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]
     colors, numbers = np.unique(packed, return_inverse=True)
@@ -318,22 +331,24 @@ def _is_map(image: object) -> TypeGuard[Tensor | NDArray[Any]]:
 
 
 def _to_image(image: Showable, cmap: str | None = None) -> Image.Image:
-    """An RGB image; with the name of colors also of a map."""
+    """An RGB image of something showable; of a map only if a colormap is given."""
     if cmap is not None and _is_map(image):
         return _colored(image, cmap)
     if isinstance(image, Tensor):
         image = postprocess(image)
     if isinstance(image, np.ndarray):
-        shown = "an array is shown as a map (H, W)" if cmap else "arrays are not shown here"
+        shown = "an array must be a map (H, W)" if cmap else "arrays are not shown here"
         raise InputError(f"{shown}, not {image.shape}")
     return load_image(image)
 
 
 def _colored(values: Tensor | NDArray[Any], cmap: str) -> Image.Image:
-    """A map (H, W) in colors from its least to its greatest value."""
+    """A map (H, W) in colors, from its smallest to its largest value."""
     array = values.detach().float().cpu().numpy() if isinstance(values, Tensor) else values
     if array.dtype.kind not in "biuf" or 0 in array.shape:
-        raise InputError(f"a map has numbers (H, W), not {array.shape} of {array.dtype}")
+        raise InputError(
+            f"a map must have real values (H, W), not {array.shape} of {array.dtype}"
+        )
     numbers = array.astype(np.float64)
     finite = np.isfinite(numbers)
     if finite.any():
@@ -345,22 +360,22 @@ def _colored(values: Tensor | NDArray[Any], cmap: str) -> Image.Image:
 
 
 def _shown_size(image: Image.Image, room: float) -> tuple[int, int]:
-    """Its own, or, if it is small, a whole number of times that."""
+    """The image's own size; for a small image, a multiple of it."""
     times = max(1, int(min(LARGE, room) // max(image.size)))
     return image.width * times, image.height * times
 
 
 def _scaled(image: Image.Image, longest: int) -> tuple[int, int]:
-    """So large that its longer side is `longest`, but not smaller than it is."""
+    """The size at which the longer side is `longest`, but at least the image's own."""
     scale = max(1.0, longest / max(image.size))
     return max(1, round(image.width * scale)), max(1, round(image.height * scale))
 
 
 def _to_html(picture: _Picture, name: str, hidden: bool) -> str:
-    """An image and its caption, which is also what those read who cannot see it, or a name."""
+    """An image and its caption. The alternative text is the caption, or else `name`."""
     kind, data = encode(picture.image)
     width, height = picture.size
-    # Enlarged, a pixel is a square; the theme of a notebook must not make it smaller than it is
+    # Pixels of an enlarged image are squares; a notebook's theme must not shrink the image
     square = ";image-rendering:pixelated" if width > picture.image.width else ""
     alt = " ".join(picture.title.split()) or name
     unnamed = "" if picture.title else " data-unnamed"
@@ -376,7 +391,7 @@ def _to_html(picture: _Picture, name: str, hidden: bool) -> str:
 
 
 def _check_titles(titles: Any, count: int) -> list[str]:
-    """As many titles as images."""
+    """Check that there are as many titles as images; None means no titles."""
     if titles is None:
         return [""] * count
     listed = [str(title) for title in several("titles", titles, least=0)]
@@ -387,5 +402,5 @@ def _check_titles(titles: Any, count: int) -> list[str]:
 
 def _check_text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise InputError(f"{name} is a text that says what is seen, not {value!r}")
+        raise InputError(f"{name} must be a text that describes the image, not {value!r}")
     return value

@@ -1,4 +1,4 @@
-"""The layers of the networks, by number and by name (chapter 3). Nothing here needs PyTorch."""
+"""The layers of the networks by number and by name (chapter 3). PyTorch is not needed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Layer = int | str
 """A layer by number (torchvision's) or by name, such as 28 or "conv5_1"."""
 
 VGG19_BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
-"""(number of convolutions, channels) of each of the five blocks; every block ends in a 2 x 2
+"""(number of convolutions, channels) of each of the five blocks. Every block ends with 2 x 2
 max pooling."""
 
 VGG19_LAYERS: tuple[str, ...] = tuple(
@@ -67,18 +67,18 @@ SQUEEZENET_LAYERS: tuple[str, ...] = (
     "fire8",
     "fire9",
 )
-"""The names of layers 0 to 12; fire2 is the paper's name for the first Fire module."""
+"""The names of layers 0 to 12. The paper calls the first Fire module fire2."""
 
 
 def layer_index(names: Sequence[str] | nn.Sequential, layer: Layer) -> int:
-    """The number of a layer that is given by number or by name.
+    """The number of a layer given by number or by name.
 
     Args:
         names: the layers' names in order, or the network itself.
-        layer: 28 or "conv5_1", for example. Negative numbers are not layers.
+        layer: for example 28 or "conv5_1"; negative numbers are not allowed.
 
     Raises:
-        InputError: there is no such layer; the message says which name may have been meant.
+        InputError: there is no such layer; the message suggests a similar name.
     """
     if not isinstance(names, Sequence):
         names = list(names._modules)

@@ -1,4 +1,4 @@
-"""The three losses of style transfer: content, style, total variation (chapters 4 to 6)."""
+"""The three losses of style transfer: content, style and total variation (chapters 4 to 6)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ __all__ = [
 
 
 class LossWeights(NamedTuple):
-    """What each loss is multiplied by. The defaults are those in force in `transfer`.
+    """The factor of each loss. The defaults are those of `transfer` with the d2l recipe.
 
-    They are for the embedded VGG-19, whose activations are 1 on average, and were chosen by
-    looking at images. The shares of a finished image's gradient are then about 0.45 for content
-    and style and 0.05 to 0.2 for total variation. With `D2L_WEIGHTS`, made for torchvision's
-    network, this network keeps close to the content image, and total variation has a share of
-    0.01: grain stays.
+    They suit the embedded VGG-19, whose activations are 1 on average, and were chosen by
+    looking at images. In a finished image, the gradient shares of content and style are about
+    0.45, and that of total variation is 0.05 to 0.2. With `D2L_WEIGHTS`, which suit
+    torchvision's network, images stay close to the content image, and grain remains, because
+    the gradient share of total variation is only 0.01.
     """
 
     content: float = 0.05
@@ -41,48 +41,48 @@ class LossWeights(NamedTuple):
 
 
 def check_weights(weights: Sequence[float]) -> LossWeights:
-    """The three weights, each a finite number of 0 or more, or an `InputError`."""
+    """Check that there are three weights, each a finite number of 0 or more; return them."""
     try:
         named = LossWeights(*weights)._asdict()
     except TypeError:
         named = {}
     if not named or len(weights) != len(named):
-        raise InputError(f"weights are three numbers (content, style, tv), not {weights!r}")
+        raise InputError(f"weights must be three numbers (content, style, tv), not {weights!r}")
     return LossWeights(*(check_weight(name, weight) for name, weight in named.items()))
 
 
 def check_weight(name: str, weight: float) -> float:
-    """One weight, a finite number of 0 or more, or an `InputError`."""
+    """Check that a weight is a finite number of 0 or more, and return it."""
     return number(f"the {name} weight", weight, least=0, below=1e38)
 
 
 EMBEDDED_WEIGHTS = LossWeights()
-"""The weights for the embedded VGG-19: the defaults of `LossWeights`."""
+"""The loss weights for the embedded VGG-19: the defaults of `LossWeights`."""
 D2L_WEIGHTS = LossWeights(content=1.0, style=1e4, tv=10.0)
-"""The weights in force in the d2l code, for torchvision's network: the defaults of `train`.
+"""The loss weights of the d2l code, for torchvision's network: the defaults of `train`.
 
-That code writes a style weight of 1e3, and its `10 * styles_l` repeats the list of losses ten
-times, so that their sum is that of a weight of 1e4.
+That code has a style weight of 1e3, but its `10 * styles_l` repeats the list of losses ten
+times, so their sum is that of a weight of 1e4.
 """
 
 
 class Losses(NamedTuple):
-    """The weighted losses of one picture, each a tensor with no axes."""
+    """The weighted losses of an image, each a tensor without axes."""
 
     contents_l: list[Tensor]
     styles_l: list[Tensor]
     tv_l: Tensor
-    l: Tensor  # noqa: E741  the recipe's name for the total
+    l: Tensor  # noqa: E741  the d2l code's name for the total
 
 
 def content_loss(Y_hat: Tensor, Y: Tensor) -> Tensor:
     """Mean squared difference of features: mean((Y_hat - Y)^2).
 
     Args:
-        Y_hat: features of the picture that is being made, (N, C, H, W).
+        Y_hat: features of the image that is being optimized, (N, C, H, W).
         Y: the features it should have, of the same shape; no gradient flows into them.
 
-    Source: Gatys et al. (2016), equation 1, which has half the sum in place of the mean.
+    Source: Gatys et al. (2016), equation 1, which has half the sum instead of the mean.
 
     Example:
         >>> import torch
@@ -100,16 +100,16 @@ def content_loss(Y_hat: Tensor, Y: Tensor) -> Tensor:
 
 
 def gram(X: Tensor) -> Tensor:
-    """Gram matrix of each picture of a batch: F F^T / (C M), F the C x M matrix of features.
+    """Gram matrix of each image in a batch: F F^T / (C M), with the C x M matrix F of features.
 
     Args:
         X: features of shape (N, C, H, W); M = H * W.
 
     Returns:
-        (N, C, C), symmetric; in float32 where the features are bfloat16.
+        (N, C, C), symmetric; in float32 if the features are bfloat16.
 
-    Source: Gatys et al. (2016), equation 3, where F F^T is not divided by anything. The
-    division makes matrices of layers and pictures of different sizes comparable.
+    Source: Gatys et al. (2016), equation 3, which does not divide F F^T. The division makes the
+    matrices of layers and images of different sizes comparable.
 
     Example:
         >>> import torch
@@ -127,10 +127,10 @@ def style_loss(Y_hat: Tensor, gram_Y: Tensor) -> Tensor:
     """Mean squared difference of Gram matrices: mean((gram(Y_hat) - gram_Y)^2).
 
     Args:
-        Y_hat: features of the picture that is being made, (N, C, H, W).
-        gram_Y: the Gram matrix to reach, (N, C, C) or (1, C, C); no gradient flows into it.
+        Y_hat: features of the image that is being optimized, (N, C, H, W).
+        gram_Y: the target's Gram matrix, (N, C, C) or (1, C, C); no gradient flows into it.
 
-    Source: Gatys et al. (2016), equation 4, which has the factor 1 / (4 C^2 M^2) on matrices
+    Source: Gatys et al. (2016), equation 4, which has the factor 1 / (4 C^2 M^2) for matrices
     that are not normalized.
     """
     check_features(Y_hat)
@@ -144,13 +144,13 @@ def style_loss(Y_hat: Tensor, gram_Y: Tensor) -> Tensor:
 
 
 def tv_loss(Y_hat: Tensor) -> Tensor:
-    """Total variation: mean absolute differences down and across, half of each added up.
+    """Total variation: half the sum of the mean absolute differences down and across.
 
     Args:
-        Y_hat: pictures of shape (N, C, H, W), at least 2 x 2 pixels.
+        Y_hat: images of shape (N, C, H, W), at least 2 x 2 pixels.
 
-    Source: Rudin, Osher and Fatemi (1992), in the anisotropic form of the recipe: absolute
-    differences along each axis, each averaged over its own number of pairs.
+    Source: Rudin, Osher and Fatemi (1992), in the anisotropic form of the d2l code: absolute
+    differences along each axis, averaged over the pairs of that axis.
 
     Example:
         >>> import torch
@@ -160,7 +160,7 @@ def tv_loss(Y_hat: Tensor) -> Tensor:
     check_tensor("Y_hat", Y_hat)
     if Y_hat.ndim != 4 or min(Y_hat.shape[2:]) < 2:
         raise InputError(
-            "total variation needs pictures (N, C, H, W) of 2 x 2 or more, not "
+            "total variation needs images (N, C, H, W) of 2 x 2 pixels or more, not "
             f"{tuple(Y_hat.shape)}"
         )
     vertical = (Y_hat[:, :, 1:, :] - Y_hat[:, :, :-1, :]).abs().mean()
@@ -177,25 +177,24 @@ def compute_loss(
     *,
     weights: LossWeights = D2L_WEIGHTS,
 ) -> Losses:
-    """All the losses of a picture, weighted, and their sum.
+    """All losses of an image, weighted, and their sum.
 
     Args:
-        X: the picture, (N, 3, H, W), normalized.
-        contents_Y_hat: its content features, one tensor a layer.
-        styles_Y_hat: its style features.
+        X: the normalized image, (N, 3, H, W).
+        contents_Y_hat: its content features, one tensor per layer.
+        styles_Y_hat: its style features, one tensor per layer.
         contents_Y: the content features it should have.
         styles_Y_gram: the Gram matrices it should have.
         weights: a factor for each kind of loss.
 
     Returns:
-        (contents_l, styles_l, tv_l, l): a weighted loss for each layer, for each layer, for the
-        picture, and the total.
+        (contents_l, styles_l, tv_l, l): lists of weighted losses with one entry per layer, the
+        weighted total variation, and the total.
     """
     if len(contents_Y_hat) != len(contents_Y) or len(styles_Y_hat) != len(styles_Y_gram):
         raise InputError(
-            f"{len(contents_Y_hat)} content and {len(styles_Y_hat)} style layers are to be "
-            "compared with "
-            f"{len(contents_Y)} and {len(styles_Y_gram)}; the numbers must agree"
+            f"{len(contents_Y_hat)} content and {len(styles_Y_hat)} style layers have "
+            f"{len(contents_Y)} and {len(styles_Y_gram)} targets; the numbers must agree"
         )
     weights = check_weights(weights)
     contents_l = [
@@ -211,21 +210,21 @@ def compute_loss(
 
 
 def check_tensor(name: str, Y: Any) -> None:
-    """Refuse what is no tensor in floating point, with an `InputError`."""
+    """Check that Y is a tensor in floating point."""
     if not isinstance(Y, Tensor) or not Y.is_floating_point():
         kind = Y.dtype if isinstance(Y, Tensor) else type(Y).__name__
         raise InputError(f"{name} must be a torch.Tensor in floating point, not {kind}")
 
 
 def widened(Y: Tensor) -> Tensor:
-    """The same numbers, in float32 at least."""
+    """The same values, in float32 at least."""
     return Y.to(torch.promote_types(Y.dtype, torch.float32))
 
 
 def check_features(Y: Tensor) -> None:
-    """Refuse what are no features or pictures (N, C, H, W), with an `InputError`."""
+    """Check that Y has the shape (N, C, H, W) of features or images."""
     check_tensor("features", Y)
     if Y.ndim != 4 or 0 in Y.shape:
         raise InputError(
-            f"features have the shape (N, C, H, W), none of them 0, not {tuple(Y.shape)}"
+            f"features must have the shape (N, C, H, W), none of them 0, not {tuple(Y.shape)}"
         )

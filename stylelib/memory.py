@@ -1,4 +1,4 @@
-"""Memory that a step frees is kept for the next one: what glibc must be told for that."""
+"""Settings of glibc that keep the memory that a step frees for the next step."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from collections.abc import Iterator
 __all__ = ["freed_memory_kept"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # glibc's malloc.h
-_keepers = 0  # how many loops run now, in this thread and others
+_keepers = 0  # the number of loops that run now, in all threads
 _keepers_lock = threading.Lock()
 
 
 @contextlib.contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """Have glibc keep the memory of one step's features for the next (elsewhere: nothing).
+    """Make glibc keep the memory of one step's features for the next; do nothing without glibc.
 
-    By default it gives every block over 32 MB back to the system at once and gets it again,
-    page by page, each page filled with zeros: 8 to 18 % of a step's time on the processors
-    measured. If you set MALLOC_* or GLIBC_TUNABLES yourself, nothing changes. Afterwards glibc
-    is as it is by itself once a block of 32 MB has been freed.
+    By default, glibc returns every block of more than 32 MB to the system and gets it again
+    page by page, each filled with zeros. That takes 8 to 18% of a step's time on the processors
+    measured. If you set MALLOC_* or GLIBC_TUNABLES yourself, nothing changes. Afterward glibc
+    has the settings that it chooses itself once a block of 32 MB has been freed.
     """
     global _keepers
     tuned = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)

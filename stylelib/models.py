@@ -1,4 +1,4 @@
-"""Networks other than VGG-19: models of torchvision's, layers by name (chapter 3)."""
+"""Networks other than VGG-19: torchvision's models, with layers by name (chapter 3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from stylelib.arguments import choice, several
-from stylelib.errors import InputError, did_you_mean
+from stylelib.errors import InputError, did_you_mean, missing
 from stylelib.features import Features, NetworkFeatures, check_eval, check_pictures
 from stylelib.layers import Layer
 from stylelib.networks import check_module, structure
@@ -22,48 +22,50 @@ __all__ = ["ModelFeatures", "check_defaults", "features_of", "layer_names"]
 def features_of(
     net: nn.Module, precision: Precision = "float32", *, widen: bool = True
 ) -> Features:
-    """The features of pictures in any network: `NetworkFeatures`, or `ModelFeatures`."""
+    """The features of images in any network: `NetworkFeatures` or `ModelFeatures`."""
     if isinstance(net, nn.Sequential):
         return NetworkFeatures(net, precision, widen=widen)
     return ModelFeatures(net, precision, widen=widen)
 
 
 def layer_names(model: nn.Module) -> list[str]:
-    """The names by which the layers of a model can be asked for, in order.
+    """The names of a model's layers, in order.
 
-    Those of an `nn.Sequential` are its children's; those of another model come from following
-    a picture through it (`torchvision.models.feature_extraction.get_graph_node_names`).
+    The layers of an `nn.Sequential` have the names of its children. Those of another model come
+    from tracing it (`torchvision.models.feature_extraction.get_graph_node_names`).
 
     Raises:
-        InputError: it is no model of PyTorch, or it cannot be followed.
+        InputError: it is not a PyTorch model, or it cannot be traced.
     """
     if isinstance(model, nn.Sequential):
         return list(model._modules)
     check_module(model)
-    from torchvision.models.feature_extraction import get_graph_node_names
-
+    try:
+        from torchvision.models.feature_extraction import get_graph_node_names
+    except ModuleNotFoundError as error:
+        raise missing("torchvision", "models") from error
     try:
         _, names = get_graph_node_names(model, suppress_diff_warning=True)
     except Exception as error:  # tracing fails in as many ways as models are written
         raise InputError(
-            f"the layers of this {type(model).__name__} cannot be followed ({error}); give its "
+            f"the layers of this {type(model).__name__} cannot be traced ({error}); give its "
             "layers as an nn.Sequential"
         ) from error
     return list(names)
 
 
 class ModelFeatures:
-    """The features of pictures in a model that is no `nn.Sequential`, such as a ResNet.
+    """The features of images in a model that is not an `nn.Sequential`, such as a ResNet.
 
-    The model is not changed. In-place operations are replaced in the copy that is run, so that
-    what a layer gave stays what it gave; the weights are the model's own.
+    The model itself is not changed. A copy with the same weights is run, in which in-place
+    operations are replaced, so that no layer overwrites the features of another.
 
     Args:
-        model: a model in eval mode, for pictures normalized as torchvision's.
+        model: a model in eval mode, for images normalized as torchvision's models need them.
         precision, widen: as for `NetworkFeatures`.
 
     Raises:
-        InputError: a model in training mode, or one that cannot be followed.
+        InputError: the model is in training mode, or cannot be traced.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class ModelFeatures:
         self.graphs: dict[tuple[str, ...], fx.GraphModule] = {}
 
     def __call__(self, X: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
-        """The features of a batch of pictures; as `NetworkFeatures`, but layers have names."""
+        """The features of a batch of images, as from `NetworkFeatures`; layers have names."""
         check_pictures(X, self.model)
         asked = [layer_of(self.names, layer) for layer in several("layers", layers, least=0)]
         if not asked:
@@ -87,18 +89,18 @@ class ModelFeatures:
                 found = graph(X)
             except torch.OutOfMemoryError:
                 raise
-            except RuntimeError as error:  # for example, a kernel larger than what is left
+            except RuntimeError as error:  # for example, a kernel larger than its input
                 height, width = X.shape[2:]
                 raise InputError(
-                    f"the model cannot look at a picture of {height} x {width}: {error}"
+                    f"the model cannot process an image of {height} x {width}: {error}"
                 ) from error
         for name in asked:
             if not isinstance(found[name], Tensor) or found[name].ndim != 4:
-                raise InputError(f"layer '{name}' gives no features of a shape (N, C, H, W)")
+                raise InputError(f"layer '{name}' gives no features of shape (N, C, H, W)")
         return [found[name].to(X.dtype) if self.widen else found[name] for name in asked]
 
     def graph(self, layers: tuple[str, ...]) -> fx.GraphModule:
-        """The part of the model that leads to these layers."""
+        """The part of the model that computes these layers."""
         from torchvision.models.feature_extraction import create_feature_extractor
 
         if layers not in self.graphs:
@@ -110,9 +112,9 @@ class ModelFeatures:
 
 
 def without_inplace(graph: fx.GraphModule) -> fx.GraphModule:
-    """The same with copies in place of its in-place modules, and no `inplace=True`.
+    """Replace in-place modules by copies that are not in place, and drop `inplace=True`.
 
-    Functions that are in place by their name, such as `torch.relu_`, stay.
+    Functions that are in place by name, such as `torch.relu_`, stay.
     """
     for name, part in list(graph.named_modules(remove_duplicate=False)):
         if getattr(part, "inplace", False) and not list(part.children()):
@@ -137,16 +139,16 @@ def layer_of(names: Sequence[str], layer: Layer) -> str:
 
 
 def check_defaults(net: nn.Module, layers: Layers, usual: Sequence[int], name: str) -> None:
-    """Refuse the layers that an argument has by default, VGG-19's, in another network.
+    """Check that an argument does not name VGG-19's layers by default in another network.
 
     Args:
         net: the network.
-        layers: what the argument is.
-        usual: what it is by default.
-        name: of the argument, for the message.
+        layers: the argument's value.
+        usual: its default.
+        name: its name, for the message.
 
     Raises:
-        InputError: the numbers would mean other layers, or the network ends before them.
+        InputError: the numbers mean other layers in this network, or it ends before them.
     """
     if list(layers) != list(usual):
         return
@@ -159,13 +161,13 @@ def check_defaults(net: nn.Module, layers: Layers, usual: Sequence[int], name: s
     if alike:
         what = f"ends with {names[-1]!r}, number {len(names) - 1}"
     raise InputError(
-        f"{name} is by default {list(usual)}, layers of VGG-19, and this network "
+        f"{name} is by default {list(usual)}, layers of VGG-19, but this network "
         f"{what}: name {name} of its own"
     )
 
 
 def _alike(layer: nn.Module, usual: nn.Module) -> bool:
-    """Whether a layer is of the kind that stands there in VGG-19."""
+    """Whether a layer is of the same kind as the layer of VGG-19 at its position."""
     if isinstance(usual, nn.Conv2d):
         sizes = (usual.in_channels, usual.out_channels)
         return isinstance(layer, nn.Conv2d) and (layer.in_channels, layer.out_channels) == sizes

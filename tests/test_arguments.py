@@ -49,7 +49,7 @@ def test_a_whole_number_passes_from_its_least_on_whatever_kind_it_is(value, leas
         assert type(passed) is int
         assert passed == value
     else:
-        with pytest.raises(InputError, match=f"n is a whole number, {least} or more, not"):
+        with pytest.raises(InputError, match=f"n must be a whole number, {least} or more, not"):
             whole("n", given_, least=least)
 
 
@@ -59,7 +59,7 @@ def test_a_whole_number_passes_up_to_its_most(value, least, span):
     if least <= value <= most:
         assert whole("n", value, least=least, most=most) == value
     else:
-        words = f"n is a whole number, from {least} to {most}, not {value}"
+        words = f"n must be a whole number, from {least} to {most}, not {value}"
         with pytest.raises(InputError, match=re.escape(words)):
             whole("n", value, least=least, most=most)
 
@@ -90,7 +90,7 @@ def test_bounds_belong_to_their_range_or_do_not(value, low, high):
         if passes:
             assert number("x", value, **bound) == value
         else:
-            with pytest.raises(InputError, match="x is a finite number"):
+            with pytest.raises(InputError, match="x must be a finite number"):
                 number("x", value, **bound)
 
 
@@ -100,7 +100,7 @@ def test_bounds_belong_to_their_range_or_do_not(value, low, high):
 def test_what_is_no_finite_number_is_refused_by_its_name(value):
     with pytest.raises(InputError) as caught:
         number("x", value, above=0, most=1)
-    assert str(caught.value).startswith("x is a finite number above 0 and at most 1, not ")
+    assert str(caught.value).startswith("x must be a finite number above 0 and at most 1, not ")
 
 
 @pytest.mark.parametrize(
@@ -122,14 +122,14 @@ def test_a_list_is_a_list(given_, expected):
 
 @pytest.mark.parametrize("value", ["conv1_1", b"x", 3, None, {"a": 1}, {1}], ids=repr)
 def test_what_is_no_list_is_refused_and_shown_in_one(value):
-    words = f"names is a list, for example [{value!r}], not {value!r}"
+    words = f"names must be a list, for example [{value!r}], not {value!r}"
     with pytest.raises(InputError, match=re.escape(words)):
         several("names", value)
 
 
 def test_an_empty_list_passes_only_where_it_may():
     assert several("names", [], least=0) == []
-    with pytest.raises(InputError, match="names is empty: name at least one"):
+    with pytest.raises(InputError, match="names is empty: give at least one"):
         several("names", ())
 
 
@@ -140,7 +140,7 @@ def test_sides_are_one_or_two(height, width, least):
         if min(expected) >= least:
             assert sides("shape", given_, least=least) == expected
         else:
-            with pytest.raises(InputError, match=r"shape is \(height, width\) in pixels"):
+            with pytest.raises(InputError, match=r"shape must be \(height, width\) in pixels"):
                 sides("shape", given_, least=least)
 
 
@@ -160,9 +160,9 @@ def test_one_of_several_words_is_that_word(value):
 @pytest.mark.parametrize(
     ("value", "words", "message"),
     [
-        ("maxx", ("max", "avg"), "w is 'max' or 'avg', not 'maxx'; did you mean 'max'?"),
-        (3, ("a", "b", "c"), "w is 'a', 'b' or 'c', not 3"),
-        (None, ("a",), "w is 'a', not None"),
+        ("maxx", ("max", "avg"), "w must be 'max' or 'avg', not 'maxx'; did you mean 'max'?"),
+        (3, ("a", "b", "c"), "w must be 'a', 'b' or 'c', not 3"),
+        (None, ("a",), "w must be 'a', not None"),
     ],
 )
 def test_another_word_is_refused_with_those_there_are(value, words, message):
@@ -181,14 +181,14 @@ def test_a_seed_is_one_that_pytorch_takes(value):
 @pytest.mark.parametrize("value", [-1, 2**63, 1.0, "1", None, True])
 def test_another_seed_is_refused(value):
     with pytest.raises(
-        InputError, match=re.escape("seed is a whole number from 0 to 2**63 - 1")
+        InputError, match=re.escape("seed must be a whole number from 0 to 2**63 - 1")
     ):
         check_seed(value)
 
 
 @pytest.mark.parametrize("value", [torch.tensor(3), np.array(3)])
 def test_an_array_without_axes_is_no_list(value):
-    with pytest.raises(InputError, match="names is a list"):
+    with pytest.raises(InputError, match="names must be a list"):
         several("names", value)
 
 
@@ -234,7 +234,7 @@ def test_a_word_passes_if_it_is_one_of_those_there_are(words, value):
 def test_a_list_comes_back_equal_whatever_kind_it_is(values):
     for kind in (list, tuple, np.array, torch.tensor):
         assert several("names", kind(values), least=0) == values
-    with pytest.raises(InputError, match="names is empty: name at least"):
+    with pytest.raises(InputError, match="names is empty: give at least"):
         several("names", values, least=len(values) + 1)
 
 

@@ -97,14 +97,14 @@ def test_a_line_of_the_log_is_not_for_us(progress):
 
 def test_each_page_has_a_line_with_its_time_and_how_far_and_how_long_to_go(progress):
     tell(progress, pages=["a", "b", "c"])
-    assert lines(progress) == ["3 pages run code. If none is kept from before: about 2 min."]
+    assert lines(progress) == ["3 pages run code. If none is cached, this takes about 2 min."]
     tell(progress, begins="a", title="Pictures")
     tell(progress, ends="a", seconds=20.2, runtime=19.8, ran=True)
     # twice as slow as expected, so the other 90 s become 182; 10 of 100 expected seconds are done
     assert lines(progress)[-1] == "[1/3] Pictures 20 s 10% about 3 min to go"
     tell(progress, begins="b", title="Losses")
     tell(progress, ends="b", seconds=0.4, runtime=31, ran=False)
-    assert lines(progress)[-1] == "[2/3] Losses kept 40% about 2 min to go"
+    assert lines(progress)[-1] == "[2/3] Losses cached 40% about 2 min to go"
     tell(progress, begins="no code", title="Glossary")
     tell(progress, begins="c", title="Steps")
     tell(progress, ends="c", seconds=100, runtime=99, ran=True)

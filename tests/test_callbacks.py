@@ -100,6 +100,6 @@ def test_the_saved_picture_is_the_steps(tmp_path):
 
 
 def test_a_saver_that_is_refused_makes_no_folder(tmp_path):
-    with pytest.raises(InputError, match="every is a whole number"):
+    with pytest.raises(InputError, match="every must be a whole number"):
         IntermediateSaver(tmp_path / "none", 0)
     assert not (tmp_path / "none").exists()

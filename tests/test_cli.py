@@ -249,6 +249,22 @@ BAD = {
     "weights no weights": ({"--weights": "notes.txt"}, "notes.txt"),
     "unknown option": ({"--color": "red"}, "--color"),
     "style weight a word": ({"--style-weight": "much"}, "much"),
+    "mix a word": ({"--mix": "much"}, "much"),
+    "mix of two for one style": ({"--mix": "0.7,0.3"}, "--mix needs a value for each style"),
+    "mix negative": ({"--mix": "-1"}, "the weight of a style must be a finite number"),
+    "mix 0": ({"--mix": "0"}, "all styles have the weight 0"),
+    "missing mask": ({"--here": "gone.png"}, "gone.png"),
+    "mask no picture": ({"--there": "notes.txt"}, "notes.txt"),
+    "two masks for one style": ({"--there": "-,-"}, "--there needs a value for each style"),
+    "mask of other proportions": ({"--here": "square.png"}, "--here is 20 x 20, of other"),
+    "mask of the style likewise": ({"--there": "square.png"}, "--there is 20 x 20, of other"),
+    "mask black": ({"--here": "black.png"}, "--here is empty"),
+    "unknown colors": ({"--colors": "red"}, "red"),
+    "strength above 1": ({"--strength": "2"}, "--strength must be a finite number"),
+    "strokes 0": ({"--strokes": "0"}, "--strokes must be a finite number"),
+    "shares a word": ({"--shares": "much"}, "much"),
+    "shares of a loss there is not": ({"--shares": "content=0.5,stile=0.5"}, "'stile'"),
+    "shares above 1": ({"--shares": "content=0.5,style=0.6"}, "--shares add up to 1"),
 }
 
 
@@ -266,6 +282,8 @@ def test_bad_input_is_one_line_exit_code_2_and_no_output(monkeypatch, folder, ca
     changes, named = BAD[case]
     (folder / "dir.png").mkdir()
     (folder / "out.png").write_bytes(b"an older picture")
+    Image.new("L", (20, 20), 255).save(folder / "square.png")
+    Image.new("L", (60, 40)).save(folder / "black.png")
     before = sorted(folder.rglob("*"))
     assert call(monkeypatch, folder, *transfer_arguments(changes)) == 2
     out, err = capfd.readouterr()
@@ -286,6 +304,9 @@ def test_bad_input_is_one_line_exit_code_2_and_no_output(monkeypatch, folder, ca
         (["transfer", "content.png"], "style"),
         (["transfer", "content.png", "style.png"], "--output"),
         (["transfer", "content.png", "style.png", "more.png", "-o", "out.png"], "more.png"),
+        (["check"], "file"),
+        (["check", "missing.py"], "missing.py"),
+        (["check", "notes.txt"], "notes.txt"),
         (["samples"], "folder"),
         (["samples", "a", "b"], "b"),
         (["samples", "notes.txt"], "notes.txt"),
@@ -365,12 +386,58 @@ def test_help_tells_the_defaults_of_transfer(monkeypatch, folder, capsys):
         ]
         said = [f"{main:g} (d2l)", f"{d2l:g} (d2l, --weights not embedded)", *others]
         text = re.escape(f"by default {', '.join(said)}\n")
-        assert re.search(rf"  --{name}-weight \S+\s+factor[^\n]*{text}", out)
+        assert re.search(rf"  --{name}-weight \S+\s+weight[^\n]*{text}", out)
     assert re.search(r"  --lr [^\n]*by default 0\.3\n", out)
     assert re.search(
         r"  --init [^\n]*content \(d2l\), noise \(gatys\), content \(assignment\)\n", out
     )
     assert "None" not in out
+
+
+def test_several_styles_and_every_control_are_handed_on(monkeypatch, folder, capsys):
+    """As a person would type them; the same picture as from Python."""
+    mask = np.zeros((40, 60), np.uint8)
+    mask[:, :30] = 255
+    Image.fromarray(mask).save(folder / "left.png")
+    Image.fromarray(255 - mask).save(folder / "right.png")
+    arguments = ["transfer", "content.png", "style.png", "content.png", "-o", "out.png"]
+    arguments += ["--mix", "0.7, 0.3", "--here", "left.png, -", "--there=-,right.png"]
+    arguments += ["--colors", "keep", "--strength", "0.8", "--strokes", "1.5"]
+    arguments += ["--shares", "content=0.4,style=0.4,tv=0.2", "--recipe", "d2l"]
+    arguments += [
+        "--size",
+        "32x48",
+        "--steps",
+        "8",
+        "--precision",
+        "float32",
+        "--device",
+        "cpu",
+    ]
+    assert call(monkeypatch, folder, *arguments) == 0
+    capsys.readouterr()
+    content, style = folder / "content.png", folder / "style.png"
+    expected = stylelib.transfer(
+        content,
+        [
+            stylelib.Style(style, weight=0.7, here=mask / 255),
+            stylelib.Style(content, weight=0.3, there=1 - mask / 255),
+        ],
+        colors="keep",
+        strength=0.8,
+        strokes=1.5,
+        shares={"content": 0.4, "style": 0.4, "tv": 0.2},
+        recipe="d2l",
+        image_shape=(32, 48),
+        steps=8,
+        precision="float32",
+        device="cpu",
+    )
+    with Image.open(folder / "out.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(expected.image))
+    settings = json.loads((folder / "out.png.json").read_text())
+    assert [each["weight"] for each in settings["style"]] == [0.7, 0.3]
+    assert [each["here"] for each in settings["style"]] == [True, False]
 
 
 def test_the_recipe_is_handed_on(monkeypatch, folder, capsys):
@@ -523,13 +590,13 @@ def test_every_maker_is_a_command(monkeypatch, folder, capsys, case):
         (["invert", "content.png", "relu9_9"], "relu9_9"),
         (["invert", "content.png", "relu1_1", "--tv-weight", "-1"], "tv weight"),
         (["saliency", "content.png", "--class", "goldfisch"], "did you mean 'goldfish'?"),
-        (["fool", "content.png", "goldfish", "--epsilon", "3"], "--epsilon is in pixels"),
-        (["fool", "content.png", "goldfish", "--steps", "0"], "--steps is a whole number"),
+        (["fool", "content.png", "goldfish", "--epsilon", "3"], "--epsilon must be from one"),
+        (["fool", "content.png", "goldfish", "--steps", "0"], "--steps must be a whole number"),
         (["visualize", "goldfisch"], "goldfish"),
         (["visualize", "conv2_1:999"], "999"),
         (["visualize", "conv2_1:x"], "'x'"),
-        (["visualize", "goldfish", "--size", "8"], "--size is"),
-        (["visualize", "goldfish", "--lr", "0"], "--lr is a finite number above 0"),
+        (["visualize", "goldfish", "--size", "8"], "--size must be"),
+        (["visualize", "goldfish", "--lr", "0"], "--lr must be a finite number above 0"),
     ],
 )
 def test_bad_input_to_the_others_is_one_line_in_the_users_words(
@@ -570,3 +637,37 @@ def test_help_comes_without_pytorch():
     )
     assert done.returncode == 0, done.stderr
     assert all(word in done.stdout for word in ("transfer", "texture", "visualize"))
+
+
+# --- check
+
+HALF_RIGHT = """
+print("hello")
+
+def content_loss(Y_hat, Y):
+    return ((Y_hat - Y.detach()) ** 2).mean()
+
+def tv_loss(Y_hat):
+    down = (Y_hat[:, :, 1:] - Y_hat[:, :, :-1]).abs().mean()
+    return down + (Y_hat[..., 1:] - Y_hat[..., :-1]).abs().mean()
+"""
+
+
+def test_check_marks_a_file(folder):
+    (folder / "mine.py").write_text(HALF_RIGHT)
+    done = run(folder, "check", "mine.py")
+    assert (done.returncode, done.stderr) == (1, "")
+    first, *rest, last = done.stdout.splitlines()
+    assert first.startswith("content_loss  right  Your content loss agrees")
+    wrong = "tv_loss       wrong  Your total variation has no factor of 1/2"
+    assert any(line.startswith(wrong) for line in rest)
+    assert last == "1 of 2 right"
+
+
+def test_check_gives_json_and_exit_code_0_if_all_is_right(monkeypatch, folder, capfd):
+    (folder / "mine.py").write_text(HALF_RIGHT.partition("def tv_loss")[0])
+    assert call(monkeypatch, folder, "check", "mine.py", "--json") == 0
+    said = json.loads(capfd.readouterr().out)
+    assert (said["right"], said["of"]) == (1, 1)
+    assert said["functions"][0]["name"] == "content_loss"
+    assert said["functions"][0]["mistake"] is None

@@ -268,7 +268,7 @@ def test_a_tensor_that_is_no_image_is_refused(tensor):
     "array", [np.zeros((0, 4)), torch.zeros(4, 0), np.array([["a"]]), np.zeros((2, 2), complex)]
 )
 def test_an_array_without_numbers_is_refused(array):
-    with pytest.raises(InputError, match=r"a map has numbers \(H, W\), not \("):
+    with pytest.raises(InputError, match=r"a map must have real values \(H, W\), not \("):
         show_images([array])
 
 
@@ -280,11 +280,11 @@ def test_unknown_colors_are_refused_with_a_hint():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"alt": ""}, "alt is a text that says what is seen, not ''"),
-        ({"alt": None}, "alt is a text"),
-        ({"labels": ["one"]}, "labels are two, such as"),
-        ({"labels": "ab"}, "labels is a list"),
-        ({"labels": ["one", 2]}, "labels is a text"),
+        ({"alt": ""}, "alt must be a text that describes the image, not ''"),
+        ({"alt": None}, "alt must be a text"),
+        ({"labels": ["one"]}, "labels must be two texts, such as"),
+        ({"labels": "ab"}, "labels must be a list"),
+        ({"labels": ["one", 2]}, "labels must be a text"),
         ({"after": plain("red", (120, 160))}, "different shapes, 160 x 120 and 120 x 160"),
         ({"after": np.zeros((3, 4))}, r"arrays are not shown here, not \(3, 4\)"),
         ({"after": torch.zeros(3, 4)}, "shape"),
@@ -299,10 +299,15 @@ def test_what_cannot_be_compared_is_refused(arguments, message):
 @pytest.mark.parametrize(
     ("images", "titles", "label", "message"),
     [
-        ([plain("red")], ["red"], "colors", "images is one: a filmstrip has two or more"),
+        (
+            [plain("red")],
+            ["red"],
+            "colors",
+            "images has one image: a filmstrip needs two or more",
+        ),
         ([plain("red"), plain("blue")], ["red"], "colors", "2 images have 1 titles"),
-        ([plain("red"), plain("blue")], ["red", "blue"], " ", "label is a text"),
-        (plain("red"), ["red"], "colors", "images is a list"),
+        ([plain("red"), plain("blue")], ["red", "blue"], " ", "label must be a text"),
+        (plain("red"), ["red"], "colors", "images must be a list"),
     ],
 )
 def test_what_is_no_filmstrip_is_refused(images, titles, label, message):

@@ -398,7 +398,7 @@ def test_a_file_cut_anywhere_is_a_file_error_or_a_picture_of_its_size(name, data
 def test_half_a_file_is_a_file_error(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(FileError, match=r"damaged or cut short|not a picture"):
+        with pytest.raises(FileError, match=r"damaged or cut short|not an image"):
             load_image(FORMATS[name][: len(FORMATS[name]) // 2])
 
 

@@ -565,24 +565,27 @@ def test_numbers_are_numbers_and_no_gradient_is_kept(net):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda a: content_error(a, a, image_shape=0), "image_shape is .* got 0"),
+        (lambda a: content_error(a, a, image_shape=0), "image_shape must be .* got 0"),
         (lambda a: content_error(a, a, image_shape=2), "2 x 2 pixels is too small"),
         (lambda a: content_error(a, a, image_shape=8, layer="relu3_9"), "did you mean 'relu3_"),
         (
             lambda a: content_error(a, a, image_shape=8, similarity="cosines"),
-            "similarity is 'cosine' or 'product', not 'cosines'; did you mean 'cosine'?",
+            "similarity must be 'cosine' or 'product', not 'cosines'; did you mean 'cosine'?",
         ),
-        (lambda a: content_error(a, a, image_shape=8, block=0), "block is .* not 0"),
-        (lambda a: frechet_distance(a, a, image_shape=(8, -1)), "image_shape is .* got"),
+        (lambda a: content_error(a, a, image_shape=8, block=0), "block must be .* not 0"),
+        (lambda a: frechet_distance(a, a, image_shape=(8, -1)), "image_shape must be .* got"),
         (
             lambda a: frechet_distance(a, a, layer="_blocks.4.ad"),
             "did you mean '_blocks.4.add'",
         ),
         (lambda a: frechet_distance(a, a, layer=4), "this model has no layer 4"),
-        (lambda a: style_errors(a, a, {}), "losses are named, .* not {}"),
-        (lambda a: style_errors(a, a, [compare_grams]), "losses are named"),
+        (lambda a: style_errors(a, a, {}), "losses must map names to losses, .* not {}"),
+        (lambda a: style_errors(a, a, [compare_grams]), "losses must map names"),
         (lambda a: style_errors(a, a, {"g": compare_grams}, []), "layers is empty"),
-        (lambda a: style_errors(a, a, {"g": compare_grams}, "conv1_1"), "layers is a list"),
+        (
+            lambda a: style_errors(a, a, {"g": compare_grams}, "conv1_1"),
+            "layers must be a list",
+        ),
         (
             lambda a: style_errors(a, a, {"g": compare_grams}, net=tiny_network()),
             "layers is by default .* name layers of its own",
@@ -594,7 +597,7 @@ def test_numbers_are_numbers_and_no_gradient_is_kept(net):
                 {"g": lambda Y: lambda Y_hat: Y_hat.new_zeros(())},
                 [0],
             ),
-            "no features",
+            "features of the target are all 0",
         ),
     ],
 )
@@ -605,7 +608,7 @@ def test_refusals(call, message):
 
 @pytest.mark.parametrize("shapes", [((4, 3), (5, 3)), ((4,), (4,)), ((0, 3), (0, 3))])
 def test_features_of_other_shapes_are_refused(shapes):
-    with pytest.raises(InputError, match=r"one shape \(M, C\)"):
+    with pytest.raises(InputError, match=r"the same shape \(M, C\)"):
         structure_divergence(*(torch.zeros(shape).double() for shape in shapes))
-    with pytest.raises(InputError, match=r"samples have the shape \(M, C\)"):
+    with pytest.raises(InputError, match=r"samples must have the shape \(M, C\)"):
         mean_and_covariance(torch.zeros(4))

@@ -202,7 +202,7 @@ def test_turned_paintings_are_candidates_too(net, photo):
     [
         ({"strength": 1.5}, "strength must be a finite number of at least 0 and at most 1"),
         ({"strength": float("nan")}, "strength"),
-        ({"turns": 2}, "turns is 1 or 4, not 2"),
+        ({"turns": 2}, "turns must be 1 or 4, not 2"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes, message):

@@ -330,7 +330,7 @@ def test_a_picture_that_is_not_finite_is_noticed_also_after_the_last_step(steps)
 
 def test_a_picture_that_is_not_finite_is_noticed_where_the_callback_stops():
     X = torch.zeros(SHAPE, requires_grad=True)
-    with pytest.raises(DivergenceError, match="the picture is no longer finite"):
+    with pytest.raises(DivergenceError, match="the image is no longer finite"):
         optimize(
             X,
             infinite_slope,

@@ -181,8 +181,8 @@ def test_a_picture_without_a_text_is_named_by_page_and_cell(build, data):
     site = build([text, cell(data, "noise"), cell(data), cell(data, " ")], [text])
     warned = [line for line in site.warned.splitlines() if line.strip()]
     assert len(warned) == 2
-    assert "pages/0, code cell 3: a picture has no text" in warned[0]
-    assert "pages/0, code cell 4: a picture has no text" in warned[1]
+    assert "pages/0, code cell 3: an image has no alternative text" in warned[0]
+    assert "pages/0, code cell 4: an image has no alternative text" in warned[1]
 
 
 def test_a_text_can_be_left_for_later(build):

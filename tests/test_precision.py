@@ -82,7 +82,7 @@ def test_a_device_that_is_neither_a_processor_nor_of_cuda_gets_float32(monkeypat
 
 def test_an_unknown_word_in_the_environment_is_refused(monkeypatch):
     monkeypatch.setenv("STYLELIB_PRECISION", "half")
-    expected = "STYLELIB_PRECISION is 'auto', 'float32' or 'bfloat16', not 'half'"
+    expected = "STYLELIB_PRECISION must be 'auto', 'float32' or 'bfloat16', not 'half'"
     with pytest.raises(InputError, match=expected):
         resolve_precision("auto", CPU)
     assert resolve_precision("float32", CPU) is torch.float32

@@ -514,7 +514,7 @@ def test_a_layer_that_is_silent_is_refused(function, cat):
     net[0].weight.zero_()
     net[0].bias.fill_(-1)
     layer = "1" if function is invert_features else ["0", "1"]
-    with pytest.raises(InputError, match="all of them are 0"):
+    with pytest.raises(InputError, match="the target are all 0"):
         function(cat, layer, image_shape=24, steps=5, net=net)
     net[0].bias.fill_(1)  # alive again; only now it does not depend on the picture
     with torch.no_grad():

@@ -41,6 +41,7 @@ from stylelib import (
     Prior,
     Recipe,
     RunState,
+    Style,
     assignment,
     callbacks,
     devices,
@@ -48,6 +49,7 @@ from stylelib import (
     from_scratch,
     samples,
 )
+from stylelib.control.styles import Painting, Wanted
 from stylelib.from_scratch import AveragePool, Convolution, MaxPool, windows
 from stylelib.models import layer_names
 from stylelib.relatives import conventions, modules
@@ -191,7 +193,7 @@ def numbers(name, bounds, *outside, optional=False, said=""):
     """What is no finite number, or outside its bounds."""
     values = ["3", NAN, INF, True, *outside] + ([] if optional else [None])
     return each(
-        name, values, f"{said or name} is a finite number {bounds}".strip() + ", not {1}"
+        name, values, f"{said or name} must be a finite number {bounds}".strip() + ", not {1}"
     )
 
 
@@ -199,33 +201,33 @@ def wholes(name, bounds, *outside, optional=False, said=None):
     """What is no whole number, or outside its bounds."""
     values = ["3", NAN, True, 2.0, *outside] + ([] if optional else [None])
     said = name if said is None else said
-    return each(name, values, f"{said} is a whole number, {bounds}, not {{1}}")
+    return each(name, values, f"{said} must be a whole number, {bounds}, not {{1}}")
 
 
 def seeds(optional=False):
     values = [-1, 2**63, 1.5, "3", NAN, True] + ([] if optional else [None])
-    return each("seed", values, "seed is a whole number from 0 to 2**63 - 1, not {1}")
+    return each("seed", values, "seed must be a whole number from 0 to 2**63 - 1, not {1}")
 
 
 def sizes(name, *more, least=1, optional=False, said=None):
     """What is no size of a picture."""
     values = [0, -24, (), (64, 0), (64, 64, 64), 64.0, NAN, "64", True, *more]
     values += [] if optional else [None]
-    words = "is (height, width) in pixels, or one side alone, each {} or more; got"
+    words = "must be (height, width) in pixels, or one side alone, each {} or more; got"
     said = name if said is None else said
     return each(name, values, f"{said} {words.format(least)} {{1}}")
 
 
 def choices(name, words, *others):
-    return each(name, [*others, "", None, 3], f"{name} is {words}, not {{1}}")
+    return each(name, [*others, "", None, 3], f"{name} must be {words}, not {{1}}")
 
 
 def paths(name):
-    return each(name, [3, None], f"{name} is a path, not {{}}")
+    return each(name, [3, None], f"{name} must be a path, not {{}}")
 
 
 def functions(name):
-    return each(name, ["tv", 3, None], f"{name} is a function, not {{1}}")
+    return each(name, ["tv", 3, None], f"{name} must be a function, not {{1}}")
 
 
 def tensors(name, said="features"):
@@ -237,7 +239,9 @@ def tensors(name, said="features"):
 
 def precisions(optional=False):
     values = ["float16", "fp32", "half", "", 3, torch.float32] + ([] if optional else [None])
-    return each("precision", values, "precision is 'auto', 'float32' or 'bfloat16', not {1}")
+    return each(
+        "precision", values, "precision must be 'auto', 'float32' or 'bfloat16', not {1}"
+    )
 
 
 def on_devices(*names):
@@ -247,14 +251,14 @@ def on_devices(*names):
 
 
 def watchers():
-    words = "callback is a function of a step, or None, not {1}"
+    words = "callback must be a function of a step, or None, not {1}"
     return each("callback", [True, 3, "bar"], words)
 
 
 def lists(name, *more, optional=False):
     """What is no list: a word would be read letter by letter."""
     values = ["relu1_1", 3, True, *more] + ([] if optional else [None])
-    return each(name, values, f"{name} is a list, for example [{{1}}], not {{1}}")
+    return each(name, values, f"{name} must be a list, for example [{{1}}], not {{1}}")
 
 
 def empty(name):
@@ -264,27 +268,35 @@ def empty(name):
 def sources(name, optional=False):
     """What is no picture, nor a file of one."""
     values = [3, [1, 2], F] + ([] if optional else [None])
-    words = "a picture is a path, bytes, a binary file or a PIL image, not {kind}"
+    words = "an image must be a path, bytes, a binary file or a PIL image, not {kind}"
     return [
         *each(name, values, words),
         (lambda t: {name: t.folder / "gone.jpg"}, "there is no file ... gone.jpg'", FileError),
-        (lambda t: {name: t.written(b"none")}, "thing.png' is not a picture", FileError),
+        (lambda t: {name: t.written(b"none")}, "thing.png' is not an image", FileError),
     ]
 
 
-def features(name, words="features have the shape (N, C, H, W), none of them 0, not {}"):
+def styles():
+    """What is neither a picture, nor a file of one, nor a list of such: [1, 2] is read as two."""
+    rows = [row for row in sources("style") if row[0] != {"style": [1, 2]}]
+    return [*rows, ({"style": [1, 2]}, "a binary file or a PIL image, not int")]
+
+
+def features(name, words="features must have the shape (N, C, H, W), none of them 0, not {}"):
     return each(name, NO_FEATURES, words, torch.zeros)
 
 
 def three_weights(optional=False):
-    words = "weight is a finite number of at least 0 and below 1e+38, not {1}"
+    words = "weight must be a finite number of at least 0 and below 1e+38, not {1}"
     wrong = [NAN, "1", True, None, -5, 1e39]
     no_three = [(1, 2), (1, 2, 3, 4), 3, "abcd"] + ([] if optional else [None])
     return [
         *each("weights", wrong, f"the content {words}", lambda v: LossWeights(v, 1, 1)),
         *each("weights", wrong, f"the style {words}", lambda v: (1, v, 1)),
         *each("weights", wrong, f"the tv {words}", lambda v: LossWeights(1, 1, v)),
-        *each("weights", no_three, "weights are three numbers (content, style, tv), not {1}"),
+        *each(
+            "weights", no_three, "weights must be three numbers (content, style, tv), not {1}"
+        ),
     ]
 
 
@@ -345,13 +357,13 @@ table(
         "the image has no pixels: its size is {0[0]} x {0[1]}",
         lambda size: Image.new("RGB", size),
     ),
-    (lambda t: {"source": t.folder}, "refusals ... is a directory, not a picture", FileError),
+    (lambda t: {"source": t.folder}, "refusals ... is a directory, not an image", FileError),
     (lambda t: {"source": t.folder / ("x" * 5000)}, "cannot read ... xxx", FileError),
     ({"source": "a\0b.png"}, "cannot read ... null", FileError),
     *no_picture(b"", "is empty (0 bytes)"),
-    *no_picture(b"Dear diary,\n", "is not a picture of any format Pillow knows"),
-    *no_picture(np.random.default_rng(0).bytes(5000), "is not a picture"),
-    *no_picture(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not a picture"),
+    *no_picture(b"Dear diary,\n", "is not an image in a format that Pillow reads"),
+    *no_picture(np.random.default_rng(0).bytes(5000), "is not an image"),
+    *no_picture(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not an image"),
     ({"source": named(io.StringIO("hello"), "a.txt")}, "'a.txt' was opened as text; ... 'rb'"),
     ({"source": io.StringIO("hello")}, "'the given file' was opened as text; ... 'rb'"),
     *each("source", ["PNG", "JPEG"], "was opened as text; open it in binary mode", as_text),
@@ -366,7 +378,7 @@ table(
     *each(
         "image",
         [-1.0, NAN, INF],
-        "a map that is saved has finite numbers of 0 or more",
+        "a map to save must have finite values of 0 or more",
         lambda v: torch.tensor([[0.0, v]]),
     ),
     (
@@ -404,17 +416,17 @@ table(
             (1, 3, 0, 4),
             (1, 1, 3, 4, 5),
         ],
-        "a picture has the shape (1, 3, H, W) or (3, H, W) in floating point, not {}",
+        "an image must have the shape (1, 3, H, W) or (3, H, W) in floating point, not {}",
         torch.zeros,
     ),
     ({"X": F.to(torch.uint8)}, "in floating point, not (1, 3, 4, 5) torch.uint8"),
     *each(
         "X",
         [NAN, INF, -INF],
-        "the picture has values that are not finite (nan or inf)",
+        "the image has values that are not finite (nan or inf)",
         lambda v: F.where(F.cumsum(3) < 3, v),
     ),
-    *each("X", ["a.png", None, ARRAY, PHOTO], "postprocess takes a tensor, not {kind}"),
+    *each("X", ["a.png", None, ARRAY, PHOTO], "postprocess needs a tensor, not {kind}"),
 )
 table(
     stylelib.visible_range,
@@ -437,11 +449,11 @@ table(
     *each("titles", [0, 1, 3], "2 images have {} titles", lambda n: ["one"] * n),
     (
         {"images": [torch.zeros(2, 3, 4, 4)], "titles": None},
-        "a picture has the shape ... (2, 3,",
+        "an image must have the shape ... (2, 3,",
     ),
     (
         {"images": [ARRAY], "titles": None},
-        "an array is shown as a map (H, W), not (1, 3, 4, 5)",
+        "an array must be a map (H, W), not (1, 3, 4, 5)",
     ),
     *lists("images", PHOTO),
     *lists("titles", "ab", optional=True),
@@ -524,10 +536,10 @@ for function, names, wrong_names, words in (
         ),
         *lists("layers"),
         *empty("layers"),
-        *each("weights", [None, 3, b"random"], "weights is a name or a path, not {}"),
+        *each("weights", [None, 3, b"random"], "weights must be a name or a path, not {}"),
         (
             lambda t: {"weights": t.folder / "gone.pth"},
-            f"there is no file ... gone.pth'; weights is one of {words}, or a file",
+            f"there is no file ... gone.pth'; weights must be {words} or a file",
             FileError,
         ),
         (lambda t: {"weights": t.folder}, "there is no file '", FileError),
@@ -569,7 +581,9 @@ table(
 table(
     stylelib.weights_for,
     lambda t: {"net": t.net},
-    *each("net", [None, "vgg19"], "a network is an nn.Module, such as vgg19(), not {kind}"),
+    *each(
+        "net", [None, "vgg19"], "a network must be an nn.Module, such as vgg19(), not {kind}"
+    ),
 )
 
 # --- features
@@ -578,25 +592,25 @@ BATCHES = [
     *each(
         "X",
         [(3, 32, 32), (1, 1, 32, 32), (1, 4, 32, 32), (1, 32, 32, 3), (3,)],
-        "X has the shape (N, 3, H, W) in floating point, not {} torch.float32",
+        "X must have the shape (N, 3, H, W) in floating point, not {} torch.float32",
         torch.zeros,
     ),
     *each(
         "X",
         [torch.int64, torch.uint8, torch.complex64],
-        "X has the shape (N, 3, H, W) in floating point, not (1, 3, 32, 32) {}",
+        "X must have the shape (N, 3, H, W) in floating point, not (1, 3, 32, 32) {}",
         X32.to,
     ),
-    ({"X": X32.double()}, "the picture is torch.float64, the network torch.float32"),
+    ({"X": X32.double()}, "the image is torch.float64, but the network is torch.float32"),
     *each("X", [ARRAY, None, PHOTO], "not {kind}"),
 ]
-NO_STACK = "a network is an nn.Sequential of layers, ... not {kind}"
+NO_STACK = "a network must be an nn.Sequential of layers, ... not {kind}"
 MODULES = each("net", [nn.Conv2d(3, 4, 1), nn.ModuleList([nn.ReLU()])], NO_STACK)
 NO_MODULES = each("net", [None, "vgg19", 3], NO_STACK)
 UNREADY = each(
     "net",
     [nn.BatchNorm2d(3), nn.Dropout(), nn.Dropout2d()],
-    "the network is in training mode, in which its {kind} ... call net.eval() first",
+    "the network is in training mode, so its {kind} ... call net.eval() first",
     lambda part: nn.Sequential(nn.Sequential(part), nn.ReLU()),
 )
 STACKS = MODULES + NO_MODULES + UNREADY
@@ -628,7 +642,7 @@ table(
     *lists("layers"),
     (
         {"layers": ["conv5_1"], "X": X32[:, :, :15]},
-        "a picture of 15 x 32 pixels is too small for layer 28: each side needs 16 or more",
+        "an image of 15 x 32 pixels is too small for layer 28: each side needs 16 or more",
     ),
     name="NetworkFeatures.__call__",
 )
@@ -652,7 +666,7 @@ for function, layers in (
         lambda t: {"image": PHOTO, "image_shape": 32, "net": t.net},
         *sources("image"),
         *sizes("image_shape"),
-        ({"image_shape": (7, 40)}, "a picture of 7 x 40 pixels is too small for layer 2"),
+        ({"image_shape": (7, 40)}, "an image of 7 x 40 pixels is too small for layer 2"),
         MODULES[0],
         UNREADY[0],
         *NO_MODULES,
@@ -665,7 +679,7 @@ table(
     ModelFeatures,
     lambda t: {"model": Forked()},
     ({"model": nn.Sequential(nn.Dropout())}, "its Dropout ... call net.eval() first"),
-    ({"model": Choosy()}, "the layers of this Choosy cannot be followed"),
+    ({"model": Choosy()}, "the layers of this Choosy cannot be traced"),
     *precisions(),
     *each("model", [None, "a", 3], "an nn.Module, ... not {kind}"),
 )
@@ -681,14 +695,16 @@ table(
         "this model has no layer {}; its layers are x to mean",
         alone,
     ),
-    ({"layers": ["mean"]}, "'mean' gives no features of a shape (N, C, H, W)"),
-    ({"layers": ["second"], "X": X32[:, :, :2]}, "cannot look at a picture of 2 x 32: "),
+    ({"layers": ["mean"]}, "'mean' gives no features of shape (N, C, H, W)"),
+    ({"layers": ["second"], "X": X32[:, :, :2]}, "cannot process an image of 2 x 32: "),
     name="ModelFeatures.__call__",
 )
 table(
     layer_names,
     lambda t: {"model": Forked()},
-    *each("model", [None, "a", 3], "a network is an nn.Module, such as vgg19(), not {kind}"),
+    *each(
+        "model", [None, "a", 3], "a network must be an nn.Module, such as vgg19(), not {kind}"
+    ),
 )
 
 # --- losses
@@ -727,7 +743,7 @@ table(
     *each(
         "Y_hat",
         [(1, 3, 1, 5), (1, 3, 5, 1), (3, 4, 5), (1, 3, 0, 5), (4, 5), (1, 1, 3, 4, 5)],
-        "total variation needs pictures (N, C, H, W) of 2 x 2 or more, not {}",
+        "total variation needs images (N, C, H, W) of 2 x 2 pixels or more, not {}",
         torch.zeros,
     ),
     *tensors("Y_hat", "Y_hat"),
@@ -739,7 +755,7 @@ table(
     *each(
         "X",
         [(1, 1, 4, 5), (1, 2, 4, 5)],
-        "pictures have the shape (N, 3, H, W), not {}",
+        "images must have the shape (N, 3, H, W), not {}",
         torch.zeros,
     ),
     *tensors("X"),
@@ -748,13 +764,13 @@ table(
     stylelib.compute_loss,
     {"X": F, "contents_Y_hat": [F], "styles_Y_hat": [F, F], "contents_Y": [F]}
     | {"styles_Y_gram": [G, G]},
-    ({"contents_Y_hat": []}, "0 content and 2 style layers are to be compared with 1 and 2;"),
-    ({"styles_Y_hat": [F]}, "1 content and 1 style layers are to be compared with 1 and 2;"),
-    ({"contents_Y": []}, "1 content and 2 style layers are to be compared with 0 and 2;"),
-    ({"styles_Y_gram": [G]}, "are to be compared with 1 and 1; the numbers must agree"),
+    ({"contents_Y_hat": []}, "0 content and 2 style layers have 1 and 2 targets;"),
+    ({"styles_Y_hat": [F]}, "1 content and 1 style layers have 1 and 2 targets;"),
+    ({"contents_Y": []}, "1 content and 2 style layers have 0 and 2 targets;"),
+    ({"styles_Y_gram": [G]}, "style layers have 1 and 1 targets; the numbers must agree"),
     ({"contents_Y": [F[:, :2]]}, "has the shape (1, 3, 4, 5) and Y has (1, 2, 4, 5)"),
     ({"styles_Y_gram": [G, F]}, "gram_Y has the shape (1, 3, 4, 5)"),
-    ({"X": F[:, :, :1]}, "2 x 2 or more, not (1, 3, 1, 5)"),
+    ({"X": F[:, :, :1]}, "2 x 2 pixels or more, not (1, 3, 1, 5)"),
     *three_weights(),
 )
 
@@ -776,7 +792,7 @@ def by_name(name):
     ]
 
 
-NO_LAYER = "a layer's features have a shape (N, C, H, W), not {}"
+NO_LAYER = "features must have the shape (N, C, H, W), not {}"
 NO_SHAPES = [(2, 3, 4), (1, 2, 3, 4, 5), (), (1, 0, 3, 4), (1, 2, 3, 0), (1, -2, 3, 4)]
 SHAPES = each("shape", NO_SHAPES, NO_LAYER)
 
@@ -848,7 +864,7 @@ def match(layers, **arguments):
 
 def factors(name, key):
     """What is no factor of a layer."""
-    words = f"the factor of {key} is a finite number, not {{1}}"
+    words = f"the factor of {key} must be a finite number, not {{1}}"
     return each(name, ["2", NAN, INF, True, None], words, lambda v: {key: v})
 
 
@@ -902,7 +918,9 @@ NO_LEAF = (
 )
 
 BOUNDS = [
-    *each("clamp", [3, (torch.ones(()),), (0, 1)], "clamp is a pair of tensors, ... not {}"),
+    *each(
+        "clamp", [3, (torch.ones(()),), (0, 1)], "clamp must be a pair of tensors, ... not {}"
+    ),
     ({"clamp": (torch.ones(()), torch.zeros(()))}, "a lowest is above its highest"),
 ]
 
@@ -912,10 +930,10 @@ table(
     ({"X": leaf() * 1, "moved": leaf()}, NO_LEAF),
     ({"X": F, "moved": leaf()}, NO_LEAF),
     ({"moved": leaf()}, "the optimizer does not hold X: build it with, for example"),
-    ({"objective": lambda X: {}}, "the objective has no losses that depend on the picture"),
+    ({"objective": lambda X: {}}, "the objective has no losses that depend on the image"),
     (
         {"objective": lambda X: {"constant": torch.tensor(1.0)}},
-        "the objective has no losses that depend on the picture",
+        "the objective has no losses that depend on the image",
     ),
     *wholes("steps", "0 or more", -1),
     *watchers(),
@@ -976,7 +994,7 @@ def missing(name):
 
 
 def clamps(*more):
-    words = "clamp is a finite number above 0 and below 1e+38, not {1}"
+    words = "clamp must be a finite number above 0 and below 1e+38, not {1}"
     return each("clamp", ["1", NAN, INF, 0, -1, *more], words)
 
 
@@ -996,10 +1014,10 @@ table(
     stylelib.transfer,
     painting,
     *sources("content"),
-    *sources("style"),
+    *styles(),
     *sources("init", optional=True),
     *each(
-        "init", ["nose", ""], "init is 'content', 'style', 'noise' or a picture; ... file '{}'"
+        "init", ["nose", ""], "init is 'content', 'style', 'noise' or an image; ... file '{}'"
     ),
     *misspelt("recipe", "there is no recipe", ("gaty", "gatys"), ("dl2", "d2l")),
     *each(
@@ -1010,9 +1028,9 @@ table(
     *sizes("image_shape", (24, 36, 3)),
     *sizes("style_shape", (24, -1), optional=True),
     ({"image_shape": 10**6}, "image_shape 1000000 asks for ... over 89,478,485 pixels"),
-    ({"image_shape": (8, 8)}, "a picture of 8 x 8 pixels is too small for layer 2"),
-    ({"style_shape": (8, 8)}, "a picture of 8 x 8 pixels is too small for layer 28"),
-    ({"image_shape": (24, 24), "scales": 2}, "a picture of 12 x 12 pixels is too small"),
+    ({"image_shape": (8, 8)}, "an image of 8 x 8 pixels is too small for layer 2"),
+    ({"style_shape": (8, 8)}, "an image of 8 x 8 pixels is too small for layer 28"),
+    ({"image_shape": (24, 24), "scales": 2}, "an image of 12 x 12 pixels is too small"),
     *wholes("steps", "1 or more", 0, -1, 2.5, optional=True),
     *numbers("lr", "above 0 and below 1e+38", 0, -0.3, optional=True),
     *wholes("lr_decay_epoch", "1 or more", 0, -1, 2.5, optional=True),
@@ -1027,7 +1045,7 @@ table(
     *clamps(),
     *precisions(optional=True),
     *on_devices(),
-    *each("net", [3, "vgg19"], "a network is an nn.Module, such as vgg19(), not {kind}"),
+    *each("net", [3, "vgg19"], "a network must be an nn.Module, such as vgg19(), not {kind}"),
     (
         lambda t: {"net": nn.Sequential(nn.Conv2d(3, 4, 3))},
         "content_layers is by default [25], ",
@@ -1055,6 +1073,45 @@ table(
     ({"style_shape": 10**6}, "style_shape 1000000 asks for ... over 89,478,485 pixels"),
     ({"state": 3}, "state is what Step.state() gives, not 3"),
     ({"content_layers": [], "style_layers": []}, "there is nothing to compare"),
+    ({"style": []}, "style is empty: give at least one"),
+    (
+        {"style": [Style(PHOTO, weight=0)]},
+        "all styles have the weight 0: give one of them more",
+    ),
+    (
+        {"style": [Style(PHOTO, layers=["conv9_1"])]},
+        "there is no layer 'conv9_1'; did you mean",
+    ),
+    (
+        {"style": Style(PHOTO, here=np.ones((8, 20)))},
+        "here is 8 x 20, of other proportions than its image, 32 x 40; cut or resize it first",
+    ),
+    (
+        {"style": Style(PHOTO, there=np.ones((8, 20)))},
+        "there is 8 x 20, of other proportions than its image, 32 x 40; cut or resize it first",
+    ),
+    ({"style": Style(PHOTO, here=np.zeros((32, 40)))}, "here is empty: it is 0 (black)"),
+    *choices("colors", "'style', 'keep', 'match' or 'only'", "Keep", "none"),
+    *numbers("strength", "of at least 0 and at most 1", -0.1, 1.1),
+    *numbers("strokes", "above 0 and below 1000", 0, -1),
+    *each(
+        "shares",
+        [{}, {"content": 1.0}, 0.5, "content=0.5", ["content", "style"]],
+        "shares are for two losses or more ... not {1}",
+    ),
+    *each(
+        "shares",
+        [0, -0.1, 1.1, NAN, "0.5", None],
+        "the share of content must be a finite number above 0 and at most 1, not {1}",
+        lambda v: {"content": v, "style": 0.5},
+    ),
+    ({"shares": {"content": 0.4, "style": 0.4}}, "shares add up to 1, not to 0.8"),
+    ({"shares": {"content": 0.3, "style": 0.7}}, "the share of style is at most 0.5, not 0.7"),
+    (
+        {"shares": {"content": 0.5, "stile": 0.5}},
+        "shares name the loss 'stile', which there is not; did you mean 'style'?",
+    ),
+    ({"shares": {"content": 0.5, "style": 0.5}}, "shares name each loss; there is none for tv"),
 )
 table(
     stylelib.transfer,
@@ -1062,7 +1119,7 @@ table(
     ({"lr": 0.3}, "this recipe has no lr: it moves by LBFGSDescent"),
     ({"lr_decay_epoch": 5}, "this recipe has no lr_decay_epoch: it moves by LBFGSDescent"),
     ({"precision": "bfloat16"}, "L-BFGS needs precision 'float32', not 'bfloat16'"),
-    ({"precision": "half"}, "precision is 'auto', 'float32' or 'bfloat16', not 'half'"),
+    ({"precision": "half"}, "precision must be 'auto', 'float32' or 'bfloat16', not 'half'"),
     name="transfer by gatys",
 )
 table(
@@ -1077,11 +1134,11 @@ table(
     *each(
         "efforts",
         ["3", NAN, True, 2.0, None, 0],
-        "efforts is a whole number, 1 or more, not {1}",
+        "efforts must be a whole number, 1 or more, not {1}",
         lambda v: (1, v, 3),
     ),
     ({"efforts": (1, 2)}, "efforts are three numbers of steps, not (1, 2)"),
-    ({"efforts": 3}, "efforts is a list, for example [3], not 3"),
+    ({"efforts": 3}, "efforts must be a list, for example [3], not 3"),
     (
         {"descent": LBFGSDescent(), "precision": "bfloat16"},
         "L-BFGS needs precision 'float32', not 'bfloat16'",
@@ -1100,7 +1157,9 @@ table(
     name="Recipe.changed",
 )
 table(
-    lambda t, weights: Recipe(weights).terms(X32, X32, NetworkFeatures(t.net)),
+    lambda t, weights: Recipe(weights).terms(
+        Wanted(X32, [Painting(X32)]), NetworkFeatures(t.net)
+    ),
     lambda t: {"t": t, "weights": LossWeights()},
     ({"weights": None}, "give the recipe the weights that suit the network: weights_for(net)"),
     name="Recipe.terms",
@@ -1149,16 +1208,18 @@ def training(t):
 
 
 NOT_ALIKE = [
-    ({"contents_Y": []}, "1 content and 1 style layers are to be compared with 0 and 1;"),
-    ({"styles_Y": []}, "are to be compared with 1 and 0; the numbers must agree"),
+    ({"contents_Y": []}, "1 content and 1 style layers have 0 and 1 targets;"),
+    ({"styles_Y": []}, "style layers have 1 and 0 targets; the numbers must agree"),
 ]
 table(
     stylelib.train,
     training,
     *NOT_ALIKE,
-    *each("X", [ARRAY, None], "X has the shape (N, 3, H, W) in floating point, not {kind}"),
+    *each(
+        "X", [ARRAY, None], "X must have the shape (N, 3, H, W) in floating point, not {kind}"
+    ),
     ({"X": F.long()}, "in floating point, not (1, 3, 4, 5) torch.int64"),
-    ({"X": F[0]}, "X has the shape (N, 3, H, W) in floating point, not (3, 4, 5)"),
+    ({"X": F[0]}, "X must have the shape (N, 3, H, W) in floating point, not (3, 4, 5)"),
     ({"X": F[:, :, :, :4]}, "(1, 64, 4, 4) and Y has (1, 64, 4, 5); they must be the same"),
     *numbers("lr", "above 0 and below 1e+38", 0, 0.0, -0.3),
     *wholes("num_epochs", "0 or more", -1),
@@ -1183,7 +1244,11 @@ table(
     *each("styles_Y", NO_FEATURES, "none of them 0, not {}", lambda s: [torch.zeros(s)]),
     *numbers("lr", "above 0 and below 1e+38", 0, -0.3),
     *on_devices(),
-    *each("X", [ARRAY, F.long(), F[0]], "X has the shape (N, 3, H, W) in floating point, not"),
+    *each(
+        "X",
+        [ARRAY, F.long(), F[0]],
+        "X must have the shape (N, 3, H, W) in floating point, not",
+    ),
 )
 
 
@@ -1198,7 +1263,7 @@ table(
     style_objective,
     lambda t: {"t": t},
     *NOT_ALIKE,
-    ({"X": F[0]}, "X has the shape (N, 3, H, W) in floating point, not (3, 4, 5)"),
+    ({"X": F[0]}, "X must have the shape (N, 3, H, W) in floating point, not (3, 4, 5)"),
     *three_weights(),
 )
 
@@ -1213,8 +1278,8 @@ WEIGHT = "of at least 0 and below 1e+38"
 RECONSTRUCTION = [
     *sources("image"),
     *sources("init"),
-    ({"init": "nose"}, "init is ... a picture; there is no file 'nose'"),
-    *each("init", ["content", "style"], "init is 'noise' or a picture, not '{}'"),
+    ({"init": "nose"}, "init is ... an image; there is no file 'nose'"),
+    *each("init", ["content", "style"], "init must be 'noise' or an image, not '{}'"),
     *sizes("image_shape"),
     *wholes("steps", "1 or more", 0, -1, 1.5),
     *numbers("tv_weight", WEIGHT, -1, -1e-9, [1], said="the tv weight"),
@@ -1222,7 +1287,7 @@ RECONSTRUCTION = [
     *seeds(),
     *on_devices(),
     *watchers(),
-    *each("net", [3, "vgg19"], "a network is ... not {kind}"),
+    *each("net", [3, "vgg19"], "a network must be ... not {kind}"),
     ({"init": ARRAY}, "not ndarray"),
 ]
 
@@ -1247,7 +1312,7 @@ table(
     lambda t: reconstruction(t) | {"layer": "relu1_1"},
     *RECONSTRUCTION,
     *unknown_layers("layer"),
-    ({"layer": "pool4", "image_shape": (15, 40)}, "a picture of 15 x 40 pixels is too small"),
+    ({"layer": "pool4", "image_shape": (15, 40)}, "an image of 15 x 40 pixels is too small"),
 )
 table(
     stylelib.synthesize_texture,
@@ -1261,7 +1326,7 @@ table(
     *(
         ({"layers": ["relu1_1", "pool3"], "image_shape": size, "texture_shape": given}, words)
         for size, given in (((16, 7), 16), (16, (16, 7)))
-        for words in ("a picture of 16 x 7 pixels is too small",)
+        for words in ("an image of 16 x 7 pixels is too small",)
     ),
     *functions("loss"),
     ({"layers": ["relu1_1", "relu1_1"]}, "layers names a layer twice: ['relu1_1', 'relu1_1']"),
@@ -1292,9 +1357,9 @@ table(
         row
         for X, layers in (("content_X", "content_layers"), ("style_X", "style_layers"))
         for row in (
-            ({X: F[:, :, :1], layers: ["pool1"]}, "a picture of 1 x 5 pixels is too small"),
-            *each(X, [F[0], F[:, :2], F.long()], "X has the shape (N, 3, H, W)"),
-            ({X: ARRAY}, "X has the shape (N, 3, H, W) in floating point, not ndarray"),
+            ({X: F[:, :, :1], layers: ["pool1"]}, "an image of 1 x 5 pixels is too small"),
+            *each(X, [F[0], F[:, :2], F.long()], "X must have the shape (N, 3, H, W)"),
+            ({X: ARRAY}, "X must have the shape (N, 3, H, W) in floating point, not ndarray"),
         )
     ),
     *by_name("by"),
@@ -1350,7 +1415,7 @@ table(
     *(
         (
             {"style_layers": [0] * n, "style_targets": [G] * m, "style_weights": [1.0] * k},
-            f"{n} style layers have {m} targets and {k} weights; each needs one of both",
+            f"{n} style layers have {m} targets and {k} weights; every layer needs one of each",
         )
         for n, m, k in ((2, 1, 2), (2, 2, 1), (1, 2, 2), (2, 3, 2), (0, 0, 0))
     ),
@@ -1368,7 +1433,7 @@ table(
     *each(
         "style_weights",
         ["3", NAN, True, None],
-        "the weight of layer 0 is a finite number, not {1}",
+        "the weight of layer 0 must be a finite number, not {1}",
         alone,
     ),
 )
@@ -1395,20 +1460,22 @@ SETTINGS = [
     *settings(
         "content_weight",
         NO_WEIGHTS,
-        f"the content weight is a finite number {WEIGHT}, not {{1}}",
+        f"the content weight must be a finite number {WEIGHT}, not {{1}}",
     ),
-    *settings("tv_weight", NO_WEIGHTS, f"the tv weight is a finite number {WEIGHT}, not {{1}}"),
+    *settings(
+        "tv_weight", NO_WEIGHTS, f"the tv weight must be a finite number {WEIGHT}, not {{1}}"
+    ),
     *settings(
         "style_weights",
         NO_WEIGHTS,
-        f"the style weight is a finite number {WEIGHT}, not {{1}}",
+        f"the style weight must be a finite number {WEIGHT}, not {{1}}",
         lambda v: (300000, v),
     ),
-    (changed(style_layers=(1, 4, 6)), "3 style layers have 2 weights; each needs one"),
-    (changed(style_weights=(1,)), "2 style layers have 1 weights; each needs one"),
+    (changed(style_layers=(1, 4, 6)), "3 style layers have 2 weights; every layer needs one"),
+    (changed(style_weights=(1,)), "2 style layers have 1 weights; every layer needs one"),
     (
         changed(style_layers=(), style_weights=()),
-        "0 style layers have 0 weights; each needs one",
+        "0 style layers have 0 weights; every layer needs one",
     ),
     (changed(style_layers=(1, 1)), "style_layers names a layer twice: (1, 1)"),
 ]
@@ -1422,10 +1489,10 @@ table(
     assignment.style_transfer,
     lambda t: {"content": PHOTO, "style": PHOTO, "steps": 1, "net": t.net} | changed(),
     *sources("content"),
-    *sources("style"),
+    *styles(),
     *SETTINGS,
-    *settings("image_size", NO_SIDES, "image_size is a whole number, 1 or more, not {1}"),
-    *settings("style_size", NO_SIDES, "style_size is a whole number, 1 or more, not {1}"),
+    *settings("image_size", NO_SIDES, "image_size must be a whole number, 1 or more, not {1}"),
+    *settings("style_size", NO_SIDES, "style_size must be a whole number, 1 or more, not {1}"),
     (changed(image_size=1), "is too small for layer"),
     *settings("content_layer", [29, "fire1", True, None], "there is no layer {1}; "),
     (changed(style_layers=(1, 99)), "there is no layer 99; the layers are 0 to 28"),
@@ -1437,8 +1504,96 @@ table(
     *seeds(),
     *on_devices(),
     *watchers(),
-    *each("net", [3, "vgg19"], "a network is ... not {kind}"),
+    *each("net", [3, "vgg19"], "a network must be ... not {kind}"),
     name="assignment.style_transfer",
+)
+
+# --- control
+
+table(
+    Style,
+    {"image": PHOTO},
+    *numbers(
+        "weight", "of at least 0 and below 1e+38", -1.0, 1e39, said="the weight of a style"
+    ),
+    *numbers("strokes", "above 0 and below 1000", 0, -1, 1000),
+    *each(
+        "layers",
+        ["relu1_1", 3],
+        "the layers of a style must be a list, for example [{1}], not {1}",
+    ),
+    *each("layers", [[], {}], "the layers of a style are at least one, or None for"),
+    ({"layers": {"relu1_1": "2"}}, "the factor of relu1_1 must be a finite number, not '2'"),
+    ({"layers": [0, 0]}, "the layers of a style names a layer twice"),
+)
+table(
+    stylelib.style_path,
+    lambda t: (
+        {"content": PHOTO, "first": PHOTO, "last": PHOTO, "recipe": "d2l", "count": 2}
+        | {"image_shape": (24, 36), "steps": 1, "net": t.net}
+    ),
+    *sources("content"),
+    *sources("first"),
+    *sources("last"),
+    *wholes("count", "2 or more", 0, 1, -1),
+    ({"style": PHOTO}, "a path has two styles, `first` and `last`: leave out `style`"),
+)
+MASK = np.array([[0.0, 1.0]])
+table(
+    stylelib.load_mask,
+    {"source": MASK},
+    *each("source", [3, [1, 2], None], "a PIL image, not {kind}"),
+    (lambda t: {"source": t.folder / "gone.png"}, "there is no file ... gone.png'", FileError),
+    (lambda t: {"source": t.written(b"none")}, "thing.png' is not an image", FileError),
+    *each(
+        "source", [0 * MASK, 0 * torch.ones(2, 2)], "mask is empty: it is 0 (black) everywhere"
+    ),
+    ({"source": Image.new("L", (3, 2))}, "mask is empty: it is 0 (black) everywhere"),
+    ({"source": 0.5 * MASK}, "mask is at most 0.5; inside it must be 1 (white)"),
+    *each(
+        "source",
+        [255, -1, NAN, INF],
+        "mask must have values from 0 (outside) to 1 (inside), not",
+        lambda v: np.array([[0.0, v]]),
+    ),
+    *each(
+        "source",
+        [(3,), (3, 4, 5), (2, 1, 4, 5), (1, 1, 1, 4, 5)],
+        "mask must have the shape (H, W), not {}",
+        np.ones,
+    ),
+    (
+        {"source": MASK.astype(complex)},
+        "mask must have numbers or truth values, not complex128",
+    ),
+    ({"source": torch.ones(2, 2, dtype=torch.complex64)}, "real values, not torch.complex64"),
+)
+table(
+    stylelib.region_of_color,
+    {"labels": Image.new("RGB", (3, 2), "red"), "color": "red"},
+    *sources("labels"),
+    *each(
+        "color",
+        ["rot", 3, None, (1, 2), "", (1, 2, 3, 4)],
+        'color must be (R, G, B), or a name or a code such as "#ff0000", not {1}',
+    ),
+    ({"color": (0, 0, 256)}, "a channel of a color must be a whole number, from 0 to 255"),
+    *wholes("tolerance", "from 0 to 255", -1, 256),
+    ({"color": "blue"}, "no pixel has the color blue; the most frequent: (255, 0, 0)"),
+)
+table(
+    stylelib.with_luminance,
+    {"X": F, "like": F},
+    *each(
+        "X", [(3, 4, 5), (2, 3, 4, 5), (1, 1, 4, 5)], "X ... (1, 3, H, W), not {}", torch.ones
+    ),
+    *each("like", [(3, 4, 5), (1, 4, 4, 5)], "like ... (1, 3, H, W), not {}", torch.ones),
+    (
+        {"like": torch.ones(1, 3, 5, 4)},
+        "like must be as large as X, [1, 3, 4, 5], not [1, 3, 5, 4]",
+    ),
+    *tensors("X", "X"),
+    *tensors("like", "like"),
 )
 
 # --- beyond the Gram matrix
@@ -1458,7 +1613,7 @@ table(
     stylelib.NeighborsRecipe,
     {},
     *numbers("strength", "of at least 0 and at most 1", -0.1, 1.1),
-    *each("turns", [0, 2, "4", None, NAN, True, 4.0], "turns is 1 or 4, not {1}"),
+    *each("turns", [0, 2, "4", None, NAN, True, 4.0], "turns must be 1 or 4, not {1}"),
 )
 for function, rows in {
     stylelib.compare_gaussians: numbers("eps", "of at least 0", -1),
@@ -1467,7 +1622,7 @@ for function, rows in {
     stylelib.compare_patches: [
         *wholes("size", "1 or more", 0, -1),
         *wholes("stride", "from 1 to 3", 0, 4),
-        ({"size": 6}, "patches of 6 x 6 need features of 6 x 6 or more, not 4 x 5; take a"),
+        ({"size": 6}, "patches of 6 x 6 need features of 6 x 6 or more, not 4 x 5; use a"),
     ],
     stylelib.compare_places: [*wholes("places", "1 or more", 0, 2.5), *seeds()],
     stylelib.compare_sliced: [*wholes("directions", "1 or more", 0, -1), *seeds()],
@@ -1478,7 +1633,7 @@ for function, rows in {
         *(*features("Y"), *features("Y_hat"), *rows),
         (
             {"Y": torch.ones(2, 3, 4, 5)},
-            "a target have the shape (1, C, H, W), not (2, 3, 4, 5)",
+            "a target's features must have the shape (1, C, H, W), not (2, 3, 4, 5)",
         ),
         ({"Y_hat": F[:, :2]}, "Y_hat has 2 channels and the target 3; both must come from"),
         *(*tensors("Y"), *tensors("Y_hat")),
@@ -1487,7 +1642,7 @@ for function, rows in {
 table(
     lambda Y: stylelib.relative(stylelib.compare_grams)(Y),
     {"Y": F},
-    ({"Y": 0 * F}, "at this layer the picture has no features: all of them are 0"),
+    ({"Y": 0 * F}, "the features of the target are all 0 at this layer"),
     name="relative",
 )
 table(
@@ -1509,15 +1664,15 @@ table(
     *choices("similarity", "'cosine' or 'product'", "cosines"),
     *wholes("block", "1 or more", 0, -1),
     ({"layer": "relu3_9"}, "there is no layer 'relu3_9'; did you mean 'relu3_"),
-    ({"image_shape": (3, 8)}, "a picture of 3 x 8 pixels is too small"),
-    *each("net", [3, "vgg19"], "a network is an nn.Module, such as vgg19(), not {kind}"),
+    ({"image_shape": (3, 8)}, "an image of 3 x 8 pixels is too small"),
+    *each("net", [3, "vgg19"], "a network must be an nn.Module, such as vgg19(), not {kind}"),
 )
 table(
     stylelib.frechet_distance,
     lambda t: {"picture": PHOTO, "style": PHOTO, "image_shape": 8, "layer": 2, "net": t.net},
     *(*MEASURED, *sources("style")),
     ({"layer": 29}, "there is no layer 29; the layers are 0 to 28"),
-    *each("net", [3, "vgg19"], "a network is an nn.Module, such as vgg19(), not {kind}"),
+    *each("net", [3, "vgg19"], "a network must be an nn.Module, such as vgg19(), not {kind}"),
 )
 table(
     stylelib.style_errors,
@@ -1527,11 +1682,13 @@ table(
     ),
     *(*MEASURED, *sources("style"), *lists("layers"), *empty("layers")),
     *each(
-        "losses", [{}, [stylelib.compare_grams], "gram", None], "losses are named, for example"
+        "losses",
+        [{}, [stylelib.compare_grams], "gram", None],
+        "losses must map names to losses, for example",
     ),
     ({"layers": ["conv4_9"]}, "there is no layer 'conv4_9'; did you mean 'conv4_"),
-    *each("net", [3, "vgg19"], "a network is an nn.Module, such as vgg19(), not {kind}"),
-    ({"losses": {"gram": 3}}, "losses['gram'] is a function, not 3"),
+    *each("net", [3, "vgg19"], "a network must be an nn.Module, such as vgg19(), not {kind}"),
+    ({"losses": {"gram": 3}}, "losses['gram'] must be a function, not 3"),
 )
 
 # --- callbacks
@@ -1560,7 +1717,7 @@ def classes(name, make=as_it_is, optional=False):
     values = NO_CLASSES + ([] if optional else [None])
     return [
         *misspelt(name, "there is no class", *meant, make=make),
-        ({name: make("qqqq")}, "there is no class 'qqqq'; class_names() has them all"),
+        ({name: make("qqqq")}, "there is no class 'qqqq'; class_names() lists them all"),
         *each(name, ["", "no such thing at all"], "there is no class '{}'; ", make),
         *each(name, values, "there is no class {}; the classes are 0 to 999", make),
     ]
@@ -1568,10 +1725,10 @@ def classes(name, make=as_it_is, optional=False):
 
 def targets(name):
     """What are no classes of two pictures."""
-    kinds = "classes are whole numbers (N,), not"
+    kinds = "classes must be integers (N,), not"
     return [
-        *each(name, [0, 3], "there are 2 pictures and {} classes", lambda n: [1] * n),
-        *each(name, [0, 3], "there are 2 pictures and {} classes", torch.arange),
+        *each(name, [0, 3], "there are 2 images and {} classes", lambda n: [1] * n),
+        *each(name, [0, 3], "there are 2 images and {} classes", torch.arange),
         *each(name, [1000, -1], "there is no class {}", lambda v: torch.tensor([1, v])),
         *each(name, ["no such thing at all", True], "there is no class {1}", lambda v: [1, v]),
         ({name: torch.ones(2)}, f"{kinds} (2,) torch.float32"),
@@ -1591,15 +1748,15 @@ def one_number(channel_and_value):
 
 WRONG_SHAPES = [(3, 32, 32), (1, 1, 3, 32, 32), (1, 1, 32, 32), (1, 32, 32, 3)]
 PICTURES = [
-    *each("X", WRONG_SHAPES, "pictures are a tensor (N, 3, H, W), not {}", torch.zeros),
-    *each("X", [ARRAY, None, "a.jpg"], "pictures are a tensor (N, 3, H, W), not {kind}"),
-    ({"X": X32.long()}, "pictures are in floating point, not torch.int64"),
-    ({"X": X32[:, :, 1:]}, "pictures of 31 x 32 are too small: a classifier needs 32 x 32"),
-    ({"X": X32[:, :, :, 1:]}, "pictures of 32 x 31 are too small"),
+    *each("X", WRONG_SHAPES, "images must be a tensor (N, 3, H, W), not {}", torch.zeros),
+    *each("X", [ARRAY, None, "a.jpg"], "images must be a tensor (N, 3, H, W), not {kind}"),
+    ({"X": X32.long()}, "images must be in floating point, not torch.int64"),
+    ({"X": X32[:, :, 1:]}, "images of 31 x 32 are too small: a classifier needs 32 x 32"),
+    ({"X": X32[:, :, :, 1:]}, "images of 32 x 31 are too small"),
     *each("X", [2.7, -2.2, NAN, INF], "pixels from {0} to {0} are outside", X32.add),
-    ({"X": X32 + 255}, "make X by preprocess"),
+    ({"X": X32 + 255}, "make X with preprocess"),
 ]
-EMPTY = ({"X": X32[:0]}, "pictures are a tensor (N, 3, H, W), not (0, 3, 32, 32)")
+EMPTY = ({"X": X32[:0]}, "images must be a tensor (N, 3, H, W), not (0, 3, 32, 32)")
 TOO_FAR_ROWS = each("X", TOO_FAR, "pixels from ... outside the normalized range", one_number)
 
 
@@ -1615,24 +1772,24 @@ class Scores(nn.Module):
 
 
 TRAINING = [
-    ({"model": Colors()}, "the model is in training mode, or a part of it: call model.eval()"),
+    ({"model": Colors()}, "the model, or a part of it, is in training mode: call model.eval()"),
     (
         {"model": nn.Sequential(Colors().eval()).train(False).append(nn.Dropout())},
         "call model.eval() first",
     ),
-    *each("model", ["efficientnet_lite0", 3], "a network is an nn.Module, ... not {kind}"),
+    *each("model", ["efficientnet_lite0", 3], "a network must be an nn.Module, ... not {kind}"),
 ]
 SCORES = [
     *each(
         "model",
         [(1, 10), (1, 1001), (1, 3, 32, 32)],
-        "the model gives {}; a classifier of ImageNet gives (1, 1000)",
+        "the model returns {}; an ImageNet classifier returns (1, 1000)",
         lambda shape: Scores(*shape[1:]).eval(),
     ),
     *each(
         "model",
         [nn.Conv2d(3, 4, 50), Colors().double()],
-        "the model does not take pictures (1, 3, 32, 32) of torch.float32 on cpu: ",
+        "the model does not take images (1, 3, 32, 32) of torch.float32 on cpu: ",
         lambda model: model.eval(),
     ),
 ]
@@ -1644,7 +1801,7 @@ table(
     *misspelt("name", "there is no classifier", ("efficientnet-lite0", "efficientnet_lite0")),
     *each("name", ["xyz", "fcn_resnet50", None, 3], "there is no classifier {1}; "),
     *seeds(),
-    ({"weights": 3}, "weights is None, 'random' or a path, not 3"),
+    ({"weights": 3}, "weights must be None, 'random' or a path, not 3"),
 )
 
 
@@ -1658,11 +1815,11 @@ for name in ("squeezenet1_1", "efficientnet_lite0"):
         {"name": name, "weights": "random"},
         no_weights("randon", "random"),
         (lambda t: {"weights": t.folder / "gone.pth"}, "no file ... gone.pth'", FileError),
-        *saved("weights", [{"a": F}, {"a": 1.0}], f"the state dict is not of {name}: "),
+        *saved("weights", [{"a": F}, {"a": 1.0}], f"the state dict does not fit {name}: "),
         *(
             (
                 lambda t, value=value: {"weights": t.saved(squeezenet_state(value))},
-                f"the state dict is not of {name}: ",
+                f"the state dict does not fit {name}: ",
                 FileError,
             )
             for value in (torch.zeros(2), 1.0)
@@ -1677,8 +1834,8 @@ table(
     {"targets": [1, 2], "count": 2},
     *targets("targets"),
     *classes("targets"),
-    ({"count": 1}, "there are 1 pictures and 2 classes"),
-    ({"count": 3}, "there are 3 pictures and 2 classes"),
+    ({"count": 1}, "there are 1 images and 2 classes"),
+    ({"count": 3}, "there are 3 images and 2 classes"),
 )
 table(
     classifiers.check_pictures,
@@ -1703,9 +1860,9 @@ OWN_ROWS = {
         *wholes("steps", "1 or more", 0, -1),
         *numbers("max_gap", "above 0 and below 1", 0, 1, -0.1, optional=True),
         *each("baseline", [3, NAN], "pixels from {0} to {0} are outside", X32.add),
-        ({"baseline": X32[:, :, :16]}, "the baseline is (1, 3, 16, 32) and does not fit"),
-        ({"baseline": X32.expand(3, 3, 32, 32)}, "the baseline is (3, 3, 32, 32) and"),
-        ({"baseline": 0.0}, "the baseline is a picture, a tensor, not 0.0"),
+        ({"baseline": X32[:, :, :16]}, "the baseline (1, 3, 16, 32) does not broadcast"),
+        ({"baseline": X32.expand(3, 3, 32, 32)}, "the baseline (3, 3, 32, 32) does not"),
+        ({"baseline": 0.0}, "the baseline must be a tensor, not 0.0"),
     ],
 }
 for function, rows in OWN_ROWS.items():
@@ -1732,22 +1889,24 @@ table(
 table(
     stylelib.cut_out,
     {"X": X32, "mask": torch.ones(1, 32, 32).bool()},
-    ({"mask": torch.ones(1, 32, 32)}, "the mask is (1, 32, 32) torch.float32; pictures"),
+    ({"mask": torch.ones(1, 32, 32)}, "the mask is (1, 32, 32) torch.float32; images"),
     (
         {"mask": torch.ones(32, 32).bool()},
         "(32, 32) torch.bool; ... need (1, 32, 32) torch.bool",
     ),
-    ({"mask": torch.ones(2, 32, 32).bool()}, "the mask is (2, 32, 32) torch.bool; pictures"),
-    *each("mask", [ARRAY, None], "the mask is a tensor (N, H, W), not {kind}"),
-    *each("X", [ARRAY, None], "X has the shape (N, 3, H, W) in floating point, not {kind}"),
-    ({"X": X32[:, :1]}, "X has the shape (N, 3, H, W) ... not (1, 1, 32, 32)"),
+    ({"mask": torch.ones(2, 32, 32).bool()}, "the mask is (2, 32, 32) torch.bool; images"),
+    *each("mask", [ARRAY, None], "the mask must be a tensor (N, H, W), not {kind}"),
+    *each(
+        "X", [ARRAY, None], "X must have the shape (N, 3, H, W) in floating point, not {kind}"
+    ),
+    ({"X": X32[:, :1]}, "X must have the shape (N, 3, H, W) ... not (1, 1, 32, 32)"),
 )
 
 # --- pictures that fool
 
 
 def fooling_rows(name):
-    words = "epsilon is in pixels of 0..1, one gray level (1 / 255) or more, not {1}"
+    words = "epsilon must be from one gray level (1 / 255) to 1, for pixels in 0..1, not {1}"
     return [
         *(*PICTURES[1:], *TRAINING, *SCORES, *classes(name, optional=True)),
         *each(
@@ -1763,7 +1922,7 @@ table(
     stylelib.fooling_image,
     lambda t: {"X": X32, "target": None, "model": t.model, "max_steps": 1},
     *fooling_rows("target"),
-    ({"X": X32.expand(2, 3, 32, 32)}, "fooling_image takes one picture, not 2: use"),
+    ({"X": X32.expand(2, 3, 32, 32)}, "fooling_image takes one image, not 2: use"),
     *PICTURES[:1],
 )
 table(
@@ -1787,7 +1946,7 @@ VISUALIZED = [
     *each(
         "transformations",
         [transformations.Jitter(3), [3], "blur", None],
-        "transformations is a list of functions such as [Jitter(8)], not {1}",
+        "transformations must be a list of functions such as [Jitter(8)], not {1}",
     ),
     *numbers("l2", "of at least 0", -1e-9),
     *numbers("lr", "above 0", 0, -0.1, optional=True),
@@ -1874,11 +2033,11 @@ NO_DTYPES = [np.int64, np.uint8, np.float16, np.complex128, bool, object]
 
 
 def numpy_features(name):
-    shape = "features have the shape (N, C, H, W), none of them 0, not {}"
+    shape = "features must have the shape (N, C, H, W), none of them 0, not {}"
     return [
         *each(name, NO_DTYPES, "float32 or float64, not {0.__name__}", x.astype),
         *each(name, NO_FEATURES, shape, np.zeros),
-        *each(name, [[[[[1.0]]]], F, None], "features are a NumPy array, not {kind}"),
+        *each(name, [[[[[1.0]]]], F, None], "features must be a NumPy array, not {kind}"),
     ]
 
 
@@ -1912,7 +2071,7 @@ for name, make in LAYERS.items():
     table(
         backward,
         {"make": make, "top_diff": top},
-        ({"forward": False}, "backward needs a forward before it"),
+        ({"forward": False}, "call forward before backward"),
         *(
             (
                 {"top_diff": wrong},
@@ -1923,7 +2082,7 @@ for name, make in LAYERS.items():
         ({"top_diff": top[0]}, f"the shape (N, C, H, W), none of them 0, not {top[0].shape}"),
         ({"top_diff": top.astype(int)}, "float32 or float64, not int64"),
         ({"top_diff": top.astype(np.float16)}, "float32 or float64, not float16"),
-        ({"top_diff": top.tolist()}, "features are a NumPy array, not list"),
+        ({"top_diff": top.tolist()}, "features must be a NumPy array, not list"),
         name=f"{name}, backward",
     )
 for method in ("im2col", "loops"):
@@ -1972,7 +2131,7 @@ table(
     {},
     *each("weight", [(3, 4, 3, 3), (4, 27), (4, 3, 3, 2)], "shapes {} ... needs (4, 3, 3, 3)"),
     *each("bias", [(1,), (4, 1), ()], "and bias have the shapes ... {}; this layer needs"),
-    *each("channels", [1, 2, 4], "this layer takes 3 channels, not {}"),
+    *each("channels", [1, 2, 4], "this layer needs 3 channels, not {}"),
 )
 table(
     windows.windows,
@@ -1981,9 +2140,11 @@ table(
 )
 
 P_ROWS = [
-    *each("P", OTHER_FEATURES, "F has the shape (1, 3, 4, 6) (float64) and P has {}", np.zeros),
-    ({"P": x.astype(np.float32)}, "(float64) and P has (1, 3, 4, 6) (float32)"),
-    *each("P", [F, None], "P is features like F, not {kind}"),
+    *each(
+        "P", OTHER_FEATURES, "F has the shape (1, 3, 4, 6) (float64), but P has {}", np.zeros
+    ),
+    ({"P": x.astype(np.float32)}, "(float64), but P has (1, 3, 4, 6) (float32)"),
+    *each("P", [F, None], "P must be features like F, not {kind}"),
 ]
 A_ROWS = [
     *also(
@@ -1991,12 +2152,15 @@ A_ROWS = [
         each(
             "A",
             [*OTHER_GRAMS, (2, 3)],
-            "A has the shape {}, the Gram matrices of F (2, 3, 3)",
+            "A has the shape {}, but the Gram matrices of F have (2, 3, 3)",
             np.zeros,
         ),
     ),
-    ({"A": np.ones((1, 3, 3), np.float32)}, "A is float32 and F float64; they must be alike"),
-    *each("A", [G, None], "A has the shape {kind}, the Gram"),
+    (
+        {"A": np.ones((1, 3, 3), np.float32)},
+        "A is float32, but F is float64; they must be the same",
+    ),
+    *each("A", [G, None], "A has the shape {kind}, but the Gram"),
 ]
 X_ROWS = each(
     "X",
@@ -2023,17 +2187,19 @@ table(
 table(
     lambda x, gradient: from_scratch.Adam(0.1).update(x, gradient),
     {"x": x, "gradient": x},
-    *each("x", [[1.0], F], "x is an array of float32 or float64, not {kind}"),
-    *each("gradient", [[1.0], F], "gradient is an array of float32 or float64, not {kind}"),
-    ({"x": x.astype(int)}, "x is an array of float32 or float64, not int64"),
-    ({"gradient": x.astype(np.float32)}, "x is float64 and its gradient float32"),
-    ({"gradient": x[0]}, "x has the shape (1, 3, 4, 6) and its gradient (3, 4, 6)"),
+    *each("x", [[1.0], F], "x must be an array of float32 or float64, not {kind}"),
+    *each(
+        "gradient", [[1.0], F], "gradient must be an array of float32 or float64, not {kind}"
+    ),
+    ({"x": x.astype(int)}, "x must be an array of float32 or float64, not int64"),
+    ({"gradient": x.astype(np.float32)}, "x is float64, but its gradient is float32"),
+    ({"gradient": x[0]}, "x has the shape (1, 3, 4, 6) and its gradient has (3, 4, 6)"),
     name="Adam.update",
 )
 
 
 def names_of_layers(name="layers"):
-    words = "layers is a list of names, for example ['relu4_2'], not {1}"
+    words = "layers must be a list of names, for example ['relu4_2'], not {1}"
     return [
         *each(name, ["relu1_1", [], (), [1], [True], None, 3], words),
         ({name: ["relu4-2"]}, "there is no layer 'relu4-2'; did you mean 'relu4_"),
@@ -2046,18 +2212,22 @@ table(
     *choices("pooling", "'max' or 'avg'", "mean"),
     *choices("method", "'im2col' or 'loops'", "fast"),
     *names_of_layers(),
-    ({"weights": "embeded"}, "no file 'embeded'; weights is 'embedded' or a file", FileError),
+    (
+        {"weights": "embeded"},
+        "no file 'embeded'; weights must be 'embedded' or a file",
+        FileError,
+    ),
     (lambda t: {"weights": t.folder}, "there is no file", FileError),
     *written(
         "weights", [b"", b"hello", encoded(PHOTO, "PNG")], "thing.png' is not a MatConvNet file"
     ),
-    *each("weights", [None, 19, ["embedded"]], "weights is 'embedded' or a path, not {}"),
+    *each("weights", [None, 19, ["embedded"]], "weights must be 'embedded' or a path, not {}"),
 )
 table(
     lambda t, X, layers: t.scratch.forward(X, layers),
     lambda t: {"t": t, "X": x, "layers": ["relu1_1"]},
     *(*numpy_features("X"), *names_of_layers()),
-    ({"X": x[:, :1]}, "this layer takes 3 channels, not 1: (1, 1, 4, 6)"),
+    ({"X": x[:, :1]}, "this layer needs 3 channels, not 1: (1, 1, 4, 6)"),
     ({"layers": ["conv1_1", "relu4_2"]}, "layer 'relu4_2' is deeper than 'relu1_1'"),
     name="VGG19.forward",
 )
@@ -2076,11 +2246,14 @@ def scratch_backward(t, top_diffs, forward=("relu1_1",)):
 table(
     scratch_backward,
     lambda t: {"t": t, "top_diffs": {"relu1_1": TOP}},
-    ({"forward": ()}, "backward needs a forward before it"),
+    ({"forward": ()}, "call forward before backward"),
     ({"forward": ["conv1_1"]}, "layer 'relu1_1' is deeper than 'conv1_1'"),
     ({"top_diffs": {}}, "top_diffs is empty: give gradients at one or more layers"),
     ({"top_diffs": {"relu11": TOP}}, "there is no layer 'relu11'; did you mean 'relu1_1'?"),
-    ({"top_diffs": {1: TOP}}, "layers is a list of names, for example ['relu4_2'], not [1]"),
+    (
+        {"top_diffs": {1: TOP}},
+        "layers must be a list of names, for example ['relu4_2'], not [1]",
+    ),
     *each(
         "top_diffs",
         [(1, 64, 4, 1), (1, 1, 1, 1), (2, 64, 4, 6)],
@@ -2096,10 +2269,10 @@ table(
     *numpy_features("X"),
     (
         {"X": np.zeros((2, 3, 4, 4))},
-        "to_image takes one picture (1, 3, H, W), not (2, 3, 4, 4)",
+        "to_image needs one image (1, 3, H, W), not (2, 3, 4, 4)",
     ),
-    ({"X": x[:, :1]}, "this layer takes 3 channels, not 1: (1, 1, 4, 6)"),
-    *each("X", [NAN, INF, -INF], "numbers that are not finite (nan or inf)", lambda v: x * v),
+    ({"X": x[:, :1]}, "this layer needs 3 channels, not 1: (1, 1, 4, 6)"),
+    *each("X", [NAN, INF, -INF], "values that are not finite (nan or inf)", lambda v: x * v),
     name="VGG19.to_image",
 )
 table(
@@ -2117,7 +2290,7 @@ def compared(name):
         *also({"net": None}, lists(name)),
         ({name: ["relu11"]}, "there is no layer 'relu11'; did you mean 'relu1_1'?"),
         ({name: ["relu2_1"]}, "layer 'relu2_1' is deeper than 'relu1_1'"),
-        ({name: [1]}, "layers is a list of names, for example ['relu4_2'], not [1]"),
+        ({name: [1]}, "layers must be a list of names, for example ['relu4_2'], not [1]"),
     ]
 
 
@@ -2139,7 +2312,9 @@ table(
     *seeds(),
     *compared("content_layers"),
     *compared("style_layers"),
-    *each("net", [3, "vgg19", nn.ReLU()], "net is a stylelib.from_scratch.VGG19, not {kind}"),
+    *each(
+        "net", [3, "vgg19", nn.ReLU()], "net must be a stylelib.from_scratch.VGG19, not {kind}"
+    ),
     (
         {"net": None, "image_shape": (3, 3), "style_layers": ["relu3_1"]},
         "a kernel of 2 x 2 does not fit into 1 x 1",

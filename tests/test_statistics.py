@@ -591,7 +591,7 @@ def test_the_relative_loss_of_gram_matrices_is_that_of_texture_synthesis():
 
 @pytest.mark.parametrize("loss", [*LOSSES.values(), compare_grams])
 def test_relative_to_nothing_is_refused(loss):
-    with pytest.raises(InputError, match="at this layer the picture has no features: all of"):
+    with pytest.raises(InputError, match="the features of the target are all 0 at this layer"):
         relative(loss)(torch.zeros(1, 3, 4, 5))
 
 
@@ -614,15 +614,27 @@ def test_features_are_checked(loss):
 @pytest.mark.parametrize(
     ("loss", "options", "message"),
     [
-        (compare_gaussians, {"eps": -1}, "eps is a finite number of at least 0, not -1"),
-        (compare_gaussians, {"eps": "1"}, "eps is a finite number of at least 0, not '1'"),
-        (compare_sliced, {"directions": 0}, "directions is a whole number, 1 or more, not 0"),
-        (compare_sliced, {"seed": -1}, "seed is a whole number from 0 to 2**63 - 1, not -1"),
-        (compare_patches, {"size": 0}, "size is a whole number, 1 or more, not 0"),
-        (compare_patches, {"stride": 4}, "stride is a whole number, from 1 to 3, not 4"),
+        (compare_gaussians, {"eps": -1}, "eps must be a finite number of at least 0, not -1"),
+        (compare_gaussians, {"eps": "1"}, "eps must be a finite number of at least 0, not '1'"),
+        (
+            compare_sliced,
+            {"directions": 0},
+            "directions must be a whole number, 1 or more, not 0",
+        ),
+        (
+            compare_sliced,
+            {"seed": -1},
+            "seed must be a whole number from 0 to 2**63 - 1, not -1",
+        ),
+        (compare_patches, {"size": 0}, "size must be a whole number, 1 or more, not 0"),
+        (compare_patches, {"stride": 4}, "stride must be a whole number, from 1 to 3, not 4"),
         (compare_patches, {"size": 6}, "patches of 6 x 6 need features of 6 x 6 or more, not"),
-        (compare_places, {"places": 2.5}, "places is a whole number, 1 or more, not 2.5"),
-        (compare_places, {"seed": 0.5}, "seed is a whole number from 0 to 2**63 - 1, not 0.5"),
+        (compare_places, {"places": 2.5}, "places must be a whole number, 1 or more, not 2.5"),
+        (
+            compare_places,
+            {"seed": 0.5},
+            "seed must be a whole number from 0 to 2**63 - 1, not 0.5",
+        ),
     ],
 )
 def test_options_are_checked(loss, options, message):
@@ -632,7 +644,7 @@ def test_options_are_checked(loss, options, message):
 
 def test_a_picture_that_is_smaller_than_a_patch_is_refused():
     loss = compare_patches(features((1, 3, 5, 6)))
-    message = "patches of 3 x 3 need features of 3 x 3 or more, not 4 x 2; take a larger"
+    message = "patches of 3 x 3 need features of 3 x 3 or more, not 4 x 2; use a larger"
     with pytest.raises(InputError, match=message):
         loss(features((1, 3, 4, 2)))
 

@@ -1,6 +1,4 @@
-"""What the build of the book tells the person who waits for it: a line a page, and where a
-cell failed.
-"""
+"""Report the progress of a build of the book: a line per page, and which cell failed."""
 
 import json
 import re
@@ -10,13 +8,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 PROGRESS = "book-progress: "
-"""What a line begins with that book/_ext/living_book.py means for us."""
+"""The start of lines that book/_ext/living_book.py prints for this module."""
 
 USUAL_SECONDS = 60.0  # of a page that has never been timed
 
 
 def spell(seconds: float) -> str:
-    """A time as a person says it: 8 s, 4 min 10 s, 1 h 05 min."""
+    """A time in words: 8 s, 4 min 10 s, 1 h 05 min."""
     seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"
@@ -26,20 +24,21 @@ def spell(seconds: float) -> str:
 
 
 def about(seconds: float) -> str:
-    """A time that is only estimated."""
+    """An estimated time in words."""
     return f"{round(seconds / 60)} min" if seconds >= 90 else f"{round(seconds)} s"
 
 
 @dataclass
 class Progress:
-    """Turns what the book's extension says into lines.
+    """Turns the events of the book's extension into lines.
 
     Attributes:
-        expected: seconds by page, as measured at some other time, perhaps on another machine.
-            How much faster or slower this one is shows after the first page.
+        expected: seconds per page, measured earlier and perhaps on another machine. After the
+            first page we know how much faster or slower this machine is.
         out: where the lines go.
-        seconds: what each page of this build took to run, now or when it was kept.
-        traceback: of the cell that failed, and its page, if one has.
+        seconds: how long each page of this build ran, now or when it was cached.
+        traceback: the traceback of the cell that failed, or "".
+        page: the page that is running or has failed.
     """
 
     expected: Mapping[str, float]
@@ -53,12 +52,12 @@ class Progress:
     done: int = 0
 
     def expect(self, pages: Iterable[str]) -> float:
-        """How long these pages will take, by the speed of those that have run."""
+        """How long these pages will take, from the speed of those that have run."""
         pace = self.spent / self.spent_as_expected if self.spent_as_expected else 1.0
         return pace * sum(self.expected.get(page, USUAL_SECONDS) for page in pages)
 
     def hear(self, line: str) -> str:
-        """Take a line of the build's output. Returns what of it is for the log."""
+        """Take a line of the build's output. Returns the part that belongs in the log."""
         rest, found, event = line.partition(PROGRESS)
         if found:
             self._hear(json.loads(event))
@@ -78,7 +77,7 @@ class Progress:
                 self.page, self.traceback = page, traceback
             case {"rendering": _}:
                 self.page = ""
-                self._say("All pages have run. Now the site is written: less than a minute.")
+                self._say("All pages have run. Writing the site takes less than a minute.")
 
     def _say(self, text: str, end: str = "\n") -> None:
         print(text, end=end, file=self.out, flush=True)
@@ -86,7 +85,7 @@ class Progress:
     def _begin_book(self, pages: list[str]) -> None:
         self.pages = pages
         took = about(self.expect(pages))
-        self._say(f"{len(pages)} pages run code. If none is kept from before: about {took}.")
+        self._say(f"{len(pages)} pages run code. If none is cached, this takes about {took}.")
 
     def _begin_page(self, page: str, title: str) -> None:
         self.page = page
@@ -102,19 +101,18 @@ class Progress:
             self.spent_as_expected += self.expected.get(page, USUAL_SECONDS)
         rest = self.expect(self.pages[self.done :])
         behind = self.expect(self.pages[: self.done])
-        took = spell(event["seconds"]) if event["ran"] else "kept"
+        took = spell(event["seconds"]) if event["ran"] else "cached"
         share = behind / (behind + rest or 1)
         end = f"   about {about(rest)} to go" if rest else ""
         self._say(f"{took:>12}  {share:4.0%}{end}")
 
 
 def which_cell(text: str, traceback: str) -> tuple[int, int, str] | None:
-    """The cell of a page that a traceback is about: its number among the page's cells, its
-    line in the file, its code.
+    """Find the cell that a traceback is about: its number on the page, its line and its code.
 
     Args:
-        text: the page, MyST Markdown.
-        traceback: as Jupyter's client writes it: the cell's code, or, of a cell that took too
+        text: the page, in MyST Markdown.
+        traceback: from Jupyter's client. It contains the cell's code, or, if the cell took too
             long, perhaps only its first and last lines.
     """
     fence = r"^```\{code-cell\}.*\n((?:.*\n)*?)```[ ]*$"
@@ -124,30 +122,30 @@ def which_cell(text: str, traceback: str) -> tuple[int, int, str] | None:
         lines = code.splitlines()
         ends = [line for line in lines[:5] + lines[-5:] if line.strip()]
         named = code in traceback or (len(lines) > 10 and all(e in traceback for e in ends))
-        # one cell's code may be part of another's, which then is the one
+        # if one cell's code is part of another's, the longer one has failed
         if code and named and (found is None or len(code) > len(found[2])):
             found = number, text.count("\n", 0, match.start()) + 1, code
     return found
 
 
 def last_words(log: str) -> str:
-    """Of a log that ends in a failure, the lines that say why: errors, or else warnings."""
+    """The lines of a failed build's log that say why: the last error, or else warnings."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", log)
     lines = [line.rstrip() for line in plain.splitlines() if "IPKernelApp" not in line]
     lines = [line for line in lines if line.strip()]
     errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt)\b", line)]
-    # jupyter-book's own error says only that there was one before it
+    # jupyter-book's own error says only that there was an earlier one
     errors = [line for line in errors if "error in building your book" not in line]
     warned = [line for line in lines if re.search(r"\b(WARNING|ERROR):", line)]
     return "\n".join((errors[-1:] or warned or lines)[-8:])
 
 
 def explain(page: Path, text: str, traceback: str) -> str:
-    """Which cell of which page failed, and how, in ten lines at most.
+    """Say in at most ten lines which cell of which page failed, and how.
 
     Args:
         page: the page's file.
-        text: what is in it.
+        text: the file's contents.
         traceback: as for `which_cell`.
     """
     plain = re.sub(r"\x1b\[[0-9;]*m", "", traceback)

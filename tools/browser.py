@@ -1,5 +1,5 @@
-"""The browser in which the site is tested and printed: Debian's Chromium, or another that is
-installed, driven by playwright.
+"""The browser that tests and prints the site: an installed Chromium or Chrome, controlled by
+playwright.
 """
 
 import os
@@ -23,7 +23,7 @@ FLAGS = [
 
 
 def find() -> str | None:
-    """The path of an installed browser; the environment's CHROMIUM comes first."""
+    """The path of an installed browser; the environment variable CHROMIUM comes first."""
     asked = os.environ.get("CHROMIUM")
     return next(
         (path for name in [asked, *NAMES] if name and (path := shutil.which(name))), None

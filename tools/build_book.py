@@ -1,11 +1,11 @@
 """Run every page of the book, write the site to _build/html and check it. Exit code 0 means
-all of it is right.
+that no page failed and nothing is broken.
 
     python tools/build_book.py
 
-A page that has run before is not run again if nothing it depends on has changed. The rest of
-the site is made anew, so that a warning fails every build, not only the first. If nothing at
-all has changed since the last build that was right, there is nothing to do.
+A page does not run again if nothing it depends on has changed. All pages are rendered again, so
+that a warning fails every build, not only the first. If nothing has changed since the last
+successful build, there is nothing to do.
 """
 
 import json
@@ -26,7 +26,7 @@ from fingerprint import SITE as SITES_FILES  # noqa: E402  found by the line abo
 from fingerprint import fingerprint  # noqa: E402  likewise
 
 COMMAND = ["jupyter-book", "build", "--all", "-W", "--keep-going", "."]
-WAIT = 10  # seconds that a build which is told to stop is given for it
+WAIT = 10  # seconds that a build gets to stop
 
 
 class Build:
@@ -42,12 +42,12 @@ class Build:
         self.site, self.log = self.folder / "html", self.folder / "book.log"
         self.first_page = self.site / "book" / "index.html"
         self.built_from = self.site / ".built-from"
-        # Of other profiles the times are others
+        # each profile has times of its own
         profile = os.environ.get("STYLELIB_PROFILE", "quick")
         self.seconds = self.folder / f"page_seconds-{profile}.json"
 
     def expected_seconds(self) -> dict[str, float]:
-        """What each page took when it last ran here, or else elsewhere."""
+        """The seconds of each page's last run here, or else on another machine."""
         found: dict[str, float] = {}
         for file in (self.root / "book" / "page_seconds.json", self.seconds):
             if file.exists():
@@ -55,9 +55,9 @@ class Build:
         return found
 
     def run(self, command: Sequence[str], progress: Progress) -> int:
-        """Run the command, its output into the log. Returns its exit code."""
+        """Run the command and write its output to the log. Returns its exit code."""
         environment = os.environ | {
-            "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # each kernel would warn of it
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else each kernel warns
             "PYTHONUNBUFFERED": "1",
             "PYTHONUTF8": "1",
             "NO_COLOR": "1",
@@ -86,7 +86,7 @@ class Build:
         return process.returncode
 
     def failure(self, progress: Progress, found: Sequence[str]) -> str:
-        """What went wrong, in some ten lines."""
+        """What went wrong, in about ten lines."""
         if progress.traceback:
             page = Path(progress.page + ".md")
             text = (self.root / page).read_text(encoding="utf-8")
@@ -100,7 +100,7 @@ class Build:
 
 
 def stop(process: "subprocess.Popen[str]") -> None:
-    """End a process, kindly at first."""
+    """Ask a process to end, and kill it if it does not."""
     process.terminate()
     try:
         process.wait(WAIT)
@@ -109,7 +109,7 @@ def stop(process: "subprocess.Popen[str]") -> None:
 
 
 def main(root: Path = ROOT, command: Sequence[str] = COMMAND) -> int:
-    """Build the book of a project by a command of this environment."""
+    """Build the book of a project with a command of this environment. Returns the exit code."""
     begin = time.monotonic()
     build, progress = Build(root), Progress({}, sys.stdout)
     try:
@@ -125,13 +125,13 @@ def main(root: Path = ROOT, command: Sequence[str] = COMMAND) -> int:
         )
         found = list(problems(build.site)) if code == 0 else []
     except KeyboardInterrupt:
-        print("\nStopped. Pages that have run are kept; the next build goes on from there.")
+        print("\nStopped. Finished pages are cached, so the next build continues from there.")
         return 130
     if code == 0 and not build.first_page.exists():
         found.append("there is no first page")
     if code != 0 or found:
         print(build.failure(progress, found), file=sys.stderr)
-        print(f"The book is not built. More is in {build.log}", file=sys.stderr)
+        print(f"The book is not built. The log has more: {build.log}", file=sys.stderr)
         return 1
     build.seconds.write_text(json.dumps(progress.seconds, indent=1) + "\n", encoding="utf-8")
     build.built_from.write_text(state, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Find the links and pictures of a built site that lead nowhere, or outside of it."""
+"""Find links and images of a built site that are broken or come from elsewhere."""
 
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -10,7 +10,7 @@ LOADED_LINKS = {"stylesheet", "icon", "preload", "modulepreload", "prefetch"}
 
 
 class Page(HTMLParser):
-    """The links, pictures and anchors of one page."""
+    """The links, images and anchors of one page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Page(HTMLParser):
 
 
 def problems(site: Path) -> Iterator[str]:
-    """Each link or picture of the site that leads nowhere, and what it loads from elsewhere."""
+    """Each broken link or image of the site, and everything it loads from elsewhere."""
     site = site.resolve()
     pages = {
         path: Page(path) for path in sorted(site.rglob("*.html")) if "_static" not in path.parts

@@ -1,10 +1,9 @@
-"""Draw the style pictures that ship with stylelib, each from a seed, with NumPy and Pillow
-alone.
+"""Draw the style images that ship with stylelib, each from a seed, with NumPy and Pillow.
 
     python tools/draw_samples.py stylelib/samples
 
-After a change, measure the activation scales again (tools/measure_scales.py): these pictures
-are part of what they are measured on.
+After a change, measure the activation scales again (tools/measure_scales.py), because they are
+measured on these images, among others.
 """
 
 import argparse
@@ -20,8 +19,8 @@ HEIGHT, WIDTH, OVERSAMPLING = 400, 600, 2
 
 
 def smooth_noise(rng: np.random.Generator, cells: int) -> Array:
-    """A smooth random field of shape (HEIGHT, WIDTH) with about `cells` bumps along the height,
-    values 0..1.
+    """A smooth random field, (HEIGHT, WIDTH), values 0..1, with about `cells` bumps from top to
+    bottom.
     """
     coarse = rng.random((cells + 1, cells * WIDTH // HEIGHT + 1))
     field = np.asarray(
@@ -33,7 +32,7 @@ def smooth_noise(rng: np.random.Generator, cells: int) -> Array:
 
 
 def ramp(palette: list[str], t: Array) -> Array:
-    """Colors of `palette` interpolated at t in 0..1: shape t.shape + (3,), values 0..255."""
+    """Colors of `palette`, interpolated at t in 0..1: shape t.shape + (3,), values 0..255."""
     stops = np.array(
         [[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in palette], float
     )
@@ -51,7 +50,7 @@ def finish(image: Image.Image) -> Image.Image:
 
 
 def brushstrokes(rng: np.random.Generator) -> Image.Image:
-    """Short thick strokes along a field of whirls, night blue to yellow."""
+    """Short thick strokes along swirls, from night blue to yellow."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
     angle = 1.2 * (smooth_noise(rng, 3) - 0.5)
     light = 0.55 * smooth_noise(rng, 5)
@@ -101,7 +100,7 @@ def brushstrokes(rng: np.random.Generator) -> Image.Image:
 
 
 def mosaic(rng: np.random.Generator) -> Image.Image:
-    """Small colored tiles with dark joints: the cells nearest to scattered points."""
+    """Small colored tiles with dark joints: the Voronoi cells of scattered points."""
     points = rng.uniform(0, 1, (1500, 2)) * (HEIGHT, WIDTH)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
     pixels = np.stack([y.ravel(), x.ravel()], axis=1)
@@ -135,9 +134,7 @@ def mosaic(rng: np.random.Generator) -> Image.Image:
 
 
 def hatching(rng: np.random.Generator) -> Image.Image:
-    """Black ink on cream paper: layers of parallel lines, more of them where the field is
-    darker.
-    """
+    """Black ink on cream paper: layers of parallel lines, more where the field is darker."""
     tone = 0.75 * smooth_noise(rng, 3) + 0.25 * smooth_noise(rng, 8)
     tone = (tone - tone.min()) / (tone.max() - tone.min())
     image, draw = canvas("#f3ead6")
@@ -171,9 +168,7 @@ def hatching(rng: np.random.Generator) -> Image.Image:
 
 
 def roundels(rng: np.random.Generator) -> Image.Image:
-    """Rings of flat color cut by straight lines, after the manner of early abstract
-    painting.
-    """
+    """Rings of flat color cut by straight lines, in the manner of early abstract painting."""
     palette = [
         "#d7263d",
         "#f46036",
@@ -229,7 +224,7 @@ DRAWINGS: dict[str, tuple[Callable[[np.random.Generator], Image.Image], int]] = 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description="Draw the style pictures that ship with stylelib."
+        description="Draw the style images that ship with stylelib."
     )
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder

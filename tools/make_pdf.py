@@ -2,8 +2,8 @@
 
     python tools/make_pdf.py [file [part of a page's address ...]]
 
-Chromium prints each page, tagged and with an outline; pypdf joins them behind a cover and a
-table of contents, and makes links between pages lead to pages of the file.
+Chromium prints each page, with tags and an outline. pypdf puts a cover and a table of contents
+before them, and turns links between pages into links within the file.
 """
 
 import html
@@ -62,13 +62,13 @@ PREPARE = """async (pages) => {
 
 @dataclass
 class Chapter:
-    """A page of the site, printed.
+    """A printed page of the site.
 
     Attributes:
-        url: its address while it is served.
-        title: as in the contents.
-        part: the part of the book that begins with it, or "".
-        pdf: what Chromium printed.
+        url: the page's address on the local server.
+        title: the title, as in the contents.
+        part: the part of the book that begins with this page, or "".
+        pdf: the PDF that Chromium printed.
     """
 
     url: str
@@ -78,7 +78,7 @@ class Chapter:
 
 
 def pages_of(page: "Page", base: str) -> list[tuple[str, str, str]]:
-    """Address, title and beginning part of each page of the book, in their order."""
+    """Each page's address, title, and the part that begins with it or "", in order."""
     page.goto(base + COVER)
     found, part = [(base + COVER, "To begin with", "")], ""
     for kind, url, text in page.evaluate(READ_CONTENTS):
@@ -96,7 +96,7 @@ def printed(page: "Page") -> PdfReader:
 
 
 def destinations(pdf: PdfReader) -> dict[str, int]:
-    """Page numbers of the names that links within a chapter lead to."""
+    """The page number of each name that links within a chapter lead to."""
     found = {}
     for name, target in pdf.named_destinations.items():
         number = pdf.get_destination_page_number(target)
@@ -106,7 +106,7 @@ def destinations(pdf: PdfReader) -> dict[str, int]:
 
 
 def cut_pictures(pdf: PdfReader) -> list[int]:
-    """Pages, from 1, on which a picture goes beyond the edge of the paper: it was cut."""
+    """Pages, from 1, on which the edge of the paper cuts an image."""
     found = []
     for number, page in enumerate(pdf.pages, 1):
         top, bottom = float(page.mediabox.top), float(page.mediabox.bottom)
@@ -117,7 +117,7 @@ def cut_pictures(pdf: PdfReader) -> list[int]:
 
 
 def picture_spans(page: PageObject) -> Iterator[tuple[float, float]]:
-    """Lower and upper edge of each picture drawn on a page, in points."""
+    """The lower and upper edge of each image on a page, in points."""
     resources = page.get("/Resources", DictionaryObject()).get_object()
     objects = resources.get("/XObject", DictionaryObject()).get_object()
     images = {
@@ -162,7 +162,7 @@ STYLE = """
 def front_matter(
     page: "Page", base: str, chapters: Sequence[Chapter], starts: Sequence[int]
 ) -> PdfReader:
-    """Cover and contents; each line of the contents links to `page:NUMBER`."""
+    """The cover and the contents. Each line of the contents links to `page:NUMBER`."""
     lines = []
     for chapter, start in zip(chapters, starts, strict=True):
         if chapter.part:
@@ -197,7 +197,7 @@ def front_matter(
 
 
 def page_numbers(page: "Page", count: int) -> PdfReader:
-    """As many empty pages, each with its number at the foot."""
+    """`count` empty pages, each with its number at the bottom."""
     sheets = "".join(
         f'<div style="height:297mm;position:relative;break-after:page">'
         f'<p style="position:absolute;bottom:7mm;left:0;right:0;margin:0;text-align:center;'
@@ -212,7 +212,7 @@ def page_numbers(page: "Page", count: int) -> PdfReader:
 def join(
     front: PdfReader, chapters: Sequence[Chapter], starts: Sequence[int], numbers: PdfReader
 ) -> PdfWriter:
-    """One file of all, with one outline, one tree of tags, and links between its pages."""
+    """Join all parts into one file, with one outline, one tree of tags and internal links."""
     writer = PdfWriter()
     tags = Tags(writer)
     for pdf in (front, *(chapter.pdf for chapter in chapters)):
@@ -236,10 +236,10 @@ def join(
 
 
 class Tags:
-    """The trees of tags of several files as one.
+    """Joins the trees of tags of several files.
 
-    A page's /StructParents and a link's /StructParent are keys into a file's /ParentTree: each
-    file gets keys of its own.
+    A page's /StructParents and a link's /StructParent are keys of the file's /ParentTree. The
+    keys of each file are shifted, so that they stay unique.
     """
 
     def __init__(self, writer: PdfWriter) -> None:
@@ -258,7 +258,7 @@ class Tags:
             self.parents.append(value)
             largest = max(largest, key)
         for page, source in zip(self.writer.pages[first:], pdf.pages, strict=True):
-            if "/StructParents" in source:  # which pypdf leaves out
+            if "/StructParents" in source:  # pypdf does not copy it
                 key = self.next + int(str(source["/StructParents"]))
                 page[NameObject("/StructParents")] = NumberObject(key)
             for annotation in page.get("/Annots", ArrayObject()).get_object():
@@ -271,7 +271,7 @@ class Tags:
         self.next += largest + 1
 
     def finish(self) -> None:
-        """Make one root of all."""
+        """Write one root for all tags."""
         numbers = self.writer._add_object(DictionaryObject({NameObject("/Nums"): self.parents}))
         root = DictionaryObject(
             {
@@ -305,7 +305,7 @@ def number_tree(node: Any) -> Iterator[tuple[int, Any]]:
 def lead_links(
     writer: PdfWriter, before: int, chapters: Sequence[Chapter], starts: Sequence[int]
 ) -> None:
-    """Let links to pages of the site lead to pages of the file."""
+    """Replace links to pages of the site by links to pages of the file."""
     pages = {chapter.url: start for chapter, start in zip(chapters, starts, strict=True)}
     anchors = {chapter.url: destinations(chapter.pdf) for chapter in chapters}
     for page in list(writer.pages):
@@ -327,12 +327,12 @@ def lead_links(
 
 
 def make(site: Path, target: Path, only: Sequence[str] | None = None) -> list[str]:
-    """Print the site. Returns what is wrong with the result.
+    """Print the site to a PDF. Returns the problems of the result.
 
     Args:
         site: the built site.
         target: the file to write.
-        only: parts of the addresses of the pages to print; None prints all.
+        only: print only pages whose address contains one of these; None prints all.
     """
     found = []
     with server(site) as serving, chromium() as browser:
@@ -352,7 +352,7 @@ def make(site: Path, target: Path, only: Sequence[str] | None = None) -> list[st
                 pdf = printed(page)
                 cut = cut_pictures(pdf)
                 if cut:
-                    found.append(f"{title}: a picture is cut on its page {cut}")
+                    found.append(f"{title}: an image is cut off on its page {cut}")
                 chapters.append(Chapter(url, title, part, pdf))
                 print(f"{len(pdf.pages):4} pages  {title}", flush=True)
             starts = [

@@ -3,8 +3,8 @@ stylelib/vgg19_activations.json.
 
     python tools/measure_scales.py stylelib/vgg19_activations.json
 
-The pictures are the samples in the package, the shorter side 256 pixels. What is measured is
-the network without any scaling, after each convolution's ReLU.
+The images are the package's samples, with a shorter side of 256 pixels. The network has its
+original, unscaled weights, and we measure after each convolution's ReLU.
 """
 
 import argparse
@@ -21,9 +21,7 @@ SHORTER_SIDE = 256
 
 
 def unscaled_network(pooling: Pooling) -> nn.Sequential:
-    """VGG-19 with the embedded weights as they are: it takes normalized pictures times 1, in
-    the original's units.
-    """
+    """VGG-19 with unscaled embedded weights, whose features have the original's units."""
     raw = weights.read_embedded()
     net = networks.structure(len(VGG19_LAYERS), pooling)
     ones = dict.fromkeys(VGG19_LAYERS, 1.0)
@@ -33,9 +31,7 @@ def unscaled_network(pooling: Pooling) -> nn.Sequential:
 
 @torch.no_grad()
 def mean_activations(net: nn.Sequential, pictures: list[Tensor]) -> dict[str, float]:
-    """The mean over pictures, channels and positions of what follows each convolution's
-    ReLU.
-    """
+    """The mean after each convolution's ReLU, over images, channels and positions."""
     total: dict[str, float] = {}
     for X in pictures:
         for name, layer in net.named_children():

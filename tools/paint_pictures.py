@@ -1,4 +1,4 @@
-"""Paint the pictures that the README shows: `make pictures`."""
+"""Paint the images that the README shows: `make pictures`."""
 
 import sys
 from pathlib import Path
@@ -22,7 +22,7 @@ PAIRS = {
 
 
 def main(folder: Path) -> None:
-    """Paint each pair at 512 pixels and save it, small enough for a page."""
+    """Paint each pair at 512 pixels and save it as a small JPEG."""
     folder.mkdir(exist_ok=True)
     for name, (photo, painting) in PAIRS.items():
         result = transfer(photo, painting, image_shape=512, effort="draft")

@@ -1,11 +1,11 @@
-"""Run the numerical tests on every processor that this one can play, and print a table.
+"""Run the numerical tests as if on every processor that this one can imitate; print a table.
 
-    python tools/processors.py              # all of them, every test
-    python tools/processors.py --selection  # a part, in minutes
+    python tools/processors.py              # all processors, every test
+    python tools/processors.py --selection  # some of both, in minutes
     python tools/processors.py "one thread" "without bf16"
 
-Limits that oneDNN, PyTorch and OpenBLAS read from the environment take instructions away: what
-is left is another order of summation, another speed, and no bfloat16 in hardware.
+Environment variables of oneDNN, PyTorch and OpenBLAS disable instructions. This changes the
+order of summation and the speed, and removes bfloat16 in hardware.
 """
 
 import argparse
@@ -33,15 +33,18 @@ ON_X86 = {
     "without AMX": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"},
     "without bf16": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"},
 }
-NO_NUMBERS = ["build_book", "arguments", "cli", "devices", "includes", "package", "samples"]
+NO_NUMBERS = [
+    *("arguments", "build_book", "cli", "devices", "extras", "includes", "notebooks"),
+    *("package", "prose", "samples", "watching"),
+]
 SELECTION = ["features", "optimization", "precision", "pyramid", "synthesis"]
 CHAPTERS = "05 or 07"
-LONG = "not trains_as_well"  # hundreds of steps, and the same on each of them
+LONG = "not trains_as_well"  # hundreds of steps, with the same outcome on every processor
 
 
 @dataclass
 class Outcome:
-    """What pytest said on one processor."""
+    """The results of pytest on one processor."""
 
     counts: Counter[str]
     why_skipped: Counter[str]
@@ -50,7 +53,7 @@ class Outcome:
 
 
 def run(limits: dict[str, str], files: Sequence[Path], arguments: Sequence[str]) -> Outcome:
-    """Run pytest on files under some limits."""
+    """Run pytest on the files, with the limits in its environment."""
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
@@ -84,14 +87,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="The numerical tests on other processors.")
     parser.add_argument("processors", nargs="*", metavar="PROCESSOR", help=str([*processors]))
     parser.add_argument(
-        "--selection", action="store_true", help="a part, on others than this one: minutes"
+        "--selection", action="store_true", help="only some tests and processors, in minutes"
     )
     options = parser.parse_args()
     chosen = options.processors or [
         name for name in processors if not options.selection or processors[name]
     ]
     if unknown := set(chosen) - set(processors):
-        parser.error(f"{sorted(unknown)} cannot be played here; choose from {[*processors]}")
+        parser.error(f"cannot imitate {sorted(unknown)} here; choose from {[*processors]}")
 
     files = sorted(
         path

@@ -1,4 +1,4 @@
-"""Show the built site at an address of this machine, until Ctrl-C.
+"""Serve the built site on this machine, until Ctrl-C.
 
 python tools/serve_site.py [port]
 """
@@ -12,7 +12,7 @@ SITE = Path(__file__).resolve().parent.parent / "_build" / "html"
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Python's own, with the book's page for addresses that lead nowhere."""
+    """Python's handler, with the book's own page for addresses that do not exist."""
 
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {".woff2": "font/woff2"}
 
@@ -30,11 +30,11 @@ class Handler(SimpleHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing of each request."""
+        """Do not log requests."""
 
 
 def server(site: Path, port: int = 0) -> ThreadingHTTPServer:
-    """A server of the site for this machine alone; port 0 takes any that is free."""
+    """A server of the site, for this machine only; port 0 takes any free port."""
     handler = functools.partial(Handler, directory=str(site))
     return ThreadingHTTPServer(("127.0.0.1", port), handler)
 
@@ -45,7 +45,7 @@ def main() -> int:
         return 1
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 8000
     with server(SITE, port) as serving:
-        print(f"http://127.0.0.1:{serving.server_port}/  (Ctrl-C ends it)", flush=True)
+        print(f"http://127.0.0.1:{serving.server_port}/  (Ctrl-C stops it)", flush=True)
         try:
             serving.serve_forever()
         except KeyboardInterrupt:

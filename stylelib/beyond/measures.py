@@ -88,7 +88,7 @@ def content_error(
 
     Source: the content feature structural distance (CFSD) of Chung, Hyun and Heo (2024,
     StyleID), which is similarity="product" in torchvision's VGG-19 at relu3_1. Their code sums
-    over positions; we average, so that you can compare sizes. The embedded network has other
+    over positions; we average, so that you can compare sizes. The embedded weights give other
     units, so do not compare with their numbers. We prefer the cosine, because products depend
     more on how strong features are than on which features they are: with products, an empty
     gray image can be closer to a photograph than the photograph with noise.

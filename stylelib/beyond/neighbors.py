@@ -242,8 +242,8 @@ class NeighborsRecipe(Recipe):
         """As for any recipe. The targets are found here, once for each size, among features
         computed in the same precision as in the steps.
 
-        Of several styles, each gives a target, and their mean by weight is the target. Where no
-        region is, the target is the photograph's own hypercolumn.
+        Of several styles, each gives a target, and their mean by weight is the target. Outside
+        all regions, the target is the photograph's own hypercolumn.
 
         Raises:
             InputError: a style has layers of its own, or a region is too small.
@@ -325,7 +325,7 @@ def flat(mask: Tensor | None, grid: tuple[int, int]) -> Tensor | slice:
 def rotated(style: Painting, quarters: int) -> Painting:
     """A style image and its region, rotated by quarter turns.
 
-    If the region is to be eroded, the mean color of the region replaces what is outside.
+    If `style.erode` is true, the region's mean color replaces everything outside the region.
     """
     X, there = style.X, style.there
     if there is not None and style.erode:

@@ -32,8 +32,8 @@ Method = Literal["symmetric", "mean", "cholesky", "pca"]
 METHODS: tuple[Method, ...] = ("symmetric", "mean", "cholesky", "pca")
 ROUNDING = 1 / 255 / 12**0.5
 """The standard deviation of the error of rounding pixels in 0..1 to 8 bits."""
-LEAST_VARIANCE = (ROUNDING / float(IMAGE_STD.mean())) ** 2
-"""The same in normalized units, squared. Colors vary along a direction if they vary by more."""
+LEAST_VARIANCE = (2 * ROUNDING / float(IMAGE_STD.mean())) ** 2
+"""Twice that in normalized units, squared: colors that vary by less do so by rounding."""
 
 
 def luminance(X: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ def match_colors(X: Tensor, like: Tensor, method: Method = "symmetric") -> Tenso
 
     Returns:
         (1, 3, H, W). It may have left the visible range. A direction in which the colors of X
-        vary less than by rounding to 8 bits is dropped, since only noise would be amplified.
+        vary by no more than rounding to 8 bits is dropped: only noise would be amplified.
         Then the result varies in fewer directions; its covariance is that of `like` if the
         colors of `like` vary in no more directions than those of X.
 

@@ -13,7 +13,7 @@ from stylelib.optimization import Objective, gradients_of
 __all__ = ["ROUNDS", "balanced", "check_shares"]
 
 ROUNDS = 4
-"""How often the weights are set anew at each size."""
+"""How often the weights are set at each size."""
 
 
 def check_shares(shares: Mapping[str, float]) -> dict[str, float]:
@@ -66,13 +66,13 @@ def balanced(
         if name not in norms:
             hint = did_you_mean(name, norms, f"the losses are {', '.join(norms)}")
             raise InputError(f"shares name the loss {name!r}, which there is not; {hint}")
-    missing = [name for name in norms if name not in shares]
+    missing = [name for name, norm in norms.items() if norm and name not in shares]
     if missing:
         raise InputError(f"shares name each loss; there is none for {', '.join(missing)}")
-    if not all(norms.values()):
-        return objective, dict.fromkeys(norms, 1.0)
-    total = sum(norms.values())
-    factors = {name: share * total / norms[name] for name, share in shares.items()}
+    factors = dict.fromkeys(norms, 1.0)
+    if all(norms[name] for name in shares):
+        total = sum(norms.values())
+        factors |= {name: share * total / norms[name] for name, share in shares.items()}
 
     def weighted(X: Tensor) -> dict[str, Tensor]:
         return {name: factors[name] * loss for name, loss in objective(X).items()}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ class Style:
     Attributes:
         image: the style image: a path, bytes, a binary file or a PIL image.
         weight: how much it counts beside the other styles of the same region and layer. Only
-            the ratios matter.
+            the ratios matter. A style of weight 0 is left out.
         layers: where this style is compared, by number or name; or a factor for each layer.
             None: at the style layers of the recipe.
         here: the region of the photograph that takes this style, (H, W), 1 inside, 0 outside,
@@ -58,21 +59,22 @@ class Style:
             raise InputError("the layers of a style are at least one, or None for the recipe's")
 
 
-Styles = ImageSource | Style | list[ImageSource | Style] | tuple[ImageSource | Style, ...]
-"""One style, or several."""
+Styles = ImageSource | Style | Sequence[ImageSource | Style]
+"""One style, or a list or tuple of several."""
 
 
 def styles_of(style: Styles) -> list[Style]:
-    """The styles that an argument of `transfer` means.
+    """The styles that an argument of `transfer` means, without those of weight 0.
 
     Raises:
         InputError: an empty list, or all weights are 0.
     """
-    listed = several("style", style) if isinstance(style, list | tuple) else [style]
+    listed: list[Any] = several("style", style) if isinstance(style, list | tuple) else [style]
     styles = [each if isinstance(each, Style) else Style(each) for each in listed]
-    if not any(each.weight for each in styles):
+    weighty = [each for each in styles if each.weight]
+    if not weighty:
         raise InputError("all styles have the weight 0: give one of them more")
-    return styles
+    return weighty
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +122,11 @@ class Wanted:
     opaque: Tensor | None = None
 
     def regions(self) -> list[list[Painting]]:
-        """The styles, those of one region together."""
+        """The styles, those of one region together. A style of weight 0 is left out."""
         groups: list[list[Painting]] = []
         for style in self.styles:
+            if not style.weight:
+                continue
             group = next((each for each in groups if each[0].shares_region(style)), None)
             if group is None:
                 groups.append([style])
@@ -130,26 +134,44 @@ class Wanted:
                 group.append(style)
         return groups
 
-    def weighted(self, layers: Layers) -> list[tuple[Painting, dict[Layer, float]]]:
+    def weighted(
+        self,
+        layers: Layers,
+        size: Callable[[Painting, Layer], float] = lambda style, layer: 1.0,
+        number: Callable[[Layer], Layer] = lambda layer: layer,
+    ) -> list[tuple[Painting, dict[Layer, float]]]:
         """The styles, each with a factor for each of its layers.
 
-        At each layer, the weights of the styles of one region add up to 1.
+        At each layer, the factors of the styles of one region add up to 1. They are in
+        proportion to weight times size. So if each loss is divided by its own size, the
+        undivided losses are in proportion to the weights.
 
         Args:
             layers: those of a style that has none of its own.
+            size: what the loss of a style at a layer is divided by; 0 if it does not count.
+            number: what is equal for two names of the same layer.
+
+        Source: the sum over styles of a |G - A|^2 has the same gradient with respect to G as
+        the square of the distance from the one matrix that is the sum of a A, if the factors a
+        add up to 1.
         """
         found = []
         for group in self.regions():
+            factors = [
+                factors_of(layers if style.layers is None else style.layers) for style in group
+            ]
+            parts = [
+                {layer: style.weight * size(style, layer) for layer in own}
+                for style, own in zip(group, factors, strict=True)
+            ]
             sums: dict[Layer, float] = {}
-            for style in group:
-                for layer in factors_of(layers if style.layers is None else style.layers):
-                    sums[layer] = sums.get(layer, 0.0) + style.weight
-            for style in group:
-                own = factors_of(layers if style.layers is None else style.layers)
+            for layer, part in (each for of_style in parts for each in of_style.items()):
+                sums[number(layer)] = sums.get(number(layer), 0.0) + part
+            for style, own, of_style in zip(group, factors, parts, strict=True):
                 shared = {
-                    layer: factor * style.weight / sums[layer]
-                    for layer, factor in own.items()
-                    if style.weight
+                    layer: own[layer] * (part / sums[number(layer)])
+                    for layer, part in of_style.items()
+                    if part
                 }
                 found.append((style, shared))
         return found

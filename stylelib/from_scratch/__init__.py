@@ -1,7 +1,7 @@
-"""VGG-19 and style transfer in NumPy alone, every gradient by hand (chapters 14 to 17).
+"""VGG-19 and style transfer in NumPy, with every gradient by hand (chapters 14 to 17).
 
-Nothing in this package computes with PyTorch. Pictures and features are arrays of shape
-(N, C, H, W), float32 or float64, and everything is computed in the dtype of its input.
+Nothing in this package computes with PyTorch. Images and features are arrays of shape
+(N, C, H, W), float32 or float64. Results have the dtype of the input.
 
 Example:
     >>> import numpy as np

@@ -12,16 +12,16 @@ __all__ = ["Adam"]
 
 
 class Adam:
-    """Steps of about the learning rate for every pixel, whatever the size of its gradient.
+    """Adam: each step moves a value by about the learning rate, however large its gradient.
 
     Args:
-        learning_rate: in the units of what is moved: gray levels, for a picture in 0..255.
-        beta1: how much of the mean gradient is kept from one step to the next.
-        beta2: likewise of the mean square.
-        epsilon: keeps a pixel whose gradient is 0 from dividing by it.
+        learning_rate: in the units of x, which are gray levels for an image in 0..255.
+        beta1: the fraction of the mean gradient that is kept from step to step.
+        beta2: the fraction of the mean squared gradient that is kept from step to step.
+        epsilon: avoids a division by 0 if a gradient is 0.
 
     Raises:
-        InputError: a number out of its range.
+        InputError: a number is out of its range.
 
     Source: Kingma and Ba (2015), algorithm 1.
 
@@ -43,29 +43,29 @@ class Adam:
         self.beta2 = number("beta2", beta2, least=0, below=1)
         self.epsilon = number("epsilon", epsilon, above=0)
         self.t = 0
-        self.m: Array | None = None  # the mean gradient, not yet corrected
-        self.v: Array | None = None  # the mean square of it, likewise
+        self.m: Array | None = None  # the mean gradient, uncorrected
+        self.v: Array | None = None  # the mean squared gradient, uncorrected
 
     def update(self, x: Array, gradient: Array) -> Array:
-        """The next x, a new array; means are carried on to the next call.
+        """Return the next x as a new array, and keep the means for the next call.
 
         Args:
-            x: what is moved, of any shape, float32 or float64.
-            gradient: of the same shape and dtype.
+            x: the values to move, of any shape, float32 or float64.
+            gradient: the gradient, of the same shape and dtype.
 
         Raises:
-            InputError: they are not, or x had another shape before.
+            InputError: shapes or dtypes differ, or x had another shape before.
         """
         for name, array in (("x", x), ("gradient", gradient)):
             if not isinstance(array, np.ndarray) or array.dtype not in (np.float32, np.float64):
                 kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-                raise InputError(f"{name} is an array of float32 or float64, not {kind}")
+                raise InputError(f"{name} must be an array of float32 or float64, not {kind}")
         if x.dtype != gradient.dtype:
-            raise InputError(f"x is {x.dtype} and its gradient {gradient.dtype}")
+            raise InputError(f"x is {x.dtype}, but its gradient is {gradient.dtype}")
         if x.shape != gradient.shape or (self.m is not None and self.m.shape != x.shape):
             before = "" if self.m is None else f", x before had {self.m.shape}"
             raise InputError(
-                f"x has the shape {x.shape} and its gradient {gradient.shape}{before}"
+                f"x has the shape {x.shape} and its gradient has {gradient.shape}{before}"
             )
         if self.m is None or self.v is None:
             self.m, self.v = np.zeros_like(x), np.zeros_like(x)

@@ -25,24 +25,24 @@ from stylelib.from_scratch.windows import (
 __all__ = ["Convolution", "convolve", "im2col"]
 
 BLOCK_BYTES = 16 * 2**20
-"""About how much memory the columns take at a time; those of a whole layer may take hundreds of
+"""The approximate memory of the columns at a time. Those of a whole layer may take hundreds of
 megabytes."""
 
-_scratch = threading.local()  # one memory for columns in each thread, whatever the layer
+_scratch = threading.local()  # memory for columns, one per thread for all layers
 
 
 def im2col(x: Array, kernel_size: int, stride: int, out: Array | None = None) -> Array:
-    """The windows of one picture as the columns of a matrix.
+    """The windows of one image as the columns of a matrix.
 
     Args:
-        x: (C, H, W), padded.
-        kernel_size: k.
-        stride: how far windows are apart.
-        out: memory of the result's shape to write to, in rows; None takes new memory.
+        x: the padded image, (C, H, W).
+        kernel_size: k, the side of a window.
+        stride: the distance between windows.
+        out: a C-contiguous array of the result's shape to write to; None makes a new one.
 
     Returns:
-        (C k k, H' W'): row (c, i, j) holds what all windows have in channel c at their place
-        (i, j). One copy, and k k times the memory.
+        A matrix (C k k, H' W'), a copy with k k times the memory. Row (c, i, j) holds the
+        values of all windows in channel c at position (i, j).
 
     Source: Chellapilla, Puri and Simard (2006).
 
@@ -64,20 +64,20 @@ def im2col(x: Array, kernel_size: int, stride: int, out: Array | None = None) ->
 def convolve(
     x: Array, weight: Array, stride: int, out: Array, bias: Array | None = None
 ) -> None:
-    """Convolution as one matrix product for each strip of a picture.
+    """Convolution as one matrix product for each strip of an image.
 
     Args:
-        x: (N, in, H, W), padded.
+        x: the padded images, (N, in, H, W).
         weight: (out, in, k, k).
-        stride: how far windows are apart.
-        out: (N, out, H', W'), written to; what it held is lost.
+        stride: the distance between windows.
+        out: the array (N, out, H', W') for the result, which is overwritten.
         bias: (out,), added if given.
     """
     k = weight.shape[-1]
     matrix = weight.reshape(len(weight), -1)  # (out, in k k)
     flat = out.reshape(*out.shape[:2], -1)  # (N, out, H' W')
-    for n, strip, places in _strips(out, stride, weight.shape):
-        block = flat[n, :, places]  # (out, places)
+    for n, strip, positions in _strips(out, stride, weight.shape):
+        block = flat[n, :, positions]  # (out, positions)
         columns = _columns(weight.shape, block)
         im2col(x[n, :, strip], k, stride, columns)
         np.matmul(matrix, columns, out=block)
@@ -88,7 +88,7 @@ def convolve(
 def _strips(
     out: Array, stride: int, weight_shape: tuple[int, ...]
 ) -> Iterator[tuple[int, slice, slice]]:
-    """Picture by picture, some rows of windows at a time: (n, rows of x, places in out)."""
+    """A few rows of windows of one image at a time: (n, rows of x, positions in out)."""
     height, width = out.shape[2:]
     _, channel_in, k, _ = weight_shape
     row_bytes = channel_in * k * k * width * out.itemsize
@@ -101,9 +101,10 @@ def _strips(
 
 
 def _columns(weight_shape: tuple[int, ...], block: Array) -> Array:
-    """Memory for the columns of a block (out, places): (in k k, places), the same each time.
+    """Memory (in k k, positions) for the columns of a block (out, positions), which is reused.
 
-    New memory comes from the system page by page: on an idle machine a quarter of the time.
+    New memory comes from the system page by page, which takes a quarter of the time on an idle
+    machine.
     """
     shape = math.prod(weight_shape[1:]), block.shape[1]
     size = math.prod(shape)
@@ -114,30 +115,30 @@ def _columns(weight_shape: tuple[int, ...], block: Array) -> Array:
 
 
 class Convolution(Layer):
-    """Convolution, as neural networks mean it: the kernel is not turned round.
+    """Convolution as in neural networks: the kernel is not flipped.
 
     Args:
         kernel_size: k, the side of the square kernel.
         channel_in: channels of the input.
         channel_out: channels of the output.
-        padding: how many zeros are put around the picture.
-        stride: how far windows are apart.
+        padding: the number of zeros on each side of the image.
+        stride: the distance between windows.
         method: "im2col", or "loops", which is the formula and hundreds of times slower.
         trainable: whether `backward` computes `d_weight` and `d_bias`, which takes half of its
             time. Style transfer moves pixels and does not need them.
-        seed: for the first weights, of the size He et al. (2015) advise; the bias is 0. None
-            leaves the weights at 0, for who sets them.
+        seed: for the initial weights, scaled as in He et al. (2015); the bias is 0. None leaves
+            the weights at 0, if you set them yourself.
 
     Attributes:
         weight: (out, in, k, k).
         bias: (out,).
-        d_weight: the gradient at `weight` from the last backward; None before it, and where
-            the layer is not trainable.
-        d_bias: likewise at `bias`.
+        d_weight: the gradient with respect to `weight` from the last `backward`; None before
+            it, or if the layer is not trainable.
+        d_bias: the gradient with respect to `bias` from the last `backward`, or None.
 
     Raises:
-        InputError: a size that is no whole number or too small, features of another shape or
-            dtype, weights of another shape, a backward without a forward.
+        InputError: a size is not a whole number or too small, features have another shape or
+            dtype, weights have another shape, or `backward` comes before `forward`.
 
     Source: LeCun et al. (1989); as a matrix product, Chellapilla, Puri and Simard (2006).
 
@@ -179,11 +180,11 @@ class Convolution(Layer):
         self.bias: Array = np.zeros(self.channel_out, dtype=np.float32)
         self.d_weight: Array | None = None
         self.d_bias: Array | None = None
-        self._x: Array | None = None  # the padded input, where it is needed again
+        self._x: Array | None = None  # the padded input, if `backward` needs it
         self._shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
 
     def forward(self, x: Array) -> Array:
-        """(N, in, H, W) to (N, out, H', W'), H' = (H + 2 padding - k) // stride + 1."""
+        """(N, in, H, W) to (N, out, H', W'), with H' = (H + 2 padding - k) // stride + 1."""
         check_features(x, self.channel_in)
         padded = self._pad(x)
         height, width = windows(padded, self.kernel_size, self.stride).shape[2:4]
@@ -198,20 +199,20 @@ class Convolution(Layer):
         return out
 
     def backward(self, top_diff: Array) -> Array:
-        """The gradient at x from the gradient at the output; sets `d_weight` and `d_bias`.
+        """The gradient with respect to the input; sets `d_weight` and `d_bias`.
 
         Args:
-            top_diff: the gradient of a loss at the output of the last forward.
+            top_diff: the gradient of a loss with respect to the output of the last `forward`.
 
         Returns:
-            The gradient of that loss at the input of the last forward, of its shape.
+            The gradient of that loss with respect to the input of the last `forward`.
         """
         check_top_diff(top_diff, self._shapes and self._shapes[1])
         assert self._shapes is not None
         weight, _ = self._parameters(top_diff.dtype)
         padded_shape, loops = self._shapes[0], self.method == "loops"
         self.d_weight = self.d_bias = None
-        if self._x is not None:  # the last forward was that of a trainable layer
+        if self._x is not None:  # the layer was trainable in the last forward
             d_weight = self._d_weight_loops if loops else self._d_weight
             self.d_weight = d_weight(top_diff, self._x)
             self.d_bias = top_diff.sum(axis=(0, 2, 3))
@@ -246,17 +247,17 @@ class Convolution(Layer):
         shape = self._weight_shape
         flat = top_diff.reshape(*top_diff.shape[:2], -1)  # (N, out, H' W')
         d_matrix: Array | None = None  # (out, in k k)
-        for n, strip, places in _strips(top_diff, self.stride, shape):
-            block = flat[n, :, places]  # (out, places)
+        for n, strip, positions in _strips(top_diff, self.stride, shape):
+            block = flat[n, :, positions]  # (out, positions)
             columns = _columns(shape, block)
             im2col(x[n, :, strip], self.kernel_size, self.stride, columns)
             product = block @ columns.T
             d_matrix = product if d_matrix is None else np.add(d_matrix, product, out=product)
-        assert d_matrix is not None  # no layer's output is empty
+        assert d_matrix is not None  # an output is never empty
         return d_matrix.reshape(shape)
 
     def _d_x(self, top_diff: Array, weight: Array, padded_shape: tuple[int, ...]) -> Array:
-        """A convolution too, of `top_diff` spread between zeros, with the kernels turned."""
+        """Convolve `top_diff`, spread out between zeros, with the rotated kernels."""
         N, channels, height, width = padded_shape
         k, s = self.kernel_size, self.stride
         rows, columns = top_diff.shape[2:]
@@ -271,13 +272,13 @@ class Convolution(Layer):
         return d_x
 
     def _cut(self, padded: Array) -> Array:
-        """Without the border of padding."""
+        """Remove the border of padding."""
         border = self.padding
         return padded[:, :, border:-border, border:-border] if border else padded
 
     def _pad(self, x: Array) -> Array:
         if self.padding == 0:
-            return x.copy() if self.trainable else x  # kept for backward; x may change
+            return x.copy() if self.trainable else x  # for backward, because x may change
         N, C, height, width = x.shape
         border = self.padding
         padded: Array = np.zeros((N, C, height + 2 * border, width + 2 * border), dtype=x.dtype)

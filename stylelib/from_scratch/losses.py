@@ -1,8 +1,8 @@
 """The losses by hand, each with its gradient (chapter 16).
 
-Features have the shape (N, C, H, W); other shapes and dtypes raise an `InputError`. The
-gradients are derived on the chapter's page. The factors are those of
-`stylelib.CONVENTIONS["numpy"]`; total variation is that of the d2l recipe.
+Features have the shape (N, C, H, W); other shapes and dtypes raise an `InputError`. Chapter 16
+derives the gradients. The factors are those of `stylelib.CONVENTIONS["numpy"]`; total variation
+is that of the d2l recipe.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["ContentLoss", "StyleLoss", "TVLoss", "gram"]
 
 
 def gram(F: Array) -> Array:
-    """Gram matrices of features, divided by nothing: (N, C, H, W) to (N, C, C).
+    """Gram matrices of features, not normalized: (N, C, H, W) to (N, C, C).
 
     Source: Gatys et al. (2016), equation 3.
     """
@@ -29,7 +29,7 @@ def gram(F: Array) -> Array:
 class ContentLoss:
     """1 / (2 N C H W) * sum((F - P)^2).
 
-    Source: Gatys et al. (2016), equation 1, which has no N C H W.
+    Source: Gatys et al. (2016), equation 1, which does not divide by N C H W.
 
     Example:
         >>> F, P = np.full((1, 1, 1, 2), 3.0), np.ones((1, 1, 1, 2))
@@ -38,20 +38,20 @@ class ContentLoss:
     """
 
     def forward(self, F: Array, P: Array) -> float:
-        """The loss of features F that should be P; both (N, C, H, W)."""
+        """The loss of features F with the target P, both (N, C, H, W)."""
         return float(np.square(self._difference(F, P)).mean()) / 2
 
     def backward(self, F: Array, P: Array) -> Array:
-        """The gradient at F: (F - P) / (N C H W)."""
+        """The gradient with respect to F: (F - P) / (N C H W)."""
         return self._difference(F, P) / F.size
 
     def _difference(self, F: Array, P: Array) -> Array:
         check_features(F)
         if not isinstance(P, np.ndarray):
-            raise InputError(f"P is features like F, not {type(P).__name__}")
+            raise InputError(f"P must be features like F, not {type(P).__name__}")
         if F.shape != P.shape or F.dtype != P.dtype:
             raise InputError(
-                f"F has the shape {F.shape} ({F.dtype}) and P has {P.shape} ({P.dtype})"
+                f"F has the shape {F.shape} ({F.dtype}), but P has {P.shape} ({P.dtype})"
             )
         return F - P
 
@@ -59,11 +59,10 @@ class ContentLoss:
 class StyleLoss:
     """1 / (4 N C^2 M^2) * sum((gram(F) - A)^2), M = H W.
 
-    Source: Gatys et al. (2016), equation 4, for N = 1. They give the gradient in equation 6,
-    where it is set to 0 for F < 0; we leave that to the ReLU before F.
+    Source: Gatys et al. (2016), equation 4, for N = 1. Their gradient in equation 6 is set to 0
+    for F < 0; we leave that to the ReLU before F.
 
-    Nothing brings Gram matrices of different M to one size: the style picture is resized to
-    that of the content.
+    These Gram matrices grow with M, so the style image must have the size of the content image.
 
     Example:
         >>> F = np.array([[[[1.0, 2.0]]]])  # its Gram matrix is 5
@@ -73,16 +72,16 @@ class StyleLoss:
     """
 
     def forward(self, F: Array, A: Array) -> float:
-        """The loss of features F (N, C, H, W) whose Gram matrices should be A (N, C, C).
+        """The loss of features F (N, C, H, W) with the target Gram matrices A (N, C, C).
 
-        A may also be (1, C, C), the same for all N pictures.
+        A may also be (1, C, C), the same for all N images.
         """
         D = self._difference(F, A)
-        # Fourth powers of features: float64 leaves room when a picture has gone astray
+        # Fourth powers of features: float32 could overflow if the image diverges
         return float(np.square(D, dtype=np.float64).sum()) / (4 * self._factor(F))
 
     def backward(self, F: Array, A: Array) -> Array:
-        """The gradient at F: 1 / (N C^2 M^2) * (gram(F) - A) F."""
+        """The gradient with respect to F: 1 / (N C^2 M^2) * (gram(F) - A) F."""
         D = self._difference(F, A) / self._factor(F)
         product: Array = (D @ F.reshape(*F.shape[:2], -1)).reshape(F.shape)
         return product
@@ -92,10 +91,11 @@ class StyleLoss:
         if not isinstance(A, np.ndarray) or A.shape not in (G.shape, (1, *G.shape[1:])):
             kind = A.shape if isinstance(A, np.ndarray) else type(A).__name__
             raise InputError(
-                f"A has the shape {kind}, the Gram matrices of F {G.shape}: give gram(...)"
+                f"A has the shape {kind}, but the Gram matrices of F have {G.shape}: give "
+                "gram(...)"
             )
         if A.dtype != G.dtype:
-            raise InputError(f"A is {A.dtype} and F {G.dtype}; they must be alike")
+            raise InputError(f"A is {A.dtype}, but F is {G.dtype}; they must be the same")
         return G - A
 
     @staticmethod
@@ -105,7 +105,7 @@ class StyleLoss:
 
 
 class TVLoss:
-    """Half the mean absolute difference down, plus half of that across.
+    """Half the sum of the mean absolute differences down and across.
 
     Source: Rudin, Osher and Fatemi (1992), in the anisotropic form of the d2l recipe.
 
@@ -117,12 +117,12 @@ class TVLoss:
     """
 
     def forward(self, X: Array) -> float:
-        """The loss of pictures (N, C, H, W), of 2 x 2 pixels or more."""
+        """The loss of images (N, C, H, W) of 2 x 2 pixels or more."""
         down, across = self._differences(X)
         return 0.5 * float(np.abs(down).mean() + np.abs(across).mean())
 
     def backward(self, X: Array) -> Array:
-        """The gradient at X: each difference pulls its two pixels together, equal ones rest."""
+        """The gradient with respect to X: each difference pulls its two pixels together."""
         down, across = self._differences(X)
         d_X: Array = np.zeros_like(X)
         pull = np.sign(down) / (2 * down.size)

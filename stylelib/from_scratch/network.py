@@ -1,4 +1,4 @@
-"""VGG-19 in NumPy: forward to any layers, backward from any of them (chapter 17)."""
+"""VGG-19 in NumPy, forward to any layers and backward from any of them (chapter 17)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from stylelib.arguments import choice
-from stylelib.errors import FileError, InputError
+from stylelib.errors import FileError, InputError, missing
 from stylelib.files import ImageSource, load_image, resize
 from stylelib.from_scratch.convolution import Convolution
 from stylelib.from_scratch.pooling import AveragePool, MaxPool, ReLU
@@ -23,7 +23,7 @@ __all__ = ["VGG19"]
 
 
 class Parameters(NamedTuple):
-    """What a file of weights holds, for pictures in the order R, G, B."""
+    """The content of a file of weights, for images in the order R, G, B."""
 
     mean: Array  # (3,), in gray levels 0..255
     convolutions: Mapping[str, tuple[Array, Array]]  # name: weight (out, in, 3, 3), bias (out,)
@@ -32,27 +32,26 @@ class Parameters(NamedTuple):
 class VGG19:
     """The convolutional part of VGG-19, in its original units.
 
-    It takes pictures (N, 3, H, W) in gray levels from 0 to 255, minus a mean color;
-    `to_input` makes them, `to_image` makes pictures of them again. Its activations are of the
-    order of 100 to 1000.
+    It takes images (N, 3, H, W) in gray levels from 0 to 255, minus a mean color. `to_input`
+    makes them, and `to_image` turns them back. Activations are of the order of 100 to 1000.
 
     Args:
         weights: "embedded", or the path of a MatConvNet file `imagenet-vgg-verydeep-19.mat`,
             whose mean image is averaged to a mean color.
-        layers: the layers that will be asked for; the network ends with the deepest.
+        layers: the layers that you will use; the network ends with the deepest.
         pooling: "max", as the network was trained, or "avg".
-        method: how convolution and pooling compute.
+        method: "im2col" or "loops", for convolution and pooling.
 
     Attributes:
         layers: the layers by name, in order: conv1_1, relu1_1, ..., pool5.
-        mean: R, G, B, float32.
+        mean: the mean color (R, G, B), float32.
 
     Raises:
-        FileError: the weights are missing, or the file is not the one expected.
-        InputError: a layer that VGG-19 does not have.
+        FileError: the weights are missing, or the file is not the expected one.
+        InputError: VGG-19 does not have one of the layers.
 
-    `forward` is remembered by the layers: `backward` is about the last one. PyTorch only reads
-    the embedded file.
+    The layers remember the last `forward`, and `backward` belongs to it. PyTorch is only used
+    to read the embedded file.
 
     Source: Simonyan and Zisserman (2014), configuration E.
 
@@ -100,11 +99,11 @@ class VGG19:
         self._shapes: dict[str, tuple[int, ...]] = {}  # of the last forward's outputs
 
     def forward(self, X: Array, layers: Sequence[str]) -> dict[str, Array]:
-        """The features at `layers`, by name; the network runs to the deepest of them.
+        """The features at `layers`, by name. The network runs to the deepest of them.
 
         Args:
-            X: pictures (N, 3, H, W), as `to_input` makes them.
-            layers: names of layers that this network has.
+            X: images (N, 3, H, W) from `to_input`.
+            layers: names of layers of this network.
         """
         check_features(X, 3)
         deepest = self._deepest(layers, len(self.layers))
@@ -121,18 +120,19 @@ class VGG19:
         return features
 
     def backward(self, top_diffs: Mapping[str, Array]) -> Array:
-        """The gradient at the picture, from gradients at any layers of the last forward.
+        """The gradient with respect to the image, from gradients at any layers.
 
-        All of them in one sweep: each joins in where the sweep passes its layer.
+        One backward pass is enough: each gradient is added when the pass reaches its layer.
 
         Args:
-            top_diffs: for each layer the gradient of a loss at its features.
+            top_diffs: for each layer, the gradient of a loss with respect to its features.
 
         Returns:
-            The gradient of the sum of these losses at the picture of the last forward.
+            The gradient of the sum of these losses with respect to the input of the last
+            `forward`.
         """
         if not self._shapes:
-            raise InputError("backward needs a forward before it")
+            raise InputError("call forward before backward")
         if not top_diffs:
             raise InputError("top_diffs is empty: give gradients at one or more layers")
         deepest = self._deepest(list(top_diffs), len(self._shapes))
@@ -143,28 +143,28 @@ class VGG19:
             if name in top_diffs:
                 joining = top_diffs[name]
                 gradient = joining if gradient is None else gradient + joining
-            assert gradient is not None  # the sweep begins at one of the layers named
+            assert gradient is not None  # the pass starts at one of these layers
             gradient = layer.backward(gradient)
         assert gradient is not None
         return gradient
 
     def to_input(self, image: ImageSource, image_shape: int | tuple[int, int]) -> Array:
-        """Resize a picture to (H, W), or to a shorter side; (1, 3, H, W), float32."""
+        """Resize an image to (H, W) or to a shorter side: an input (1, 3, H, W), float32."""
         pixels = np.asarray(resize(load_image(image), image_shape), dtype=np.float32)
         return np.ascontiguousarray((pixels - self.mean).transpose(2, 0, 1)[None])
 
     def to_image(self, X: Array) -> Image.Image:
-        """The picture that X (1, 3, H, W) shows, rounded and cut off at black and white."""
+        """The image that X (1, 3, H, W) shows, rounded and clipped to black and white."""
         check_features(X, 3)
         if len(X) != 1:
-            raise InputError(f"to_image takes one picture (1, 3, H, W), not {X.shape}")
+            raise InputError(f"to_image needs one image (1, 3, H, W), not {X.shape}")
         if not np.isfinite(X).all():
-            raise InputError("the picture has numbers that are not finite (nan or inf)")
+            raise InputError("the image has values that are not finite (nan or inf)")
         pixels = X[0].transpose(1, 2, 0) + self.mean  # (H, W, 3)
         return Image.fromarray(pixels.clip(0, 255).round().astype(np.uint8))
 
     def digest(self) -> str:
-        """The first 16 digits of a SHA-256 of kinds of layers, weights and mean."""
+        """The first 16 digits of the SHA-256 of layer types, weights and mean."""
         kinds = [type(layer).__name__ for layer in self.layers.values()]
         digest = hashlib.sha256(" ".join(kinds).encode() + self.mean.tobytes())
         for layer in self.layers.values():
@@ -177,7 +177,7 @@ class VGG19:
         listed = isinstance(layers, Iterable) and not isinstance(layers, str)
         if not listed or not layers or not all(type(x) is str for x in layers):
             raise InputError(
-                f"layers is a list of names, for example ['relu4_2'], not {layers!r}"
+                f"layers must be a list of names, for example ['relu4_2'], not {layers!r}"
             )
         deepest = max(layer_index(VGG19_LAYERS, layer) for layer in layers)
         if deepest >= depth:
@@ -189,7 +189,7 @@ class VGG19:
 
 
 def _embedded(names: Sequence[str]) -> Parameters:
-    # PyTorch, which reads the file, is imported only here
+    # PyTorch is imported only here, to read the file
     from stylelib.weights import EMBEDDED_MEAN, read_embedded, unpack_convolution
 
     raw = read_embedded()
@@ -203,22 +203,24 @@ def _embedded(names: Sequence[str]) -> Parameters:
 
 
 def _matconvnet(path: str | os.PathLike[str], names: Sequence[str]) -> Parameters:
-    """The file as MatConvNet has published it, in either of its two layouts.
+    """Read a file that MatConvNet has published, in either of its two layouts.
 
     Weights are stored (height, width, in, out), for R, G, B in 0..255 minus the mean image.
     """
-    from scipy.io import loadmat  # takes a while to import
-
+    try:
+        from scipy.io import loadmat  # slow to import
+    except ModuleNotFoundError as error:
+        raise missing("scipy", "matconvnet") from error
     if not isinstance(path, str | os.PathLike):
-        raise InputError(f"weights is 'embedded' or a path, not {path!r}")
+        raise InputError(f"weights must be 'embedded' or a path, not {path!r}")
     if not Path(path).is_file():
-        raise FileError(f"there is no file '{path}'; weights is 'embedded' or a file")
+        raise FileError(f"there is no file '{path}'; weights must be 'embedded' or a file")
     try:
         content = loadmat(path, struct_as_record=False, squeeze_me=True)
         mean = np.asarray(_normalization(content).averageImage, dtype=np.float64)
         found = {str(layer.name): layer for layer in np.atleast_1d(content["layers"])}
         stored = {name: _parts(found[name]) for name in names}
-    except Exception as error:  # scipy and what is missing in a file raise errors of all kinds
+    except Exception as error:  # scipy and missing parts raise many kinds
         raise FileError(
             f"'{path}' is not a MatConvNet file of VGG-19 ({type(error).__name__}: {error})"
         ) from error
@@ -243,6 +245,6 @@ def _normalization(content: Mapping[str, Any]) -> Any:
 
 
 def _parts(layer: Any) -> tuple[Array, Array]:
-    """The filters and biases of a layer: older files have two fields, newer ones a pair."""
+    """The filters and biases of a layer: two fields in older files, a pair in newer ones."""
     pair = layer.weights if hasattr(layer, "weights") else (layer.filters, layer.biases)
     return np.asarray(pair[0]), np.asarray(pair[1])

@@ -19,7 +19,7 @@ __all__ = ["AveragePool", "MaxPool", "ReLU"]
 
 
 class _Pool(Layer):
-    """What both kinds of pooling have: window, stride, and the shapes of the last forward."""
+    """The common part of both poolings: window, stride, and the shapes of the last forward."""
 
     def __init__(self, kernel_size: int, stride: int, method: Method = "im2col") -> None:
         self.kernel_size = whole("kernel_size", kernel_size)
@@ -45,20 +45,20 @@ class _Pool(Layer):
 
 
 class MaxPool(_Pool):
-    """The greatest number of each window; the gradient goes to the place where it stood.
+    """The maximum of each window. The gradient goes to the position of the maximum.
 
-    Of several equal ones the first in reading order gets all of it, as in PyTorch. (Any choice
-    among them is a subgradient.)
+    If several values are equal, the first in reading order gets the whole gradient, as in
+    PyTorch. Any choice among them is a subgradient.
 
     Args:
         kernel_size: the side of the square window.
-        stride: how far windows are apart. Rows and columns at the end that fill no window are
-            left out, and get no gradient.
+        stride: the distance between windows. Rows and columns at the end that do not fill a
+            window are left out and get no gradient.
         method: "im2col", which takes all windows at once, or "loops".
 
     Raises:
-        InputError: a picture smaller than the window, features of another shape or dtype, a
-            backward without a forward.
+        InputError: the image is smaller than the window, features have another shape or dtype,
+            or `backward` comes before `forward`.
 
     Example:
         >>> layer = MaxPool(kernel_size=2, stride=2)
@@ -70,7 +70,7 @@ class MaxPool(_Pool):
     """
 
     def forward(self, x: Array) -> Array:
-        """(N, C, H, W) to (N, C, H', W'), H' = (H - k) // stride + 1."""
+        """(N, C, H, W) to (N, C, H', W'), with H' = (H - k) // stride + 1."""
         view = self._begin_forward(x)
         k = self.kernel_size
         if self.method == "loops":
@@ -82,20 +82,20 @@ class MaxPool(_Pool):
             return largest
         largest = view[..., 0, 0].copy()
         height, width = x.shape[2:]
-        away = np.zeros(largest.shape, dtype=np.intp)  # of the maximum, from its window's first
+        away = np.zeros(largest.shape, dtype=np.intp)  # offset from the window's first pixel
         for i, j in np.ndindex(k, k):
             candidate = np.ascontiguousarray(view[..., i, j])  # (N, C, H', W')
-            larger = candidate > largest  # not >=: of equal ones the first stays
+            larger = candidate > largest  # not >=, so the first of equal values stays
             np.maximum(away, larger * (i * width + j), out=away)
             np.maximum(largest, candidate, out=largest)
         planes = np.arange(len(x) * x.shape[1]).reshape(*x.shape[:2], 1, 1) * (height * width)
         rows = np.arange(largest.shape[2])[:, None] * (self.stride * width)
         columns = np.arange(largest.shape[3]) * self.stride
-        self._pixels = away + (rows + columns) + planes  # in x, read as one row of numbers
+        self._pixels = away + (rows + columns) + planes  # in x, read as one row
         return largest
 
     def backward(self, top_diff: Array) -> Array:
-        """The gradient at x: each of `top_diff` added where its maximum stood."""
+        """The gradient with respect to x: `top_diff`, added at the positions of the maxima."""
         d_x, view = self._begin_backward(top_diff)
         k = self.kernel_size
         if self.method == "loops":
@@ -108,9 +108,9 @@ class MaxPool(_Pool):
 
 
 class AveragePool(_Pool):
-    """The mean of each window; each of its places gets an equal share of the gradient.
+    """The mean of each window. All positions of the window get the same part of the gradient.
 
-    Args and errors are those of `MaxPool`.
+    The arguments and errors are those of `MaxPool`.
 
     Example:
         >>> layer = AveragePool(kernel_size=2, stride=2)
@@ -122,7 +122,7 @@ class AveragePool(_Pool):
     """
 
     def forward(self, x: Array) -> Array:
-        """(N, C, H, W) to (N, C, H', W'), H' = (H - k) // stride + 1."""
+        """(N, C, H, W) to (N, C, H', W'), with H' = (H - k) // stride + 1."""
         view = self._begin_forward(x)
         k = self.kernel_size
         mean: Array = np.zeros(view.shape[:4], dtype=x.dtype)
@@ -136,7 +136,7 @@ class AveragePool(_Pool):
         return mean
 
     def backward(self, top_diff: Array) -> Array:
-        """The gradient at x: each of `top_diff` spread evenly over its window."""
+        """The gradient with respect to x: each of `top_diff` spread evenly over its window."""
         d_x, view = self._begin_backward(top_diff)
         k = self.kernel_size
         if self.method == "loops":
@@ -150,12 +150,12 @@ class AveragePool(_Pool):
 
 
 class ReLU(Layer):
-    """max(x, 0). The gradient passes where x was above 0; at 0 itself it does not."""
+    """max(x, 0). The gradient passes where x was above 0, but not where x was 0."""
 
     _positive: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] | None = None
 
     def forward(self, x: Array) -> Array:
-        """Of any (N, C, H, W); the input is not changed."""
+        """(N, C, H, W) to the same shape; x is not changed."""
         check_features(x)
         self._positive = x > 0
         out: Array = np.maximum(x, 0)

@@ -1,4 +1,4 @@
-"""Style transfer in NumPy: the loop, and what it gives back (chapter 17)."""
+"""Style transfer in NumPy: the loop and its result (chapter 17)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from stylelib.from_scratch.network import VGG19
 from stylelib.from_scratch.windows import Array
 from stylelib.records import Record
 from stylelib.results import Finished, describe, recorded
+from stylelib.watching import watched
 
 __all__ = ["ScratchResult", "style_transfer"]
 
@@ -28,10 +29,11 @@ STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 @dataclass(frozen=True)
 class ScratchResult(Finished):
-    """A style transfer made in NumPy.
+    """A style transfer made with NumPy.
 
     Attributes:
-        picture: before it was made visible, (1, 3, H, W), in gray levels minus the mean color.
+        picture: the image before clipping and rounding, (1, 3, H, W), in gray levels minus the
+            mean color.
     """
 
     picture: Array = field(repr=False)
@@ -54,39 +56,38 @@ def style_transfer(
     net: VGG19 | None = None,
     callback: Callable[[Record], bool | None] | None = None,
 ) -> ScratchResult:
-    """Paint one picture in the style of another, by Adam, without any framework.
+    """Paint one image in the style of another with Adam, without any framework.
 
     Args:
         content: the photograph.
-        style: the painting; resized to the photograph's (H, W), since Gram matrices that are
-            divided by nothing can only be compared at one size.
-        image_shape: (H, W), or the shorter side.
+        style: the painting. It is resized to the photograph's (H, W), because Gram matrices
+            that are not normalized can only be compared at one size.
+        image_shape: (H, W), or the shorter side, in pixels.
         alpha: the weight of the content loss, a mean over layers.
-        beta: the weight of the style loss, likewise. At 500, the report's, content has hardly a
-            say; try 0.0005.
+        beta: the weight of the style loss, a mean over layers. At 500, the report's value,
+            content hardly matters; try 0.0005.
         tv: the weight of total variation.
-        learning_rate: about how many gray levels a pixel moves in a step.
-        steps: how many.
-        init: "content", or "noise": gray levels drawn evenly from 20 on either side of the
-            mean color.
+        learning_rate: about the number of gray levels that a pixel moves per step.
+        steps: the number of steps.
+        init: "content", or "noise", which is uniform within 20 gray levels of the mean color.
         seed: for "noise".
-        content_layers: where content is compared.
-        style_layers: where style is compared.
-        net: a network that reaches these layers; the embedded VGG-19 otherwise.
-        callback: is given the `Record` of each step, such as a `ProgressBar`; returning True
-            ends it.
+        content_layers: the layers at which content is compared.
+        style_layers: the layers at which style is compared.
+        net: a network that reaches these layers; None means the embedded VGG-19.
+        callback: called with the `Record` of each step, such as a `ProgressBar`. It stops the
+            run by returning True.
 
     Returns:
-        The picture, its history and its settings.
+        The image, its history and its settings.
 
     Raises:
-        InputError: a setting out of its range, or a size too small for the network.
-        FileError: a picture or the weights cannot be read.
-        DivergenceError: a loss or the picture is no longer finite; its `.picture` is the last
-            good one.
-        Interrupted: Ctrl-C after the first step. Its `.result` is the picture so far.
+        InputError: a setting is out of its range, or the size is too small for the network.
+        FileError: an image or the weights cannot be read.
+        DivergenceError: a loss or the image is no longer finite. Its `.picture` is the last
+            good image.
+        Interrupted: Ctrl-C after the first step. Its `.result` is the result so far.
 
-    Source: Gatys et al. (2016), with Adam in place of L-BFGS. The losses are those of
+    Source: Gatys et al. (2016), with Adam instead of L-BFGS. The losses are those of
     `stylelib.CONVENTIONS["numpy"]`.
 
     Example:
@@ -108,7 +109,7 @@ def style_transfer(
     several("style_layers", style_layers)
     choice("init", init, ("content", "noise"))
     if net is not None and not isinstance(net, VGG19):
-        raise InputError(f"net is a stylelib.from_scratch.VGG19, not {type(net).__name__}")
+        raise InputError(f"net must be a stylelib.from_scratch.VGG19, not {type(net).__name__}")
     if net is None:
         net = VGG19(layers=[*content_layers, *style_layers])
     photo = load_image(content)
@@ -123,7 +124,8 @@ def style_transfer(
     def evaluate(X: Array) -> tuple[dict[str, float], Array]:
         return loss_and_gradient(net, X, P, A, weights)
 
-    X, history, interrupted = descend(X, evaluate, adam, steps, callback)
+    with watched(callback, steps) as callback:
+        X, history, interrupted = descend(X, evaluate, adam, steps, callback)
     settings = recorded(
         content=describe(content),
         style=describe(style),
@@ -151,33 +153,33 @@ def descend(
     steps: int,
     callback: Callable[[Record], bool | None] | None,
 ) -> tuple[Array, list[Record], bool]:
-    """The loop: losses and gradient of the picture, one step of Adam, and so on.
+    """The loop: compute the losses and the gradient, make a step of Adam, and repeat.
 
     Args:
-        X: the picture to begin with; it is not changed.
-        evaluate: from a picture to its losses by name and the gradient of their sum.
-        adam: moves the picture.
-        steps: how many.
+        X: the initial image; it is not changed.
+        evaluate: from an image to its losses by name and the gradient of their sum.
+        adam: moves the image.
+        steps: the number of steps.
         callback: as for `style_transfer`.
 
     Returns:
-        The picture, a record of each step, and whether Ctrl-C ended it.
+        The image, a record of each step, and whether Ctrl-C ended the run.
     """
     history: list[Record] = []
     seconds, good = 0.0, X
     try:
         for step in range(1, steps + 1):
             start = time.perf_counter()
-            with np.errstate(over="ignore", invalid="ignore"):  # told by an error, below
+            with np.errstate(over="ignore", invalid="ignore"):  # checked below
                 losses, gradient = evaluate(X)
                 moved = adam.update(X, gradient)
             finite = all(math.isfinite(loss) for loss in losses.values())
             good = X if finite else good
             if not (finite and np.isfinite(moved).all()):
                 raise DivergenceError(
-                    f"step {step}: a loss or the picture is not finite; a smaller "
+                    f"step {step}: a loss or the image is not finite; a smaller "
                     f"learning_rate than {adam.learning_rate:g} may help. The last "
-                    "good picture is in this error's .picture",
+                    "good image is in this error's .picture",
                     good,
                     history,
                 )
@@ -200,14 +202,14 @@ def loss_and_gradient(
     A: Mapping[str, Array],
     weights: tuple[float, float, float],
 ) -> tuple[dict[str, float], Array]:
-    """The weighted losses of a picture by name, and the gradient of their sum at the picture.
+    """The weighted losses of an image by name, and the gradient of their sum.
 
     Args:
-        net: a network that reaches all the layers named.
-        X: the picture, (1, 3, H, W).
+        net: a network that reaches all layers of P and A.
+        X: the image, (1, 3, H, W).
         P: the content features it should have, by layer.
         A: the Gram matrices it should have, by layer.
-        weights: alpha, beta, and that of total variation.
+        weights: alpha, beta, and the weight of total variation.
     """
     alpha, beta, tv = weights
     features = net.forward(X, [*P, *A])

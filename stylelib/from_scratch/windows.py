@@ -1,4 +1,4 @@
-"""The windows a kernel sees, as a view of the picture: what convolution and pooling share."""
+"""A kernel's windows as a view of the image, which convolution and pooling share."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ __all__ = [
 ]
 
 Array: TypeAlias = NDArray[np.floating[Any]]
-"""Features, pictures, weights or gradients: float32 or float64."""
+"""Features, images, weights or gradients: float32 or float64."""
 Method = Literal["im2col", "loops"]
-"""How a layer computes: by whole arrays, or as the formula is written, in Python loops."""
+"""How a layer computes: with whole arrays, or with Python loops, as the formula says."""
 METHODS: tuple[Method, ...] = ("im2col", "loops")
 
 
 class Layer(ABC):
-    """A function of features that knows how to send a gradient back."""
+    """A function of features with a backward pass."""
 
     @abstractmethod
     def forward(self, x: Array) -> Array:
-        """The layer's output; what `backward` needs of `x` is kept."""
+        """The layer's output. The layer keeps what `backward` needs."""
 
     @abstractmethod
     def backward(self, top_diff: Array) -> Array:
-        """The gradient of a loss at the input, from that at the output of the last forward."""
+        """A loss's gradient with respect to the input, from that with respect to the output."""
 
 
 def windows(x: Array, kernel_size: int, stride: int) -> Array:
     """Every window of every channel, without copying: (N, C, H, W) to (N, C, H', W', k, k).
 
-    H' = (H - k) // stride + 1: a window that would hang over the border is left out. Writing
-    into the view writes into `x`. For a fixed place (i, j) in the kernel, the part
-    `windows(x)[..., i, j]`, (N, C, H', W'), holds no pixel twice.
+    H' = (H - k) // stride + 1: windows that would extend beyond the border are left out. The
+    result is a view, so writing to it writes to `x`. For a fixed position (i, j) in the kernel,
+    `windows(x)[..., i, j]` of shape (N, C, H', W') contains no pixel twice.
 
     Raises:
-        InputError: the picture is smaller than the kernel.
+        InputError: the image is smaller than the kernel.
     """
     height, width = x.shape[2:]
     if height < kernel_size or width < kernel_size:
@@ -59,21 +59,23 @@ def windows(x: Array, kernel_size: int, stride: int) -> Array:
 
 
 def check_features(x: Array, channels: int | None = None) -> None:
-    """Refuse what is not an array (N, C, H, W) of float32 or float64, with an `InputError`."""
+    """Check that x is an array (N, C, H, W) of float32 or float64."""
     if not isinstance(x, np.ndarray):
-        raise InputError(f"features are a NumPy array, not {type(x).__name__}")
+        raise InputError(f"features must be a NumPy array, not {type(x).__name__}")
     if x.dtype not in (np.float32, np.float64):
-        raise InputError(f"features are float32 or float64, not {x.dtype}")
+        raise InputError(f"features must be float32 or float64, not {x.dtype}")
     if x.ndim != 4 or 0 in x.shape:
-        raise InputError(f"features have the shape (N, C, H, W), none of them 0, not {x.shape}")
+        raise InputError(
+            f"features must have the shape (N, C, H, W), none of them 0, not {x.shape}"
+        )
     if channels is not None and x.shape[1] != channels:
-        raise InputError(f"this layer takes {channels} channels, not {x.shape[1]}: {x.shape}")
+        raise InputError(f"this layer needs {channels} channels, not {x.shape[1]}: {x.shape}")
 
 
 def check_top_diff(top_diff: Array, shape: tuple[int, ...] | None) -> None:
-    """Refuse a gradient that is not of the shape of the last forward's output."""
+    """Check that a gradient has the shape of the last forward's output."""
     if shape is None:
-        raise InputError("backward needs a forward before it")
+        raise InputError("call forward before backward")
     check_features(top_diff)
     if top_diff.shape != shape:
         raise InputError(

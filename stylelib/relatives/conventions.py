@@ -1,7 +1,7 @@
-"""Five ways to write the same losses, and what a weight of one is in another (chapter 12).
+"""Five ways to write the same losses, and how to convert their weights (chapter 12).
 
 Papers and programs multiply the same two sums, over features and over Gram matrices, by
-different factors. What one calls "style weight 1e6" is another's 10, or 1e7.
+different factors. A "style weight 1e6" in one of them is 10 in another, or 1e7.
 """
 
 from __future__ import annotations
@@ -18,33 +18,34 @@ from torch import Tensor
 from stylelib.arguments import choice, number, whole
 from stylelib.errors import InputError, did_you_mean
 from stylelib.losses import check_features, content_loss, gram, style_loss, tv_loss
+from stylelib.objectives import sums_squares
 
 __all__ = ["CONVENTIONS", "Convention", "convention", "convert_weight", "squared_tv_loss"]
 
 Kind = Literal["content", "style", "tv"]
 Factor = Callable[[int, int, int], float]
-"""A number from (N, C, M): pictures in the batch, channels, positions."""
+"""A factor as a function of (N, C, M): images in the batch, channels, positions."""
 
 
 @dataclass(frozen=True)
 class Convention:
     """The factors with which one source writes its losses.
 
-    F, P are the features of the current and of the content picture, (N, C, M); A is the Gram
-    matrix of the style picture, each sum over all that has been left unsaid:
+    F and P are the features of the synthesized and of the content image, (N, C, M), and A is
+    the Gram matrix of the style image. The sums run over all entries:
 
     - content = content_factor * sum((F - P)^2),
-    - G = gram_factor * F F^T, one matrix for each picture,
+    - G = gram_factor * F F^T, one matrix for each image,
     - style = style_factor * sum((G - A)^2) at one layer.
 
     Attributes:
-        name: its key in `CONVENTIONS`.
-        source: where it is written so.
-        content_factor: from (N, C, M).
-        gram_factor: likewise.
-        style_factor: likewise.
-        averages_layers: whether losses of several layers are averaged; else they are summed.
-        tv: total variation of pictures (N, 3, H, W), or None where the source has none.
+        name: the key in `CONVENTIONS`.
+        source: the text or program that uses this convention.
+        content_factor: the factor of the content loss, a function of (N, C, M).
+        gram_factor: the factor of the Gram matrix, a function of (N, C, M).
+        style_factor: the factor of the style loss, a function of (N, C, M).
+        averages_layers: whether the losses of several layers are averaged instead of summed.
+        tv: total variation of images (N, 3, H, W), or None if the source has none.
         formulas: content, Gram, style and total variation, in TeX.
     """
 
@@ -61,13 +62,13 @@ class Convention:
         """The content loss at one layer.
 
         Args:
-            Y_hat: features of the picture that is being made, (N, C, H, W).
-            Y: the features it should have, of the same shape; no gradient flows into them.
+            Y_hat: features of the synthesized image, (N, C, H, W).
+            Y: features of the content image, of the same shape. They get no gradient.
         """
         return self.relative_factor("content", Y_hat.shape) * content_loss(Y_hat, Y)
 
     def gram(self, Y: Tensor) -> Tensor:
-        """The Gram matrices of features (N, C, H, W), in this convention's units: (N, C, C)."""
+        """The Gram matrices (N, C, C) of features (N, C, H, W), in this convention's units."""
         matrices = gram(Y)  # divided by C M
         N, C, M = _sizes(Y.shape)
         return self.gram_factor(N, C, M) * C * M * matrices
@@ -76,31 +77,32 @@ class Convention:
         """The style loss at one layer.
 
         Args:
-            Y_hat: features of the picture that is being made, (N, C, H, W).
-            gram_Y: the Gram matrix to reach *as `stylelib.gram` gives it*, (N, C, C) or
-                (1, C, C), so that the style picture may have any size. A convention that does
-                not divide by M compares matrices of one size only; here the style picture's
-                is brought to the size of Y_hat, M / M_style times what it was; likewise where
-                a convention divides by N.
+            Y_hat: features of the synthesized image, (N, C, H, W).
+            gram_Y: the Gram matrix of the style image *as `stylelib.gram` returns it*,
+                (N, C, C) or (1, C, C). So the style image may have any size: if the convention
+                does not divide by M, its own Gram matrix is multiplied by M / M_style, as if
+                both images had the size of Y_hat. Its N is handled in the same way.
         """
         return self.relative_factor("style", Y_hat.shape) * style_loss(Y_hat, gram_Y)
 
+    @sums_squares
     def compare_features(self, Y: Tensor) -> Callable[[Tensor], Tensor]:
-        """The content loss as a term has it: from target features to a loss of features."""
+        """The content loss for a term: from target features to a loss of features."""
         return lambda Y_hat: self.content_loss(Y_hat, Y)
 
+    @sums_squares
     def compare_grams(self, Y: Tensor) -> Callable[[Tensor], Tensor]:
-        """The style loss, likewise."""
+        """The style loss for a term: from target features to a loss of features."""
         gram_Y = gram(Y)
         return lambda Y_hat: self.style_loss(Y_hat, gram_Y)
 
     def over_layers(self, losses: Sequence[Tensor]) -> Tensor:
-        """One loss from those of several layers, at least one: their sum or their mean."""
+        """The sum or the mean of the losses of one or more layers."""
         total = torch.stack(list(losses)).sum()
         return total / len(losses) if self.averages_layers else total
 
     def relative_factor(self, kind: Kind, shape: Sequence[int]) -> float:
-        """This convention's loss over the d2l recipe's, for features (N, C, H, W)."""
+        """This convention's loss divided by the d2l recipe's, for features (N, C, H, W)."""
         N, C, M = _sizes(shape)
         if kind == "content":
             return self.content_factor(N, C, M) * N * C * M
@@ -112,7 +114,7 @@ class Convention:
 
 
 def squared_tv_loss(X: Tensor) -> Tensor:
-    """Sum of squared differences of vertical and of horizontal neighbors, (N, 3, H, W)."""
+    """The sum of squared differences of vertical and of horizontal neighbors, (N, 3, H, W)."""
     check_features(X)
     vertical = (X[:, :, 1:, :] - X[:, :, :-1, :]).square().sum()
     horizontal = (X[:, :, :, 1:] - X[:, :, :, :-1]).square().sum()
@@ -202,10 +204,10 @@ CONVENTIONS = MappingProxyType({each.name: each for each in _ALL})
 
 
 def convention(name: str) -> Convention:
-    """The convention of that name.
+    """The convention with this name.
 
     Raises:
-        InputError: there is none; the message says which may have been meant.
+        InputError: there is no such convention; the message suggests a similar name.
     """
     if name not in CONVENTIONS:
         hint = did_you_mean(str(name), CONVENTIONS, f"there are {', '.join(CONVENTIONS)}")
@@ -222,24 +224,24 @@ def convert_weight(
     kind: Kind = "style",
     num_layers: int = 1,
 ) -> float:
-    """The weight that gives, in another convention, the same gradient at one layer.
+    """Convert a weight so that another convention gives the same gradient at one layer.
 
-    It depends on the layer. For content on all of (N, C, M), for style on N and C only: with
-    the style picture brought to the same size (see `Convention.style_loss`), M falls out of
-    every one of the five. So where several layers are compared, one weight becomes several.
+    The result depends on the layer's shape. For content it depends on all of (N, C, M), for
+    style only on N and C: with the style image brought to the same size (see
+    `Convention.style_loss`), M cancels in each of the five. So if several layers are compared,
+    one weight becomes several.
 
     Args:
-        weight: in the convention `source`.
+        weight: the weight in the convention `source`.
         source: the name of a convention.
-        target: the name of the convention the weight is wanted for.
-        shape: of the layer's features, (N, C, H, W).
+        target: the name of the convention to convert to.
+        shape: the shape of the layer's features, (N, C, H, W).
         kind: "content", "style" or "tv".
-        num_layers: how many layers of that kind are compared, since two conventions average
-            over them.
+        num_layers: how many layers of this kind are compared; two conventions average over
+            them.
 
     Raises:
-        InputError: an unknown name; or two total variations that no factor turns into each
-            other.
+        InputError: a name is unknown, or the two total variations do not differ by a factor.
 
     Example:
         >>> convert_weight(1e4, "d2l", "assignment", (1, 512, 18, 28))  # 1e4 / 512^2
@@ -267,6 +269,6 @@ def convert_weight(
 def _sizes(shape: Sequence[int]) -> tuple[int, int, int]:
     whole_numbers = all(isinstance(side, Integral) for side in shape)
     if len(shape) != 4 or not whole_numbers or min(shape) < 1:
-        raise InputError(f"a layer's features have a shape (N, C, H, W), not {tuple(shape)}")
+        raise InputError(f"features must have the shape (N, C, H, W), not {tuple(shape)}")
     N, C, H, W = shape
     return N, C, H * W

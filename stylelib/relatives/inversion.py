@@ -1,4 +1,4 @@
-"""Pictures from the features of one layer: what it remembers (chapter 10)."""
+"""Reconstruct an image from the features of one layer (chapter 10)."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ __all__ = ["invert_features", "range_loss"]
 
 
 def range_loss(X: Tensor) -> Tensor:
-    """How far pixels lie beyond black and white: the mean square of what is cut off when shown.
+    """The mean square of how far pixels lie below black or above white.
 
     Args:
-        X: pictures (N, 3, H, W), normalized; so is what is squared.
+        X: normalized images (N, 3, H, W). The loss is in squared normalized units.
 
-    Source: after the norm by which Mahendran and Vedaldi (2015) make a picture stay in range;
-    that one is felt within the range too, this one is 0 there.
+    Source: after the norm with which Mahendran and Vedaldi (2015) keep an image in range. Their
+    norm also acts within the range; this loss is 0 there.
     """
     check_features(X)
     if X.shape[1] != 3:
-        raise InputError(f"pictures have the shape (N, 3, H, W), not {tuple(X.shape)}")
+        raise InputError(f"images must have the shape (N, 3, H, W), not {tuple(X.shape)}")
     low, high = visible_range(X.device)
     return (X - X.clamp(low, high)).square().mean()
 
@@ -68,37 +68,35 @@ def invert_features(
     net: nn.Module | None = None,
     callback: Callback | None = None,
 ) -> ReconstructionResult:
-    """Make a picture that has, at one layer, the features of another: what it remembers.
+    """Make an image that has the same features as another at one layer.
 
-    L-BFGS makes the relative error small, sum((F - P)^2) / sum(P^2), F and P the features of
-    the new and of the given picture. Where two pictures have the same features, the layer
-    cannot tell them apart: what they do not share is what it has forgotten.
+    L-BFGS minimizes the relative error sum((F - P)^2) / sum(P^2), where F and P are the
+    features of the new and of the given image. A layer cannot distinguish two images with the
+    same features, so their differences show what it has forgotten.
 
     Args:
-        image: the picture: a path, bytes, a binary file or a PIL image.
-        layer: by number or name, such as "relu4_2".
-        image_shape: (H, W), or the shorter side, keeping the aspect ratio.
-        steps: how often the features and their gradient may be computed.
-        init: what to start from: "noise" (faint, around the mean color), or a picture.
-        tv_weight: of total variation, added to the relative error. It smooths what the layer
-            leaves open; a great weight also smooths what the layer does know.
-        range_weight: of `range_loss`, added likewise. It pushes pixels back that are blacker
-            than black or whiter than white.
-        seed: of the noise.
-        device: where to compute; None is a GPU that CUDA knows, else Apple's, else the
-            processor.
+        image: the given image: a path, bytes, a binary file or a PIL image.
+        layer: the layer, by number or by name, such as "relu4_2".
+        image_shape: (H, W), or the shorter side, which keeps the aspect ratio.
+        steps: how many times the features and their gradient may be computed.
+        init: the start: "noise" (faint, around the mean color), or an image.
+        tv_weight: the weight of total variation, added to the relative error. It smooths what
+            the layer does not determine; a large weight also smooths what it does.
+        range_weight: the weight of `range_loss`, which keeps pixels between black and white.
+        seed: the seed of the noise.
+        device: where to compute; None takes a CUDA GPU, else Apple's GPU, else the CPU.
         net: the network; None is `vgg19()`.
-        callback: called with a `Step` after each step; returning True ends it.
+        callback: called with a `Step` after each step; if it returns True, the run ends.
 
     Raises:
-        FileError: the picture cannot be read.
-        InputError: an argument is out of its range.
+        FileError: the image cannot be read.
+        InputError: an argument is out of range.
         DivergenceError: the error is no longer finite.
-        Interrupted: Ctrl-C after the first step. Its `.result` is the picture so far.
+        Interrupted: Ctrl-C after the first step. Its `.result` has the image so far.
 
-    Source: Mahendran and Vedaldi (2015), who divide by the size of the features too, but always
-    add regularisers of their own and descend with momentum; the content reconstructions of
-    Gatys et al. (2016), figure 1.
+    Source: Mahendran and Vedaldi (2015), who also divide by the size of the features, but
+    always add regularizers of their own and descend with momentum; the content reconstructions
+    of Gatys et al. (2016), figure 1.
 
     Example:
         >>> from stylelib import invert_features, samples
@@ -121,13 +119,13 @@ def invert_features(
 
 @dataclass
 class Target:
-    """What a picture is made from.
+    """The image whose features are reconstructed.
 
     Attributes:
-        image: the picture that is given.
-        shape: the size at which it is looked at.
-        layers: where.
-        compare: from its features at a layer to a relative error of others.
+        image: the given image.
+        shape: the size at which its features are computed.
+        layers: the layers at which its features are compared.
+        compare: from its features at a layer to a relative error of other features.
     """
 
     image: Image.Image
@@ -138,7 +136,7 @@ class Target:
 
 @dataclass
 class Way:
-    """How to get from the start to the picture; as the parameters of `invert_features`."""
+    """How to optimize the image; the fields are the parameters of `invert_features`."""
 
     steps: int
     init: Init | ImageSource
@@ -153,12 +151,12 @@ class Way:
         self.tv_weight = check_weight("tv", self.tv_weight)
         self.range_weight = check_weight("range", self.range_weight)
         if isinstance(self.init, str) and self.init in ("content", "style"):
-            raise InputError(f"init is 'noise' or a picture, not '{self.init}'")
+            raise InputError(f"init must be 'noise' or an image, not '{self.init}'")
         self.seed = check_seed(self.seed)
 
     @property
     def priors(self) -> list[Term]:
-        """What is wanted of the pixels alone."""
+        """The losses of the pixels alone."""
         wanted = [
             Prior("tv", tv_loss, self.tv_weight),
             Prior("range", range_loss, self.range_weight),
@@ -174,7 +172,7 @@ def reconstruct(
     way: Way,
     said: dict[str, Any],
 ) -> ReconstructionResult:
-    """Make a picture of a shape whose features compare well with those of a given one."""
+    """Make an image of the given shape whose features are close to the target's."""
     net = check_module(net).to(device)
     features, layers = features_of(net), target.layers
     labels = [str(layer_label(net, layer, name=True)) for layer in layers]
@@ -192,7 +190,7 @@ def reconstruct(
         Match(label, target_X, [layer], share)
         for label, layer in zip(labels, layers, strict=True)
     ]
-    # one pass has the features of the target at all layers, though each layer is a term
+    # each layer is a term, but one pass has computed the target's features at all of them
     objective = objective_of(
         [*terms, *way.priors], features, targets=lambda _, names: [Ys[n] for n in names]
     )

@@ -1,7 +1,7 @@
-"""Losses as modules inside the network, as in the method of the paper (chapter 9).
+"""Losses as modules inside the network, for the method of the paper (chapter 9).
 
-The picture goes through the network once; on its way each loss module looks at the features
-that pass, keeps their loss, and hands them on unchanged.
+The image goes through the network once. Each loss module computes and keeps the loss of the
+features that reach it, and returns them unchanged.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ PAPER_STYLE_LAYERS: tuple[str, ...] = (
     "relu4_1",
     "relu5_1",
 )
-"""Where the paper compares styles: after the first ReLU of each block."""
+"""The layers at which the paper compares styles: the first ReLU of each block."""
 PAPER_CONTENT_LAYERS: tuple[str, ...] = ("relu4_2",)
-"""Where the paper compares contents."""
+"""The layer at which the paper compares content."""
 
 
 class Normalization(nn.Module):
-    """Pixels 0..1 to normalized pixels: a network that begins with it takes plain pictures.
+    """Normalizes pixels in 0..1, as the first layer of a network that takes plain images.
 
     Args:
-        mean: of each channel, 0..1; by default that of ImageNet.
-        std: likewise.
+        mean: the mean of each channel, 0..1; ImageNet's by default.
+        std: the standard deviation of each channel; ImageNet's by default.
     """
 
     mean: Tensor
@@ -71,20 +71,20 @@ class Normalization(nn.Module):
         self.register_buffer("std", std.detach().clone().view(-1, 1, 1))
 
     def forward(self, X: Tensor) -> Tensor:
-        """(X - mean) / std for pictures (N, 3, H, W) in 0..1."""
+        """(X - mean) / std for images (N, 3, H, W) in 0..1."""
         return (X - self.mean) / self.std
 
 
 class ContentLoss(nn.Module):
-    """Compares the features that pass with fixed ones, and passes them on.
+    """Compares its input features with fixed ones and returns the input unchanged.
 
     Args:
-        Y: the features to reach, (1, C, H, W).
-        by: the convention the loss is written in, see `stylelib.relatives.conventions`.
+        Y: the target features, (1, C, H, W).
+        by: the convention of the loss, see `stylelib.relatives.conventions`.
 
     Attributes:
-        loss: of the features that came last, a tensor with no axes. It belongs to that one
-            pass: take it after each.
+        loss: the loss of the latest input, a tensor with no axes. Every pass replaces it, so
+            read it after each.
     """
 
     loss: Tensor
@@ -103,10 +103,10 @@ class ContentLoss(nn.Module):
 
 
 class StyleLoss(nn.Module):
-    """Compares the Gram matrix of the features that pass with a fixed one; passes them on.
+    """Compares the Gram matrix of its input with a fixed one and returns the input unchanged.
 
     Args:
-        Y: features of the style picture at this layer, (1, C, H', W'), of any size.
+        Y: features of the style image at this layer, (1, C, H', W'), of any size.
         by: as for `ContentLoss`.
 
     Attributes:
@@ -129,10 +129,7 @@ class StyleLoss(nn.Module):
 
 
 class LossNetwork(NamedTuple):
-    """What `insert_losses` returns: the network, up to its last loss, and the losses in it.
-
-    The losses stand in the order of the network.
-    """
+    """The network up to its last loss, and the losses in it, in the order of the network."""
 
     model: nn.Sequential
     content_losses: list[ContentLoss]
@@ -149,23 +146,23 @@ def insert_losses(
     by: str = "modules",
     normalization: Normalization | None = None,
 ) -> LossNetwork:
-    """Build a network that measures its input against two pictures while it looks at it.
+    """Insert loss modules into a network, so that it compares its input with two images.
 
-    The layers are those of `net` itself, not copies, but for in-place ReLUs: they would
-    overwrite what a loss module has just been handed, and are replaced.
+    The new network shares the layers of `net`; it does not copy them. Only in-place ReLUs are
+    replaced, because they would overwrite the features that a loss module keeps.
 
     Args:
         net: a network as `vgg19` returns it; it is not changed.
-        content_X: the content picture, (1, 3, H, W), normalized; in 0..1 where there is a
+        content_X: the content image, (1, 3, H, W): normalized, or in 0..1 with a
             `normalization`.
-        style_X: the style picture likewise, of any size.
-        content_layers: the layers of `net` after which contents are compared.
-        style_layers: likewise for styles.
-        by: the convention the losses are written in, see `stylelib.relatives.conventions`.
-        normalization: the first layer of the model, so that it takes pixels 0..1.
+        style_X: the style image, of any size, in the same units.
+        content_layers: the layers of `net` after which content is compared.
+        style_layers: the layers of `net` after which style is compared.
+        by: the convention of the losses, see `stylelib.relatives.conventions`.
+        normalization: the first layer of the model; with it, the model takes pixels in 0..1.
 
     Raises:
-        InputError: a layer the network does not have, no layer at all, or a picture too small.
+        InputError: the network has no such layer, no layer is named, or an image is too small.
 
     Source: Gatys, Ecker and Bethge (2016), figure 2, in the form of PyTorch's tutorial "Neural
     Transfer Using PyTorch".
@@ -206,10 +203,10 @@ def insert_losses(
 
 
 def modules_objective(losses: LossNetwork, weights: LossWeights) -> Objective:
-    """The losses "content" and "style" of a picture, over their modules.
+    """The losses "content" and "style" of an image, from their modules.
 
-    Layers are summed or averaged as the modules' convention has it. Where the weight of total
-    variation is not 0, there is also "tv", that of the d2l recipe.
+    The modules' convention decides whether layers are summed or averaged. If the weight of
+    total variation is not 0, there is also "tv", as in the d2l recipe.
     """
     kinds: dict[str, Sequence[ContentLoss | StyleLoss]] = {
         "content": losses.content_losses,

@@ -11,7 +11,8 @@ from stylelib.relatives.quasi_newton import LBFGSDescent
 __all__ = ["GATYS"]
 
 PAPER_WEIGHTS = LossWeights(content=1.0, style=8e3, tv=0.0)
-"""Weights for the embedded VGG-19, chosen by looking at pictures; see `Recipe.per_position`."""
+"""Loss weights for the embedded VGG-19, chosen by looking at the results; see
+`Recipe.per_position`."""
 
 _PAPER = CONVENTIONS["paper"]
 GATYS = Recipe(
@@ -26,4 +27,4 @@ GATYS = Recipe(
     init="noise",
     clamp=False,
 )
-"""The method of Gatys, Ecker and Bethge (2016)."""
+"""The method of Gatys, Ecker and Bethge (2016), the recipe "gatys"."""

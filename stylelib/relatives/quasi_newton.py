@@ -1,4 +1,4 @@
-"""L-BFGS with a line search, for the one loop (chapter 9)."""
+"""L-BFGS with a line search, as an optimizer for `optimize` (chapter 9)."""
 
 from __future__ import annotations
 
@@ -18,43 +18,42 @@ from stylelib.optimization import NoStepLeft, check_clamp, check_leaf
 __all__ = ["LBFGS", "LBFGSDescent", "lbfgs"]
 
 LineSearchClosure = Callable[[], float]
-"""Computes the gradient, in `.grad` of the picture, and returns the loss."""
+"""Computes the gradient, in `.grad` of the image, and returns the loss."""
 Seen = tuple[LineSearchClosure, Tensor, Tensor, float]
-"""Who was asked last, about which picture, its gradient and its loss."""
+"""The latest evaluation: its closure, the image, the gradient and the loss."""
 
 
 KEPT = ("left", "best", "lowest", "scale", "began", "ended", "finished")
-"""What of `LBFGS` belongs to the state of a run, beside PyTorch's own."""
+"""The attributes of `LBFGS` that belong to its state, besides PyTorch's own."""
 
 
 class LBFGS(torch.optim.LBFGS):
-    """PyTorch's L-BFGS for one picture, with what the loop needs around it.
+    """PyTorch's L-BFGS for one image, adapted to the loop of `optimize`.
 
-    A step is one direction and the search along it for a picture that satisfies the strong
-    Wolfe conditions, most often at the first try. Around that,
+    A step is one direction and a line search along it, which ends at an image that satisfies
+    the strong Wolfe conditions, usually at the first try. Beyond that, this class
 
-    - the objective is scaled such that its first gradient is 1e6 on average, because PyTorch's
-      thresholds for stopping and for accepting curvature are absolute numbers. So losses times
-      a constant give the same pictures;
-    - nothing is computed twice: a step begins with the picture on which the line search before
-      it ended;
-    - the curvature is that of the step as it was after clamping;
-    - it ends (`NoStepLeft`) if no evaluations are left, or if a step changes nothing.
+    - scales the objective so that the mean absolute value of its first gradient is 1e6, because
+      PyTorch's thresholds for stopping and for accepting curvature are absolute. So a constant
+      factor on all losses does not change the result;
+    - computes nothing twice: a step begins at the image where the previous line search ended;
+    - estimates the curvature from steps as they are after clamping;
+    - ends (`NoStepLeft`) if no evaluations are left or if a step changes nothing.
 
-    Make a new one for another objective.
+    Each objective needs a new optimizer.
 
     Args:
-        X: the picture.
-        history_size: how many of the last steps the curvature is estimated from. Each keeps
-            two tensors of the size of the picture.
-        max_evaluations: how often losses and gradient may be computed; None sets no bound. A
-            step for which they do not suffice is undone.
-        clamp: (lowest, highest), tensors that broadcast with X: the picture is clamped to them
+        X: the image.
+        history_size: the number of past steps from which the curvature is estimated. Each
+            keeps two tensors of the size of the image.
+        max_evaluations: how many times losses and gradient may be computed; None sets no bound.
+            A step that would need more is undone.
+        clamp: (lowest, highest), tensors that broadcast with X. The image is clamped to them
             after each step.
 
     Attributes:
-        best: the picture with the lowest finite loss of all that were tried within `clamp`;
-            None before there is one.
+        best: the image with the lowest finite loss of all that were tried within `clamp`; None
+            before the first.
         left: how many evaluations are left; `math.inf` if there is no bound.
 
     Source: Nocedal (1980), Liu and Nocedal (1989); line search: Nocedal and Wright (2006),
@@ -84,22 +83,22 @@ class LBFGS(torch.optim.LBFGS):
         if max_evaluations is not None:
             self.left = whole("max_evaluations", max_evaluations, least=0)
         self.best: Tensor | None = None
-        self.lowest = math.inf  # the loss of the best
+        self.lowest = math.inf  # the loss of `best`
         self.scale: float | None = None
         self.seen: Seen | None = None
-        self.began = self.ended = X.detach().clone()  # where the last step did
+        self.began = self.ended = X.detach().clone()  # start and end of the last step
         self.finished = self.left == 0
 
     def step(self, closure: LineSearchClosure) -> float:  # type: ignore[override]  # torch's may be None
-        """One direction and the search along it.
+        """Choose a direction and search along it.
 
         Args:
-            closure: computes the gradient, in `.grad` of the picture, and returns the loss.
+            closure: computes the gradient, in `.grad` of the image, and returns the loss.
 
         Raises:
-            NoStepLeft: the step before was the last, or no evaluations are left.
+            NoStepLeft: the last step changed nothing, or no evaluations are left.
         """
-        if not torch.equal(self.X, self.ended):  # somebody has clamped it since
+        if not torch.equal(self.X, self.ended):  # the loop has clamped it since
             self.correct_last_step()
             self.finished = torch.equal(self.X, self.began)
         if self.finished:
@@ -109,7 +108,7 @@ class LBFGS(torch.optim.LBFGS):
             self.search(closure)
         except SpentError:
             self.X.data.copy_(self.began)
-            if spent and self.recall(closure) is None:  # a step without losses is none
+            if spent and self.recall(closure) is None:  # there is no loss to return
                 raise NoStepLeft from None
         if self.clamp is not None:
             self.X.data.clamp_(*self.clamp)
@@ -119,14 +118,14 @@ class LBFGS(torch.optim.LBFGS):
         return math.nan if self.seen is None else self.seen[3]
 
     def state_dict(self) -> dict[str, Any]:
-        """PyTorch's, and where this class stands, so that a run can go on from there."""
+        """PyTorch's state and this class's own, so that a run can continue."""
         ours = {name: getattr(self, name) for name in KEPT}
         known = self.seen is not None and torch.equal(self.seen[1], self.X)
         return super().state_dict() | {"ours": ours, "known": known}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state. Only the losses of the picture where it ended are computed anew,
-        once, which does not count as one of the evaluations that are left.
+        """Continue from a state. The losses of its image are computed once more, which does not
+        count as an evaluation.
         """
         mine = ("ours", "known")
         super().load_state_dict({k: v for k, v in state_dict.items() if k not in mine})
@@ -136,11 +135,11 @@ class LBFGS(torch.optim.LBFGS):
         self.left += state_dict["known"]
 
     def search(self, closure: LineSearchClosure) -> None:
-        """PyTorch's own step."""
+        """Call PyTorch's own step."""
         super().step(lambda: self.evaluate(closure))  # type: ignore[no-untyped-call]  # untyped in torch
 
     def evaluate(self, closure: LineSearchClosure) -> float:
-        """The scaled loss of the picture as it is now, and its gradient, from memory if
+        """Return the scaled loss of the current image and set its gradient, both from memory if
         possible.
         """
         seen = self.recall(closure)
@@ -159,7 +158,7 @@ class LBFGS(torch.optim.LBFGS):
         return self.scale * loss
 
     def recall(self, closure: LineSearchClosure) -> Seen | None:
-        """What is known of this picture, if this closure was asked about it last."""
+        """The latest evaluation, if it was of this closure at the current image."""
         known = (
             self.seen is not None
             and self.seen[0] is closure
@@ -168,14 +167,14 @@ class LBFGS(torch.optim.LBFGS):
         return self.seen if known else None
 
     def keep_if_best(self, loss: float) -> None:
-        """Remember the best picture. The line search may try some that are out of bounds."""
+        """Remember the best image. The line search may try images that are out of bounds."""
         picture = self.X.detach()
         inside = self.clamp is None or torch.equal(picture, picture.clamp(*self.clamp))
         if inside and math.isfinite(loss) and loss < self.lowest:
             self.lowest, self.best = loss, picture.clone()
 
     def correct_last_step(self) -> None:
-        """Curvature is the gradient's difference over the *real* step, not the one intended."""
+        """Replace the intended step by the *real* one, from which the curvature follows."""
         state = self.state[self.X]
         if "d" in state:
             state["d"] = (self.X.detach() - self.began).flatten()
@@ -183,20 +182,20 @@ class LBFGS(torch.optim.LBFGS):
 
 
 def gradient_of(X: Tensor) -> Tensor:
-    """A copy of the gradient that was computed last; 0 if nothing depends on X."""
+    """A copy of the latest gradient; 0 if the loss does not depend on X."""
     return torch.zeros_like(X) if X.grad is None else X.grad.clone()
 
 
 class SpentError(Exception):
-    """No evaluations are left; raised out of the line search, through its own code."""
+    """No evaluations are left. It leaves the line search through PyTorch's own code."""
 
 
 @dataclass(frozen=True)
 class LBFGSDescent:
-    """L-BFGS, which finds its own steps. A number of steps is one of evaluations here.
+    """`LBFGS` at each size. Its number of steps is the number of evaluations.
 
     Attributes:
-        history_size: how many of the last steps the curvature is estimated from.
+        history_size: the number of past steps from which the curvature is estimated.
     """
 
     exact: ClassVar[bool] = True
@@ -214,10 +213,10 @@ class LBFGSDescent:
         return LBFGS(X, history_size=size, max_evaluations=steps, clamp=clamp), None
 
     def end(self, optimizer: torch.optim.Optimizer, X: Tensor) -> Tensor:
-        """The best picture that was tried."""
+        """The best image that was tried."""
         assert isinstance(optimizer, LBFGS)
         return X if optimizer.best is None else optimizer.best
 
 
 lbfgs = LBFGS
-"""The name by which it was known before it was a class."""
+"""The name of `LBFGS` in earlier versions, where it was a function."""

@@ -1,4 +1,4 @@
-"""Pictures from Gram matrices alone: textures (chapter 11)."""
+"""Synthesize textures from Gram matrices alone (chapter 11)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stylelib.synthesis import Init
 __all__ = ["TEXTURE_LAYERS", "synthesize_texture"]
 
 TEXTURE_LAYERS: tuple[str, ...] = ("relu1_1", "pool1", "pool2", "pool3", "pool4")
-"""Where Gatys, Ecker and Bethge (2015) compare textures."""
+"""The layers at which Gatys, Ecker and Bethge (2015) compare textures."""
 
 
 def synthesize_texture(
@@ -43,41 +43,40 @@ def synthesize_texture(
     net: nn.Module | None = None,
     callback: Callback | None = None,
 ) -> ReconstructionResult:
-    """Make a picture of the same texture, from Gram matrices alone, of any size.
+    """Make an image of any size with the same texture as another, from Gram matrices alone.
 
-    L-BFGS makes the mean over layers of the relative error small, sum((G - A)^2) / sum(A^2), G
-    and A the Gram matrices of the new and of the given picture. Another loss takes their place
-    if you give one (`stylelib.beyond.statistics`).
+    L-BFGS minimizes the relative error sum((G - A)^2) / sum(A^2), averaged over the layers,
+    where G and A are the Gram matrices of the new and of the given image. You can replace this
+    loss by another (`stylelib.beyond.statistics`).
 
     Args:
-        image: the picture of a texture: a path, bytes, a binary file or a PIL image.
-        layers: by number or name, where Gram matrices are compared.
-        loss: how features are compared; it is made `relative`.
-        descent: how the picture is moved; None is `LBFGSDescent()`. Its line search needs a
-            smooth loss: for one that sorts or matches take `BacktrackingLBFGSDescent()`.
-        image_shape: the new picture's (H, W), or its shorter side.
-        texture_shape: the given picture's; None is as large as the new one, its shorter sides
-            the same.
-        steps: how often the features and their gradient may be computed.
+        image: the image of a texture: a path, bytes, a binary file or a PIL image.
+        layers: the layers, by number or name, at which features are compared.
+        loss: the loss that compares features; it is made `relative`.
+        descent: how the image moves; None is `LBFGSDescent()`. Its line search needs a smooth
+            loss: for a loss that sorts or matches, use `BacktrackingLBFGSDescent()`.
+        image_shape: (H, W) of the new image, or its shorter side.
+        texture_shape: (H, W) of the given image, or its shorter side; None gives it the same
+            shorter side as the new one.
+        steps: how many times the features and their gradient may be computed.
         init: as for `invert_features`.
-        tv_weight: likewise.
-        range_weight: likewise. Without it more is cut off when the picture is shown, and the
-            picture as shown has a greater error than the one that was optimized.
-        seed: of the noise.
+        tv_weight: as for `invert_features`.
+        range_weight: as for `invert_features`. Without it more is cut off for display, and the
+            image as displayed has a larger error than the optimized one.
+        seed: the seed of the noise.
         device: as for `invert_features`.
         net: the network; None is `vgg19(pooling="avg")`.
-        callback: called with a `Step` after each step; returning True ends it.
+        callback: called with a `Step` after each step; if it returns True, the run ends.
 
     Raises:
-        FileError: the picture cannot be read.
-        InputError: an argument is out of its range.
+        FileError: the image cannot be read.
+        InputError: an argument is out of range.
         DivergenceError: the error is no longer finite.
-        Interrupted: Ctrl-C after the first step. Its `.result` is the picture so far.
+        Interrupted: Ctrl-C after the first step. Its `.result` has the image so far.
 
-    Source: Gatys, Ecker and Bethge (2015): Gram matrices, their layers, average pooling. There
-    a layer's loss has the factor 1 / (4 C^2 M^2); relative errors make all layers count alike.
-    The authors' program bounds pixels by the sample's range (L-BFGS-B); here `range_loss`
-    pushes them back.
+    Source: Gatys, Ecker and Bethge (2015): Gram matrices, the layers, average pooling. They
+    give a layer's loss the factor 1 / (4 C^2 M^2); our relative errors give all layers the same
+    weight. Their program bounds pixels by the sample's range (L-BFGS-B); we use `range_loss`.
 
     Example:
         >>> from stylelib import samples, synthesize_texture
@@ -92,7 +91,7 @@ def synthesize_texture(
     check_function("loss", loss)
     if texture_shape is None:
         texture_shape = min(shape)
-    target_shape(given, texture_shape, "texture_shape")  # it refuses what is no size
+    target_shape(given, texture_shape, "texture_shape")  # refuses anything that is not a size
     return reconstruct(
         Target(given, texture_shape, layers, relative(loss)),
         shape,

@@ -1,4 +1,4 @@
-"""Pictures that ship with the library: four photographs and four style pictures, free to use
+"""Images that come with the library: four photographs and four style images, free to use
 (chapter 1).
 
 Example:
@@ -27,7 +27,7 @@ __all__ = ["SAMPLES", "Sample", "load", "names", "path", "write"]
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture and where it comes from."""
+    """A sample image and its source."""
 
     name: str
     title: str
@@ -37,7 +37,7 @@ class Sample:
 
     @property
     def filename(self) -> str:
-        """The file in the package, chelsea.jpg for example."""
+        """The name of the file in the package, for example chelsea.jpg."""
         return f"{self.name}.jpg"
 
 
@@ -65,15 +65,15 @@ SAMPLES: dict[str, Sample] = {
 
 
 def names() -> list[str]:
-    """The names of the sample pictures, in alphabetical order."""
+    """The names of the sample images, in alphabetical order."""
     return sorted(SAMPLES)
 
 
 def path(name: str) -> Path:
-    """The file of a sample picture.
+    """The path of a sample image.
 
     Raises:
-        InputError: there is no sample of this name.
+        InputError: there is no sample with this name.
     """
     if name not in SAMPLES:
         hint = did_you_mean(name, SAMPLES, f"the samples are {', '.join(names())}")
@@ -82,19 +82,17 @@ def path(name: str) -> Path:
 
 
 def load(name: str) -> Image.Image:
-    """A sample picture as an RGB image."""
+    """A sample as an RGB image."""
     return load_image(path(name))
 
 
 def write(folder: str | os.PathLike[str]) -> list[Path]:
-    """Write all sample pictures, and CREDITS.txt beside them, into a folder, which is made
-    where it is missing.
+    """Write all sample images and CREDITS.txt into a folder, which is made if it is missing.
 
-    A file of the same name is left alone where its content is the same, and refused where it is
-    not.
+    A file of one of these names may exist if it has the same content.
 
     Returns:
-        The files, pictures first.
+        The paths of the files, images first.
 
     Raises:
         FileError: the folder cannot be written to, or holds another file of one of these names.
@@ -110,5 +108,5 @@ def write(folder: str | os.PathLike[str]) -> list[Path]:
     for filename, data in contents.items():
         file = target / filename
         if file.exists() and not (file.is_file() and file.read_bytes() == data):
-            raise FileError(f"'{file}' exists and is another file; nothing was written")
+            raise FileError(f"'{file}' exists with other content; nothing was written")
     return [write_whole(target / filename, data) for filename, data in contents.items()]

@@ -1,9 +1,8 @@
-"""Networks that name what they see, and the 1,000 names they know (chapter 18)."""
+"""Image classifiers and the names of ImageNet's 1,000 classes (chapter 18)."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stylelib.arguments import check_seed, whole
-from stylelib.errors import FileError, InputError, did_you_mean
+from stylelib.errors import FileError, InputError, did_you_mean, missing
 from stylelib.images import IMAGE_MEAN, IMAGE_STD, visible_range
 from stylelib.networks import check_module
 from stylelib.weights import Download, downloaded_state, file_state
@@ -36,10 +35,10 @@ __all__ = [
 ]
 
 Target = int | str
-"""A class by number, 0 to 999, or by name."""
+"""A class, by number (0 to 999) or by name."""
 
 SMALLEST_SIDE = 32
-"""Classifiers halve a picture five times; below this nothing is left of it."""
+"""Classifiers halve an image five times; of a smaller image, nothing is left."""
 
 
 def classifier(
@@ -48,24 +47,26 @@ def classifier(
     *,
     seed: int = 0,
 ) -> nn.Module:
-    """A network trained to name pictures, frozen, in eval mode.
+    """A trained image classifier, frozen and in eval mode.
 
-    It takes normalized pictures (`preprocess`), best of 224 x 224, and gives a score for each
-    class: (N, 3, H, W) to (N, 1000), before the softmax.
+    It takes normalized images (`preprocess`), ideally of 224 x 224, and returns a score for
+    each class before the softmax: (N, 3, H, W) to (N, 1000).
 
     Args:
-        name: "efficientnet_lite0", whose weights come with packages, or any classifier of
+        name: "efficientnet_lite0", whose weights come with a package, or a classifier of
             torchvision by its name there, for example "squeezenet1_1".
-        weights: None takes the packages' weights, or for the others torchvision's (a download
-            the first time); or "random"; or the path of a state dict, as torchvision has it.
-        seed: for "random" only.
+        weights: None takes the package's weights, or torchvision's for its classifiers, which
+            are downloaded the first time. Otherwise "random", or the path of a state dict in
+            torchvision's format.
+        seed: the seed of "random" weights.
 
     Raises:
         FileError: the weights are missing, do not fit the network, or cannot be downloaded.
         InputError: there is no such classifier.
+        MissingExtraError: it needs the extra `sees`.
 
-    Source: Tan and Le (2019) for EfficientNet; Liu (2020) for Lite, which is simplified for
-    telephones. The weights are theirs, converted by the package.
+    Source: Tan and Le (2019) for EfficientNet; Liu (2020) for Lite, a version simplified for
+    phones. The weights are theirs, converted by the package.
 
     Example:
         >>> from stylelib import classifier, preprocess, samples, top_classes
@@ -75,12 +76,12 @@ def classifier(
     """
     seed = check_seed(seed)
     if weights is not None and not isinstance(weights, str | os.PathLike):
-        raise InputError(f"weights is None, 'random' or a path, not {weights!r}")
+        raise InputError(f"weights must be None, 'random' or a path, not {weights!r}")
     net: nn.Module
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # constructing draws random weights; torchvision warns that this takes its time
+        # the constructors draw random weights; torchvision warns that this is slow
         warnings.simplefilter("ignore")
-        torch.default_generator.manual_seed(seed)  # that of the CPU alone
+        torch.default_generator.manual_seed(seed)  # of the CPU only
         if name == "efficientnet_lite0":
             net = _package("efficientnet_lite_pytorch").EfficientNet.from_name(
                 "efficientnet-lite0"
@@ -93,7 +94,7 @@ def classifier(
         state = file_state(weights, ["random"])
     if state is not None:
         _load(net, state, name)
-        if hasattr(net, "transform_input"):  # two of torchvision's, trained on other units
+        if hasattr(net, "transform_input"):  # two of torchvision's were trained on other units
             setattr(net, "transform_input", True)  # noqa: B010  mypy knows no such attribute
     if name == "efficientnet_lite0":
         net = nn.Sequential(_FromNormalized(127 / 255, 128 / 255), net)
@@ -101,7 +102,7 @@ def classifier(
 
 
 class _FromNormalized(nn.Module):
-    """From the project's normalized pictures to (pixels - mean) / std, for other networks."""
+    """Converts this library's normalized images to (pixels - mean) / std of another network."""
 
     def __init__(self, mean: float, std: float) -> None:
         super().__init__()
@@ -121,10 +122,10 @@ def class_names() -> tuple[str, ...]:
 
 
 def class_index(target: Target) -> int:
-    """The number of a class that is given by number or by name.
+    """The number of a class, given by number or by name.
 
     Raises:
-        InputError: there is no such class; the message says which may have been meant.
+        InputError: there is no such class; the message suggests a similar name.
 
     Example:
         >>> class_index("espresso")
@@ -137,7 +138,7 @@ def class_index(target: Target) -> int:
         lowered = {name.lower(): index for index, name in enumerate(names)}
         if target.lower() in lowered:
             return lowered[target.lower()]
-        hint = did_you_mean(target.lower(), lowered, "class_names() has them all")
+        hint = did_you_mean(target.lower(), lowered, "class_names() lists them all")
         raise InputError(f"there is no class '{target}'; {hint}")
     whole = isinstance(target, int | np.integer) and not isinstance(target, bool)
     if not whole or not 0 <= target < len(names):
@@ -148,17 +149,17 @@ def class_index(target: Target) -> int:
 def target_indices(
     targets: Target | Sequence[Target] | Tensor | NDArray[np.integer[Any]], count: int
 ) -> Tensor:
-    """Class numbers, (count,), from one class for all or one for each picture.
+    """Class numbers, (count,), from one class for all images or one for each.
 
     Raises:
-        InputError: a class that does not exist, or as many classes as there are not pictures.
+        InputError: there is no such class, or the number of classes is neither 1 nor `count`.
     """
     if isinstance(targets, np.ndarray):
         targets = torch.as_tensor(targets)
     if isinstance(targets, Tensor):
         if targets.ndim > 1 or targets.is_floating_point() or targets.dtype == torch.bool:
             raise InputError(
-                f"classes are whole numbers (N,), not {tuple(targets.shape)} {targets.dtype}"
+                f"classes must be integers (N,), not {tuple(targets.shape)} {targets.dtype}"
             )
         targets = [int(target) for target in targets.reshape(-1)]
     each: list[Any] = (
@@ -167,7 +168,9 @@ def target_indices(
         else list(targets)
     )
     if len(each) not in (1, count):
-        raise InputError(f"there are {count} pictures and {len(each)} classes")
+        raise InputError(
+            f"there are {count} images and {len(each)} classes: give one class or one per image"
+        )
     indices = [class_index(target) for target in each]
     return torch.tensor(indices if len(each) == count else indices * count)
 
@@ -176,8 +179,8 @@ def class_scores(X: Tensor, model: nn.Module) -> Tensor:
     """A classifier's scores, (N, 3, H, W) to (N, 1000).
 
     Raises:
-        InputError: the model does not take such pictures, or gives something else: a network
-            with a class for the background before the others would be off by one in all names.
+        InputError: the model does not take such images, or its output has another shape. In a
+            network that puts a class for the background first, every name would be off by one.
     """
     try:
         scores = model(X)
@@ -185,30 +188,30 @@ def class_scores(X: Tensor, model: nn.Module) -> Tensor:
         raise
     except (RuntimeError, AssertionError, ValueError) as error:
         raise InputError(
-            f"the model does not take pictures {tuple(X.shape)} of {X.dtype} on {X.device}: "
+            f"the model does not take images {tuple(X.shape)} of {X.dtype} on {X.device}: "
             f"{str(error).strip().splitlines()[0]}"
         ) from error
     wanted = (len(X), len(class_names()))
     if not isinstance(scores, Tensor) or scores.shape != wanted:
         found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise InputError(f"the model gives {found}; a classifier of ImageNet gives {wanted}")
+        raise InputError(f"the model returns {found}; an ImageNet classifier returns {wanted}")
     return scores
 
 
 def pick(scores: Tensor, indices: Tensor) -> Tensor:
-    """From each row of scores (N, 1000) the one that indices (N,) name: (N,)."""
+    """From each row of scores (N, 1000), the score of the class in indices (N,): (N,)."""
     return scores.gather(1, indices.view(-1, 1)).squeeze(1)
 
 
 def top_classes(
     X: Tensor, k: int = 5, model: nn.Module | None = None
 ) -> list[list[tuple[str, float]]]:
-    """What a classifier takes pictures for: for each the k likeliest (name, probability).
+    """The k most probable classes of each image, as pairs (name, probability).
 
     Args:
-        X: normalized pictures (N, 3, H, W).
-        k: how many, 1 to 1000.
-        model: a classifier; the default one otherwise.
+        X: normalized images (N, 3, H, W).
+        k: the number of classes, 1 to 1000.
+        model: a classifier; None is `classifier()`.
     """
     if model is None:
         model = classifier()
@@ -224,15 +227,15 @@ def top_classes(
 
 
 def check_pictures(X: Tensor, model: nn.Module) -> None:
-    """Refuse what a classifier cannot sensibly be asked about, with an `InputError`."""
+    """Raise an `InputError` for anything that is not a batch of images for a classifier."""
     if not isinstance(X, Tensor) or X.ndim != 4 or X.shape[1] != 3 or 0 in X.shape:
         shape = tuple(X.shape) if isinstance(X, Tensor) else type(X).__name__
-        raise InputError(f"pictures are a tensor (N, 3, H, W), not {shape}")
+        raise InputError(f"images must be a tensor (N, 3, H, W), not {shape}")
     if not X.is_floating_point():
-        raise InputError(f"pictures are in floating point, not {X.dtype}")
+        raise InputError(f"images must be in floating point, not {X.dtype}")
     if min(X.shape[2:]) < SMALLEST_SIDE:
         raise InputError(
-            f"pictures of {X.shape[2]} x {X.shape[3]} are too small: a classifier needs "
+            f"images of {X.shape[2]} x {X.shape[3]} are too small: a classifier needs "
             f"{SMALLEST_SIDE} x {SMALLEST_SIDE} or more"
         )
     low, high = (bound.to(X) for bound in visible_range())
@@ -240,24 +243,20 @@ def check_pictures(X: Tensor, model: nn.Module) -> None:
     if not inside:
         raise InputError(
             f"pixels from {float(X.min()):.3g} to {float(X.max()):.3g} are outside the "
-            "normalized range (black to white, as `visible_range` has it for each color): "
-            "make X by preprocess"
+            "normalized range (black to white, see `visible_range`): make X with preprocess"
         )
     if any(part.training for part in check_module(model).modules()):
         raise InputError(
-            "the model is in training mode, or a part of it: call model.eval() first"
+            "the model, or a part of it, is in training mode: call model.eval() first"
         )
 
 
 def _package(name: str) -> ModuleType:
-    """A package that only those need who ask for a classifier."""
-    top = name.split(".")[0]
-    if importlib.util.find_spec(top) is None:
-        raise FileError(
-            f"classifiers need the package '{top.replace('_', '-')}'; install it: pip install "
-            f"{top.replace('_', '-')}"
-        )
-    return importlib.import_module(name)
+    """Import a package that only classifiers need."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise missing(name.split(".")[0].replace("_", "-"), "sees") from error
 
 
 def _lite0_path() -> Path:
@@ -270,7 +269,7 @@ def _torchvision_model(name: str) -> tuple[nn.Module, Download]:
     known = models.list_models(module=models)
     if name not in known:
         hint = did_you_mean(
-            str(name), ["efficientnet_lite0", *known], "torchvision lists its own"
+            str(name), ["efficientnet_lite0", *known], "see torchvision.models.list_models()"
         )
         raise InputError(f"there is no classifier {name!r}; {hint}")
     weights: Any = models.get_model_weights(name).DEFAULT
@@ -284,5 +283,5 @@ def _load(net: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
         net.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise FileError(
-            f"the state dict is not of {name}: {str(error).splitlines()[-1].strip()}"
+            f"the state dict does not fit {name}: {str(error).splitlines()[-1].strip()}"
         ) from error

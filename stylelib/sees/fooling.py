@@ -1,4 +1,4 @@
-"""Pictures changed until a network says something else (chapter 19)."""
+"""Change images until a network classifies them differently (chapter 19)."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ __all__ = ["FoolingResult", "NormalizedGradient", "fooling_image", "fooling_imag
 
 @dataclass(frozen=True)
 class FoolingResult(Result):
-    """A picture that a network takes for something else, and how far it is from the original.
+    """A fooling image and its distance from the original.
 
-    Distances are between pictures of 8 bits, as they are saved.
+    Distances are between images of 8 bits, as they are saved.
 
     Attributes:
-        original: what it began as, (1, 3, H, W), normalized.
-        fooled: whether `image` is classified as was asked.
-        steps: how many steps it took.
-        confidence: the probability of the target before each step and at the end; of the
-            original class, where there was no target.
-        l2: the length of the change, pixels in 0..1, all H W 3 numbers together.
-        linf: the greatest change of a number, pixels in 0..1.
+        original: the original image, (1, 3, H, W), normalized.
+        fooled: whether `image` is classified as requested.
+        steps: the number of steps.
+        confidence: the probability of the target before each step and at the end; without a
+            target, the probability of the original class.
+        l2: the Euclidean length of the change over all 3 H W values, with pixels in 0..1.
+        linf: the largest change of a value, with pixels in 0..1.
     """
 
     original: Tensor = field(repr=False)
@@ -72,7 +72,7 @@ def fooling_image(
     max_steps: int = 100,
     confidence: float = 0.0,
 ) -> FoolingResult:
-    """`fooling_images` for one picture, X (1, 3, H, W), and one target, or None.
+    """`fooling_images` for one image X, (1, 3, H, W), and one target or None.
 
     Example:
         >>> from stylelib import classifier, fooling_image, preprocess, samples, top_classes
@@ -85,7 +85,7 @@ def fooling_image(
         True
     """
     if isinstance(X, Tensor) and X.ndim == 4 and len(X) != 1:
-        raise InputError(f"fooling_image takes one picture, not {len(X)}: use fooling_images")
+        raise InputError(f"fooling_image takes one image, not {len(X)}: use fooling_images")
     return alone(
         lambda: fooling_images(
             X,
@@ -109,35 +109,35 @@ def fooling_images(
     max_steps: int = 100,
     confidence: float = 0.0,
 ) -> list[FoolingResult]:
-    """Change pictures, all at once, until a network takes them for something else.
+    """Change a batch of images until a network classifies them differently.
 
-    Each step moves a picture by `lr` in the direction of the gradient, whatever the gradient's
-    length, and each picture rests as soon as its *rounded* self, as a file of 8 bits holds it,
-    is classified as was asked.
+    Each step moves an image by `lr` along the gradient, whatever the gradient's length. An
+    image stops as soon as its *rounded* version, with 8 bits as in a file, is classified as
+    requested.
 
     Args:
-        X: normalized pictures (N, 3, H, W). They are rounded to 8 bits first.
-        targets: a class for each picture, or one for all, to be reached; None asks for any
-            class but the one the network sees at first.
+        X: normalized images (N, 3, H, W). They are rounded to 8 bits first.
+        targets: the class to reach, one for each image or one for all. None accepts any class
+            except the one the network sees at first.
         model: a classifier in eval mode.
-        epsilon: the greatest change of any number, pixels in 0..1, such as 2 / 255; rounded
-            down to whole gray levels. None sets no bound.
-        lr: the length of a step in normalized units; None takes 1, or, where there is a bound,
-            the length of a step of half of it in every number.
-        max_steps: when to give up; `.fooled` of the result is then False.
-        confidence: go on until the target has more than this probability (without a target:
-            until the original class has less than 1 minus this), 0 to below 1.
+        epsilon: the largest change of any value, with pixels in 0..1, such as 2 / 255. It is
+            rounded down to whole gray levels. None sets no bound.
+        lr: the length of a step in normalized units. None takes 1, or, if there is a bound, the
+            length of a step that changes every value by half the bound.
+        max_steps: when to give up. The result then has `.fooled` = False.
+        confidence: continue until the target has more than this probability, 0 to below 1.
+            Without a target, until the original class has less than 1 minus this.
 
     Returns:
-        A result for each picture. `.history` has the score of all running pictures together.
+        A result for each image. `.history` has the total score of all images that still move.
 
     Raises:
-        InputError: a class that does not exist, a bound below one gray level, a target that a
-            picture has from the start, or pictures as `saliency_map` refuses them.
+        InputError: a class does not exist, the bound is below one gray level, an image has its
+            target class from the start, or `saliency_map` would refuse the images.
         Interrupted: Ctrl-C after the first step. Its `.result` is the list of results so far.
 
-    Source: the step dX = lr g / ||g|| is that of a course assignment after Szegedy et al.
-    (2014); keeping the change within a box after each step, Madry et al. (2018).
+    Source: the step dX = lr g / ||g|| comes from a course assignment after Szegedy et al.
+    (2014); clamping the change to a box after each step, from Madry et al. (2018).
     """
     check_pictures(X, model)
     confidence = number("confidence", confidence, least=0, below=1)
@@ -158,7 +158,7 @@ def fooling_images(
             picture,
             attack.objective,
             NormalizedGradient([picture], length),
-            steps=whole("max_steps", max_steps) + 1,  # the last one only to look
+            steps=whole("max_steps", max_steps) + 1,  # the last one only checks the result
             clamp=(low, high),
             callback=attack.watch,
         )
@@ -175,19 +175,19 @@ def fooling_images(
 
 
 class Attack:
-    """Pictures that are changed until a network takes them for something else.
+    """The state of `fooling_images`: which images still move, and what they have become.
 
     Args:
         model: the network.
-        original: the pictures, (N, 3, H, W), normalized.
-        wanted: a class for each of them, (N,).
+        original: the original images, (N, 3, H, W), normalized.
+        wanted: a class for each image, (N,).
         confidence: as for `fooling_images`.
-        away: whether the class is to be left, not reached.
+        away: whether the images should leave their class instead of reaching it.
 
     Attributes:
-        running: which pictures still move, (N,).
-        final: the pictures as they are, or were when they came to rest, rounded.
-        paths: for each picture, the probability of its class before each step.
+        running: which images still move, (N,).
+        final: the images now, or when they stopped, rounded to 8 bits.
+        paths: for each image, the probability of its class before each step.
     """
 
     def __init__(
@@ -206,13 +206,13 @@ class Attack:
         self.paths: list[list[float]] = [[] for _ in original]
 
     def objective(self, picture: Tensor) -> dict[str, Tensor]:
-        """The scores of the classes that are wanted, to be made small where they are left."""
+        """The total score of the classes to leave, or minus that of the classes to reach."""
         scores = pick(class_scores(picture, self.model), self.wanted)  # (N,)
         sign = 1 if self.away else -1
-        return {"score": sign * (scores * self.running).sum()}  # one at rest has no gradient
+        return {"score": sign * (scores * self.running).sum()}  # others get no gradient
 
     def watch(self, step: Step) -> bool:
-        """Look whether the network has changed its mind; whether all pictures rest."""
+        """Classify the rounded images, and return True if none of them moves any more."""
         rounded = _rounded(step.picture)
         with torch.no_grad():
             probabilities = class_scores(rounded, self.model).softmax(dim=1)  # (N, 1000)
@@ -228,7 +228,7 @@ class Attack:
     def result(
         self, n: int, run: Optimized, settings: dict[str, Any], seen: str
     ) -> FoolingResult:
-        """What became of picture n, which the network took for `seen`."""
+        """The result of image n, whose original class is `seen`."""
         image, begin = postprocess(self.final[n]), postprocess(self.original[n])
         change = (np.asarray(image, dtype=float) - np.asarray(begin, dtype=float)) / 255
         asked = None if self.away else class_names()[int(self.wanted[n])]
@@ -240,7 +240,7 @@ class Attack:
             picture=self.final[n : n + 1].cpu(),
             original=self.original[n : n + 1].cpu(),
             fooled=not bool(self.running[n]),
-            steps=max(0, len(path) - 1),  # no step at all if Ctrl-C was early
+            steps=max(0, len(path) - 1),  # the path is empty after an early Ctrl-C
             confidence=path,
             l2=float(np.linalg.norm(change)),
             linf=float(np.abs(change).max()),
@@ -249,13 +249,13 @@ class Attack:
 
 
 class NormalizedGradient(torch.optim.Optimizer):
-    """Steps of the same length whatever the gradient's: dX = -lr g / ||g||, picture by picture.
+    """Steps of the same length for each image, whatever its gradient's: dX = -lr g / ||g||.
 
-    A picture whose gradient is 0 stays.
+    An image whose gradient is 0 does not move.
 
     Args:
-        params: one tensor (N, ...), whose first axis counts the pictures.
-        lr: the Euclidean length of a picture's step.
+        params: one tensor (N, ...), whose first axis counts the images.
+        lr: the Euclidean length of an image's step.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float) -> None:
@@ -273,7 +273,7 @@ class NormalizedGradient(torch.optim.Optimizer):
                     continue
                 shape = (-1, *[1] * (X.ndim - 1))
                 tiny = torch.finfo(X.dtype).tiny
-                # The greatest number first: squares of very small or large ones leave float32
+                # divide by the largest value first, or squares may overflow or underflow
                 greatest = X.grad.flatten(1).abs().amax(dim=1).clamp_min(tiny)
                 g = X.grad / greatest.view(shape)
                 lengths = g.flatten(1).norm(dim=1).clamp_min(tiny)
@@ -282,12 +282,12 @@ class NormalizedGradient(torch.optim.Optimizer):
 
 
 def _rounded(X: Tensor) -> Tensor:
-    """The pictures as a file of 8 bits holds them, normalized again."""
+    """The images rounded to 8 bits, as in a file, and normalized again."""
     return normalize((denormalize(X.detach()).clamp(0, 1) * 255).round() / 255)
 
 
 def changeable(original: Tensor, epsilon: float | None) -> tuple[Tensor, Tensor, float]:
-    """The lowest and highest that pixels may be, and the length of a step."""
+    """The lowest and highest allowed pixels, and the default length of a step."""
     low, high = (bound.to(original).expand_as(original) for bound in visible_range())
     if epsilon is None:
         return low, high, 1.0
@@ -297,11 +297,12 @@ def changeable(original: Tensor, epsilon: float | None) -> tuple[Tensor, Tensor,
 
 
 def _whole_levels(epsilon: float) -> int:
-    """How many gray levels of 255 a bound allows."""
+    """The number of whole gray levels, 1 / 255 each, in a bound."""
     number = isinstance(epsilon, float | int | np.number) and not isinstance(epsilon, bool)
     levels = math.floor(epsilon * 255 + 1e-6) if number and 0 < epsilon <= 1 else 0
     if levels < 1:
         raise InputError(
-            f"epsilon is in pixels of 0..1, one gray level (1 / 255) or more, not {epsilon!r}"
+            "epsilon must be from one gray level (1 / 255) to 1, for pixels in 0..1, not "
+            f"{epsilon!r}"
         )
     return levels

@@ -1,4 +1,4 @@
-"""Which pixels a score depends on: saliency maps and two cures for their noise (chapter 18).
+"""Saliency maps: which pixels a score depends on, and two cures for noisy maps (chapter 18).
 
 A saliency map is a single gradient of the kind that `optimize` follows for hundreds of steps.
 """
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from stylelib.arguments import check_seed, number, whole
-from stylelib.errors import InputError
+from stylelib.errors import InputError, missing
 from stylelib.features import check_batch
 from stylelib.images import visible_range
 from stylelib.losses import check_tensor
@@ -36,24 +36,24 @@ __all__ = [
 ]
 
 Targets = Target | Sequence[Target] | Tensor
-"""One class for all pictures, or one for each: numbers or names."""
+"""One class for all images, or one for each: numbers or names."""
 
 
 def score_gradient(X: Tensor, y: Targets, model: nn.Module) -> tuple[Tensor, Tensor]:
-    """The scores of the given classes, (N,), and their gradients at the pixels, (N, 3, H, W).
+    """The scores of the given classes, (N,), and their gradients with respect to the pixels.
 
-    Picture n's score depends on picture n alone, so the gradient of the sum of the scores is
-    made of the gradients of each. Nothing is left behind: no `.grad`, neither on X nor on the
-    model's weights, and no graph.
+    Image n's score depends on image n alone, so the gradient of the sum of the scores,
+    (N, 3, H, W), consists of the gradients of all the scores. The function keeps no graph and
+    sets no `.grad`, neither of X nor of the model's weights.
 
     Args:
-        X: normalized pictures (N, 3, H, W).
-        y: a class for each picture, or one for all.
+        X: normalized images (N, 3, H, W).
+        y: a class for each image, or one for all.
         model: a classifier in eval mode.
 
     Raises:
-        InputError: as for `saliency_map`, but pictures may be outside the visible range, as
-            noisy copies are.
+        InputError: as for `saliency_map`, but pixels may be outside the visible range, as in
+            noisy copies.
     """
     indices = target_indices(y, len(X)).to(X.device)
     with torch.enable_grad():
@@ -67,17 +67,17 @@ def saliency_map(X: Tensor, y: Targets, model: nn.Module) -> Tensor:
     """How much each pixel can change the score of a class.
 
     Args:
-        X: normalized pictures (N, 3, H, W).
-        y: a class for each picture, or one for all: numbers or names.
+        X: normalized images (N, 3, H, W).
+        y: a class for each image, or one for all: numbers or names.
         model: a classifier in eval mode.
 
     Returns:
-        (N, H, W), 0 or more: the absolute gradient of the score before the softmax, the
-        greatest of the three colors.
+        (N, H, W), 0 or more: the absolute gradient of the score before the softmax, as the
+        maximum over the three colors.
 
     Raises:
-        InputError: a class that does not exist, as many classes as there are not pictures, a
-            model in training mode, pictures too small or outside the normalized range.
+        InputError: there is no such class, the number of classes is neither 1 nor N, the model
+            is in training mode, or the images are too small or outside the normalized range.
 
     Source: Simonyan, Vedaldi and Zisserman (2014), section 3.
     """
@@ -95,18 +95,18 @@ def smooth_grad(
     samples: int = 25,
     seed: int = 0,
 ) -> Tensor:
-    """A saliency map with less noise: the mean gradient over noisy copies of the picture.
+    """A saliency map with less noise, from the mean gradient over noisy copies of the image.
 
     Args:
-        X: normalized pictures (N, 3, H, W).
-        y: a class for each picture, or one for all.
+        X: normalized images (N, 3, H, W).
+        y: a class for each image, or one for all.
         model: a classifier in eval mode.
-        noise: the standard deviation, as a share of the range of each picture's pixels.
-        samples: how many copies; the time is as many times that of `saliency_map`.
-        seed: of the noise, the same for all pictures but for its strength.
+        noise: the standard deviation, as a fraction of the range of each image's pixels.
+        samples: the number of copies; each takes as long as `saliency_map`.
+        seed: the seed of the noise, which is the same for all images except for its strength.
 
     Returns:
-        (N, H, W): gradients are averaged with their signs; then as in `saliency_map`.
+        (N, H, W): as for `saliency_map`, but of gradients that were averaged with their signs.
 
     Source: Smilkov et al. (2017).
     """
@@ -124,16 +124,16 @@ def smooth_grad(
 
 
 class IntegratedGradients(NamedTuple):
-    """The share of each number of a picture in its score, and whether the shares add up."""
+    """How much each value of an image contributes to its score, and whether this adds up."""
 
     attributions: Tensor
     """(N, 3, H, W), signed."""
     map: Tensor
-    """(N, H, W), as `saliency_map` gives it: the greatest absolute value of the colors."""
+    """(N, H, W), as for `saliency_map`: the largest absolute value of the three colors."""
     difference: Tensor
-    """(N,): the score of the picture minus that of the baseline."""
+    """(N,): the score of the image minus that of the baseline."""
     gap: Tensor
-    """(N,): by how much the sum of the attributions misses `difference`, relative to it."""
+    """(N,): the error of the sum of the attributions, relative to `difference`."""
 
 
 def integrated_gradients(
@@ -145,24 +145,24 @@ def integrated_gradients(
     steps: int = 50,
     max_gap: float | None = None,
 ) -> IntegratedGradients:
-    """The gradients along the straight way from a baseline to the picture, times the way.
+    """The mean gradient along the line from a baseline to the image, times their difference.
 
-    Their sum is the score of the picture minus that of the baseline, up to the error of the
-    integral; `.gap` says how large that error is, and more `steps` make it smaller.
+    The attributions add up to the score of the image minus that of the baseline, up to the
+    error of the integral. `.gap` says how large this error is; more `steps` make it smaller.
 
     Args:
-        X: normalized pictures (N, 3, H, W).
-        y: a class for each picture, or one for all.
+        X: normalized images (N, 3, H, W).
+        y: a class for each image, or one for all.
         model: a classifier in eval mode.
-        baseline: a picture that broadcasts with X, normalized; None takes the mean color of
-            ImageNet, which is 0 there.
-        steps: how many gradients along the way, at the points of Gauss and Legendre.
-        max_gap: 0.01, for example, doubles the steps until no gap is above 1 %, or until they
-            are 64 times `steps`; look at `.gap`. All pictures take as many, and those of the
-            tries before come on top: at worst 127 times `steps` in all. Where the difference is
-            near 0 no gap is small. None leaves it at `steps`.
+        baseline: a normalized image that broadcasts with X; None takes ImageNet's mean color,
+            which is 0 in these units.
+        steps: the number of gradients along the line, at Gauss-Legendre points.
+        max_gap: 0.01, for example, doubles the steps until no gap is above 1%, or until they
+            are 64 times `steps`; check `.gap`. All images take the same number, and earlier
+            tries add to it: at worst 127 times `steps` in total. If the difference is near 0,
+            no gap is small. None takes exactly `steps`.
 
-    Source: Sundararajan, Taly and Yan (2017), equation 1. They sum at equal distances.
+    Source: Sundararajan, Taly and Yan (2017), equation 1. They use equally spaced points.
     """
     check_pictures(X, model)
     steps = whole("steps", steps)
@@ -172,12 +172,12 @@ def integrated_gradients(
     start = torch.zeros_like(X)
     if baseline is not None:
         if not isinstance(baseline, Tensor):
-            raise InputError(f"the baseline is a picture, a tensor, not {baseline!r}")
+            raise InputError(f"the baseline must be a tensor, not {baseline!r}")
         try:
             start = baseline.detach().to(X).expand_as(X)
         except RuntimeError:
             raise InputError(
-                f"the baseline is {tuple(baseline.shape)} and does not fit {tuple(X.shape)}"
+                f"the baseline {tuple(baseline.shape)} does not broadcast with {tuple(X.shape)}"
             ) from None
     check_pictures(start, model)
     with torch.no_grad():
@@ -197,7 +197,7 @@ def integrated_gradients(
 
 
 def _integral(X: Tensor, start: Tensor, y: Targets, model: nn.Module, steps: int) -> Tensor:
-    """The gradients between two pictures, integrated, times the way: (N, 3, H, W)."""
+    """The integrated gradients between two images, times their difference: (N, 3, H, W)."""
     points, weights = np.polynomial.legendre.leggauss(steps)  # on -1..1
     total = torch.zeros_like(X)
     for point, weight in zip(points, weights, strict=True):
@@ -207,27 +207,29 @@ def _integral(X: Tensor, start: Tensor, y: Targets, model: nn.Module, steps: int
 
 
 def saliency_mask(maps: Tensor, *, quantile: float = 0.9, blur: float = 4.0) -> Tensor:
-    """The largest connected spot of a saliency map, holes filled.
+    """The largest connected spot of strong pixels in a saliency map, with its holes filled.
 
     Pixels are connected at their sides, not at their corners.
 
     Args:
-        maps: (N, H, W), as `saliency_map` and the others give them.
-        quantile: the share of pixels that are too weak to count, 0 to below 1.
-        blur: the map is blurred first, by a Gauss of this standard deviation in pixels, since
-            single pixels make no spot. 0 leaves it.
+        maps: (N, H, W), as `saliency_map` and the others return them.
+        quantile: the fraction of pixels that are too weak to count, 0 to below 1.
+        blur: the standard deviation, in pixels, of a Gaussian blur. It comes first, because a
+            single pixel is not a spot. 0 does not blur.
 
     Returns:
         (N, H, W), bool, on the CPU.
 
-    Source: the use is that of Simonyan, Vedaldi and Zisserman (2014), section 3.2, who grow
+    Source: the purpose is that of Simonyan, Vedaldi and Zisserman (2014), section 3.2, who grow
     the mask by color instead (GraphCut).
     """
-    from scipy import ndimage  # takes a while to import
-
+    try:
+        from scipy import ndimage  # slow to import
+    except ModuleNotFoundError as error:
+        raise missing("scipy", "sees") from error
     check_tensor("maps", maps)
     if maps.ndim != 3 or 0 in maps.shape:
-        raise InputError(f"maps have the shape (N, H, W), not {tuple(maps.shape)}")
+        raise InputError(f"maps must have the shape (N, H, W), not {tuple(maps.shape)}")
     quantile = number("quantile", quantile, least=0, below=1)
     blur = number("blur", blur, least=0, below=1000)
     if not bool(maps.isfinite().all()):
@@ -236,9 +238,9 @@ def saliency_mask(maps: Tensor, *, quantile: float = 0.9, blur: float = 4.0) -> 
     for values in maps.detach().cpu().double().numpy():
         smooth = ndimage.gaussian_filter(values, blur) if blur else values
         threshold = np.quantile(smooth, quantile)
-        # Where most of a map is equally weak, its ground is not to count as a spot
-        ground = quantile > 0 and smooth.min() == threshold < smooth.max()
-        strong = smooth > threshold if ground else smooth >= threshold
+        # if most of a map is equally weak, this background does not count as a spot
+        background = quantile > 0 and smooth.min() == threshold < smooth.max()
+        strong = smooth > threshold if background else smooth >= threshold
         spots, count = ndimage.label(strong)
         sizes = np.bincount(spots.ravel(), minlength=count + 1)[1:]
         masks.append(ndimage.binary_fill_holes(spots == 1 + sizes.argmax()))
@@ -246,18 +248,18 @@ def saliency_mask(maps: Tensor, *, quantile: float = 0.9, blur: float = 4.0) -> 
 
 
 def cut_out(X: Tensor, mask: Tensor) -> Tensor:
-    """The pictures where the mask is true, and white elsewhere.
+    """The images where the mask is true, and white elsewhere.
 
     Args:
-        X: normalized pictures (N, 3, H, W).
+        X: normalized images (N, 3, H, W).
         mask: (N, H, W), bool.
     """
     check_batch(X)
     if not isinstance(mask, Tensor):
-        raise InputError(f"the mask is a tensor (N, H, W), not {type(mask).__name__}")
+        raise InputError(f"the mask must be a tensor (N, H, W), not {type(mask).__name__}")
     if mask.dtype != torch.bool or mask.shape != (X.shape[0], *X.shape[2:]):
         raise InputError(
-            f"the mask is {tuple(mask.shape)} {mask.dtype}; pictures {tuple(X.shape)} need "
+            f"the mask is {tuple(mask.shape)} {mask.dtype}; images {tuple(X.shape)} need "
             f"{(X.shape[0], *X.shape[2:])} torch.bool"
         )
     white = visible_range()[1].to(X)

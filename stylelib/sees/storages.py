@@ -17,17 +17,17 @@ __all__ = ["FINEST", "Fourier", "Pixels", "Storage"]
 
 
 class Storage(Protocol):
-    """A way to write N pictures as numbers that an optimizer moves."""
+    """A way to store N images in a parameter that an optimizer moves."""
 
     parameter: Tensor
-    """What the pictures begin as, (N, ...)."""
+    """The parameter of the initial images, (N, ...)."""
 
     def pictures(self, parameter: Tensor) -> Tensor:
-        """The normalized pictures (N, 3, H, W) that such a parameter stands for."""
+        """The normalized images (N, 3, H, W) that a parameter represents."""
 
 
 def shape_of(image_shape: int | tuple[int, int], *, least: int = 1) -> tuple[int, int]:
-    """(H, W), of a square where one side is given."""
+    """(H, W); a single number is the side of a square."""
     given = sides("image_shape", image_shape, least=least)
     return given[0], given[-1]
 
@@ -35,7 +35,7 @@ def shape_of(image_shape: int | tuple[int, int], *, least: int = 1) -> tuple[int
 def faint_noise(
     strength: float, shape: Sequence[int], count: int, seed: int, device: torch.device | str
 ) -> Tensor:
-    """What all of N pictures begin as, a parameter (N, ...)."""
+    """A parameter (N, ...) of faint noise, the same for all N images."""
     generator = torch.Generator().manual_seed(check_seed(seed))
     noise = strength * torch.randn(*shape, generator=generator)
     copies = (whole("count", count), *(1 for _ in shape))
@@ -43,12 +43,13 @@ def faint_noise(
 
 
 class Pixels:
-    """Pictures stored as they are: a number for each pixel and color, normalized.
+    """Images stored as normalized pixels.
 
     Args:
-        count: N, how many pictures.
+        count: N, the number of images.
         image_shape: (H, W).
-        seed: of the faint noise they begin as, the same for all.
+        seed: the seed of the faint noise from which all images start.
+        device: where the images are.
     """
 
     def __init__(
@@ -66,29 +67,31 @@ class Pixels:
 
 
 OPPONENT_COLORS = torch.tensor([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]])
-"""Rows: light against dark, red against blue, green against the two others."""
+"""Rows: light against dark, red against blue, green against the other two."""
 OPPONENT_SPREAD = torch.tensor([1.0, 0.35, 0.15])
-"""About how much each of them varies in photographs, of the first."""
+"""About how much each of them varies in photographs, relative to the first."""
 
 
 FINEST = 0.3
-"""In a wave in some three pixels an eye no longer sees a form."""
+"""In waves shorter than about three pixels the eye sees no shapes."""
 
 
 class Fourier:
-    """Pictures stored as waves in colors that do not depend on each other.
+    """Images stored as waves in decorrelated colors.
 
-    A pixel is a sum of waves, each scaled by one over its frequency, as in photographs; so a
-    step changes large forms as easily as grain. Colors are those of Ohta, Kanade and Sakai
-    (1980), which in photographs depend little on each other. A sigmoid keeps every pixel
-    between black and white.
+    A pixel is a sum of waves, each scaled by one over its frequency, as in photographs, so a
+    step changes large shapes as easily as grain. The colors of Ohta, Kanade and Sakai (1980)
+    depend little on each other in photographs. A sigmoid keeps every pixel between black and
+    white.
 
     Args:
-        count: N, how many pictures.
+        count: N, the number of images.
         image_shape: (H, W).
-        seed: of the faint noise they begin as, the same for all.
-        finest: waves a pixel, at which a wave is down to 37 %; finer ones hardly occur. None
-            keeps all. A network responds to fine waves, where an eye sees dots.
+        seed: the seed of the faint noise from which all images start.
+        device: where the images are.
+        finest: the frequency, in waves per pixel, at which a wave is scaled down to 37%; finer
+            waves hardly occur. None keeps all. A network responds to fine waves, where an eye
+            sees only dots.
 
     Source: Olah, Mordvintsev and Schubert (2017), "Preconditioning and Parameterization". They
     measure the colors on ImageNet, and keep all waves.
@@ -114,10 +117,10 @@ class Fourier:
         kept = 1.0 if finest is None else torch.exp(-((frequencies / finest) ** 2))
         self.scale = falling * kept  # (H, W // 2 + 1)
         colors = functional.normalize(OPPONENT_COLORS, dim=1) * OPPONENT_SPREAD[:, None]
-        self.colors = colors.to(device)  # a row each: what one unit of it adds to R, G, B
+        self.colors = colors.to(device)  # each row: what one unit of it adds to R, G, B
 
     def pictures(self, parameter: Tensor) -> Tensor:
-        """From waves to pixels, from opponent colors to R, G, B, then into 0..1."""
+        """From waves to pixels, then from opponent colors to R, G, B in 0..1, normalized."""
         spectrum = torch.view_as_complex(parameter) * self.scale
         waves = torch.fft.irfft2(spectrum, s=self.image_shape, norm="ortho")  # (N, 3, H, W)
         rgb = torch.einsum("nchw,cd->ndhw", waves, self.colors)

@@ -1,6 +1,6 @@
-"""What happens to an image before the network looks at it (chapter 20).
+"""Transformations of an image before the network sees it (chapter 20).
 
-Structures that do not survive a transformation are not rewarded.
+Patterns that do not survive a transformation are not rewarded.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 Transformation = Callable[[Tensor, torch.Generator], Tensor]
-"""From pictures (N, 3, H, W) and a source of chance to pictures; differentiable."""
+"""A differentiable function from images (N, 3, H, W) and a random generator to images."""
 
 
 @dataclass(frozen=True)
 class Jitter:
-    """Shift by up to so many pixels either way; what leaves on one side enters on the other."""
+    """Shift by up to `pixels` in each direction; pixels that leave enter at the other side."""
 
     pixels: int
 
@@ -42,7 +42,7 @@ class Jitter:
         whole("pixels", self.pixels, least=0)
 
     def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
-        """A shift drawn anew at each call."""
+        """Draw a shift and apply it."""
         down, across = torch.randint(
             -self.pixels, self.pixels + 1, (2,), generator=generator
         ).tolist()
@@ -51,7 +51,7 @@ class Jitter:
 
 @dataclass(frozen=True)
 class Scale:
-    """Enlarge or shrink by a factor drawn evenly between two; no side becomes less than 32."""
+    """Resize by a factor drawn uniformly from `lowest` to `highest`, to sides of 32 or more."""
 
     lowest: float
     highest: float
@@ -60,7 +60,7 @@ class Scale:
         number("highest", self.highest, least=number("lowest", self.lowest, above=0))
 
     def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
-        """A factor drawn anew at each call; the size changes with it."""
+        """Draw a factor and resize by it."""
         factor = self.lowest + (self.highest - self.lowest) * _chance(generator)
         size = [max(SMALLEST_SIDE, round(side * factor)) for side in X.shape[2:]]
         return functional.interpolate(X, size, mode="bilinear", antialias=True)
@@ -68,7 +68,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Rotate:
-    """Turn by up to so many degrees either way; corners are filled by reflection."""
+    """Rotate by up to `degrees` in each direction; corners are filled by reflection."""
 
     degrees: float
 
@@ -76,11 +76,11 @@ class Rotate:
         number("degrees", self.degrees, least=0, most=360)
 
     def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
-        """An angle drawn anew at each call."""
+        """Draw an angle and rotate by it."""
         angle = math.radians(self.degrees * (2 * _chance(generator) - 1))
         cos, sin = math.cos(angle), math.sin(angle)
         height, width = X.shape[2:]
-        # affine_grid counts from -1 to 1 along either side, whatever its length
+        # affine_grid's coordinates run from -1 to 1 along each side, whatever its length
         turn = X.new_tensor([[cos, -sin * height / width, 0], [sin * width / height, cos, 0]])
         grid = functional.affine_grid(
             turn.expand(len(X), 2, 3), list(X.shape), align_corners=False
@@ -90,7 +90,7 @@ class Rotate:
 
 @dataclass(frozen=True)
 class Blur:
-    """Blur by a Gauss of this standard deviation in pixels."""
+    """Blur with a Gaussian of standard deviation `sigma` in pixels."""
 
     sigma: float
 
@@ -98,7 +98,7 @@ class Blur:
         number("sigma", self.sigma, above=0, below=1000)
 
     def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
-        """The same at each call."""
+        """Blur; nothing is random."""
         radius = max(1, round(3 * self.sigma))
         places = torch.arange(-radius, radius + 1, dtype=X.dtype, device=X.device)
         kernel = torch.exp(-0.5 * (places / self.sigma) ** 2)
@@ -110,10 +110,10 @@ class Blur:
 
 @dataclass(frozen=True)
 class Clamp:
-    """Cut off at black and white, as a screen would."""
+    """Clamp to black and white, as a screen does."""
 
     def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
-        """The same at each call; no gradient passes where it cuts."""
+        """Clamp; clamped values get no gradient, and nothing is random."""
         low, high = visible_range(X.device)
         return X.clamp(low, high)
 
@@ -124,16 +124,16 @@ def _chance(generator: torch.Generator) -> float:
 
 @dataclass(frozen=True)
 class Noise:
-    """Add grain, of a strength drawn evenly between none and the highest.
+    """Add noise with a strength drawn uniformly from 0 to `highest`.
 
-    A change that is fainter than the grain is hard to see in it, for a network too: what is
-    rewarded must be strong, and of one piece.
+    Changes fainter than the noise are hard to see, for a network too. So only strong, connected
+    shapes are rewarded.
 
     Args:
-        highest: standard deviation in normalized units.
+        highest: the largest standard deviation, in normalized units.
 
-    Source: that gradients under such noise look more like things, Kaur, Cohen and Lipton
-    (2019), who average over it.
+    Source: Kaur, Cohen and Lipton (2019) found that gradients look more like objects under such
+    noise; they average over it.
     """
 
     highest: float
@@ -142,7 +142,7 @@ class Noise:
         number("highest", self.highest, least=0)
 
     def __call__(self, X: Tensor, generator: torch.Generator) -> Tensor:
-        """Strength and grain drawn anew at each call, the same for all pictures."""
+        """Draw a strength and noise, the same for all images, and add it."""
         strength = self.highest * _chance(generator)
         return X + strength * torch.randn(X.shape[1:], generator=generator).to(X)
 
@@ -154,4 +154,4 @@ STANDARD: tuple[Transformation, ...] = (
     Jitter(8),
     Noise(1.0),
 )
-"""What `class_visualization` does to a picture in each step unless told otherwise."""
+"""The default transformations of `class_visualization`, applied in each step."""

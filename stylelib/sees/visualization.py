@@ -1,7 +1,7 @@
-"""Pictures of what a class, or a channel, responds to (chapters 20 and 21).
+"""Visualize what a class or a channel responds to (chapters 20 and 21).
 
-What is made large (a score, a channel) stands here; how the picture is stored, in `storages`;
-what happens to it before the network looks, in `transformations`.
+This module has the objectives (scores and channels), `storages` how an image is stored, and
+`transformations` what happens to it before the network sees it.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class VisualizationResult(Result):
-    """A picture of what a class or a channel responds to.
+    """An image of what a class or a channel responds to.
 
     Attributes:
         target: the class's name, or layer and channel as in "conv4_1:17".
-        response: of the visible picture, unchanged: the probability of the class, or the
-            mean of the channel.
+        response: the probability of the class or the mean of the channel, for the visible
+            image without transformations.
     """
 
     target: str
@@ -117,35 +117,37 @@ def class_visualizations(
     seed: int = 0,
     callback: Callback | None = None,
 ) -> list[VisualizationResult]:
-    """Pictures that a classifier gives as high a score as can be, all classes at once.
+    """Make images to which a classifier gives high scores, one image per class, in one batch.
 
-    What is made large is s_y(T(I)) - l2 * ||I||^2: the score before the softmax of the
-    transformed picture, minus a penalty for numbers far from the mean color.
+    Adam maximizes s_y(T(I)) - l2 * ||I||^2: the score of the transformed image before the
+    softmax, minus a penalty for values far from the mean color.
 
     Args:
-        targets: classes by number or name, one picture each.
+        targets: classes by number or name, one per image.
         model: a classifier in eval mode.
         image_shape: (H, W), or the side of a square.
-        steps: Adam's.
-        storage: "fourier" or "pixels": how pictures are stored while they are made.
-        finest: of `Fourier`; pixels have no such bound.
-        transformations: what happens to a picture before the network looks, drawn anew in each
-            step and the same for all pictures. Structures that do not survive are not rewarded.
-        l2: the weight lambda of the squared length of the normalized picture.
-        lr: None takes 0.05 for waves and 0.1 for pixels.
-        seed: of the noise it begins as, and of the transformations.
-        callback: called after each step; its `.picture` holds all pictures, (N, 3, H, W).
+        steps: the number of Adam's steps.
+        storage: how images are stored while they are optimized: "fourier" or "pixels".
+        finest: as for `Fourier`; "pixels" ignore it.
+        transformations: applied to the image before the network sees it, drawn again in each
+            step and the same for all images. Patterns that do not survive are not rewarded.
+        l2: the weight lambda of the squared length of the normalized image.
+        lr: the learning rate; None takes 0.05 for "fourier" and 0.1 for "pixels".
+        seed: the seed of the initial noise and of the transformations.
+        callback: called with a `Step` after each step; its `.picture` holds all images,
+            (N, 3, H, W).
 
     Returns:
-        A result for each class, the same whether made alone or among others, up to rounding.
-        `.history` has the response of all pictures together.
+        A result for each class. It does not depend on the other classes, up to rounding.
+        `.history` has the total response of all images.
 
     Raises:
-        InputError: a class that does not exist, a model in training mode, a picture too small.
+        InputError: there is no such class, the model is in training mode, or the image is too
+            small.
 
     Source: Simonyan, Vedaldi and Zisserman (2014), equation 1, for the objective and the
-    penalty; Yosinski et al. (2015) and Olah et al. (2017) for what makes it look like
-    something.
+    penalty; Yosinski et al. (2015) and Olah et al. (2017) for the methods that make objects
+    recognizable.
     """
     indices = [class_index(target) for target in several("targets", targets)]
     wanted = torch.tensor(indices, device=_device(model))  # (N,)
@@ -219,23 +221,23 @@ def channel_visualizations(
     seed: int = 0,
     callback: Callback | None = None,
 ) -> list[VisualizationResult]:
-    """Pictures that make the mean of a channel large, all channels of a layer at once.
+    """Make images that maximize the mean of a channel, one image per channel, in one batch.
 
     Args:
-        layer: of VGG-19, by number or name.
-        channels: numbers from 0.
-        net: a VGG-19 that reaches the layer; the embedded one otherwise.
+        layer: a layer of VGG-19, by number or name.
+        channels: the channels' numbers, from 0.
+        net: a VGG-19 that reaches the layer; None is the embedded one.
         image_shape: (H, W), or the side of a square.
-        steps: Adam's.
+        steps: the number of Adam's steps.
         storage: as for `class_visualizations`.
-        finest: likewise.
-        transformations: likewise.
-        l2: likewise.
-        lr: likewise.
-        seed: likewise.
-        callback: likewise.
+        finest: as for `class_visualizations`.
+        transformations: as for `class_visualizations`.
+        l2: as for `class_visualizations`.
+        lr: as for `class_visualizations`.
+        seed: as for `class_visualizations`.
+        callback: as for `class_visualizations`.
 
-    Source: Erhan et al. (2009); Olah et al. (2017) call this objective a channel's.
+    Source: Erhan et al. (2009); Olah et al. (2017), who call it the channel objective.
     """
     name = layer_name(layer)
     if net is None:
@@ -255,7 +257,7 @@ def channel_visualizations(
     places = torch.arange(len(channels)), torch.tensor(channels)
 
     def means(X: Tensor) -> Tensor:
-        picked: Tensor = part(X)[places].mean(dim=(1, 2))  # picture n, its own channel
+        picked: Tensor = part(X)[places].mean(dim=(1, 2))  # image n, its own channel
         return picked
 
     names = [f"{name}:{channel}" for channel in channels]
@@ -265,7 +267,7 @@ def channel_visualizations(
 
 @dataclass
 class _Way:
-    """How a visualization is made, whatever it is of."""
+    """The settings that all visualizations share."""
 
     image_shape: tuple[int, int]
     steps: int
@@ -282,7 +284,7 @@ class _Way:
         listed = isinstance(self.transformations, Sequence)
         if not listed or not all(callable(each) for each in self.transformations):
             raise InputError(
-                "transformations is a list of functions such as [Jitter(8)], not "
+                "transformations must be a list of functions such as [Jitter(8)], not "
                 f"{self.transformations!r}"
             )
         choice("storage", self.storage, LEARNING_RATES)
@@ -298,7 +300,7 @@ class _Way:
         return LEARNING_RATES[self.storage] if self.lr is None else self.lr
 
     def storing(self, count: int, device: torch.device) -> Storage:
-        """Where so many pictures are kept while they are made."""
+        """The storage of `count` images."""
         if self.storage == "fourier":
             return Fourier(count, self.image_shape, self.seed, device, self.finest)
         return Pixels(count, self.image_shape, self.seed, device)
@@ -312,7 +314,7 @@ def visualize(
     way: _Way,
     callback: Callback | None,
 ) -> list[VisualizationResult]:
-    """Make `responses` of N pictures, (N,), large; `measure` says how it went."""
+    """Maximize the `responses` of N images, (N,), and `measure` the results."""
     check_callback(callback)
     stored = way.storing(len(names), _device(model))
     generator = torch.Generator().manual_seed(way.seed)

@@ -1,0 +1,268 @@
+"""Exercises that answer: each checks a function that you wrote, and names the likely mistake.
+
+A check runs the function on seeded inputs, compares what comes out with an independent
+computation and with versions that have one known mistake, and returns a `Verdict`. It raises
+nothing, whatever the function does, and ends after 10 seconds.
+
+Example:
+    >>> from stylelib import check
+    >>> def gram(X):
+    ...     F = X.flatten(2)
+    ...     return F @ F.mT / F.shape[1]
+    >>> print(check.gram(gram))
+    gram: not yet. Your Gram matrix is divided by the number of channels, C, but not by H * W.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from stylelib.check.gradients import gradient
+from stylelib.check.tables import verdict_on
+from stylelib.check.verdicts import Verdict
+
+__all__ = [
+    "Verdict",
+    "adam_step",
+    "average_pool_backward",
+    "average_pool_forward",
+    "bands_of",
+    "class_visualization_step",
+    "compute_loss",
+    "content_loss",
+    "convolution_backward",
+    "convolution_forward",
+    "extract_features",
+    "fooling_step",
+    "gaussian_loss",
+    "gradient",
+    "gram",
+    "lbfgs_direction",
+    "max_pool_backward",
+    "max_pool_forward",
+    "moments_loss",
+    "nearest",
+    "postprocess",
+    "preprocess",
+    "saliency_map",
+    "sliced_loss",
+    "structure_divergence",
+    "style_loss",
+    "training_step",
+    "tv_loss",
+]
+
+Function = Callable[..., Any]
+
+
+def preprocess(function: Function) -> Verdict:
+    """Check `preprocess(image, image_shape)`.
+
+    A PIL image to a normalized tensor (1, 3, H, W) in float32 (chapter 2).
+    """
+    return verdict_on("preprocess", function)
+
+
+def postprocess(function: Function) -> Verdict:
+    """Check `postprocess(X)`.
+
+    A normalized tensor (1, 3, H, W) to a PIL image, clamped and rounded (chapter 2).
+    """
+    return verdict_on("postprocess", function)
+
+
+def extract_features(function: Function) -> Verdict:
+    """Check `extract_features(X, net, content_layers, style_layers)`.
+
+    Two lists of features, at the layers of `net`, an `nn.Sequential`, with these numbers
+    (chapter 3).
+    """
+    return verdict_on("extract_features", function)
+
+
+def content_loss(function: Function) -> Verdict:
+    """Check `content_loss(Y_hat, Y)`.
+
+    The mean squared difference of features (chapter 4).
+    """
+    return verdict_on("content_loss", function)
+
+
+def gram(function: Function) -> Verdict:
+    """Check `gram(X)`.
+
+    F F^T / (C M) for each image of a batch, (N, C, C) (chapter 5).
+    """
+    return verdict_on("gram", function)
+
+
+def style_loss(function: Function) -> Verdict:
+    """Check `style_loss(Y_hat, gram_Y)`.
+
+    The mean squared difference of Gram matrices (chapter 5).
+    """
+    return verdict_on("style_loss", function)
+
+
+def tv_loss(function: Function) -> Verdict:
+    """Check `tv_loss(Y_hat)`.
+
+    Half the mean absolute difference of vertical neighbors, and of horizontal ones
+    (chapter 6).
+    """
+    return verdict_on("tv_loss", function)
+
+
+def compute_loss(function: Function) -> Verdict:
+    """Check `compute_loss(X, contents_Y_hat, styles_Y_hat, contents_Y, styles_Y_gram)`.
+
+    The weighted losses and their sum, (contents_l, styles_l, tv_l, l), with the d2l code's
+    weights of 1, 1e4 and 10 (chapter 7).
+    """
+    return verdict_on("compute_loss", function)
+
+
+def training_step(function: Function) -> Verdict:
+    """Check `training_step(X, objective, optimizer)`.
+
+    One step of an optimizer. `objective(X)` gives losses by name, and their sum is made
+    smaller (chapter 7).
+    """
+    return verdict_on("training_step", function)
+
+
+def convolution_forward(function: Function) -> Verdict:
+    """Check `convolution_forward(x, weight, bias, padding, stride)`.
+
+    The output of a convolution, in NumPy (chapter 14).
+    """
+    return verdict_on("convolution_forward", function)
+
+
+def convolution_backward(function: Function) -> Verdict:
+    """Check `convolution_backward(top_diff, x, weight, padding, stride)`.
+
+    The three gradients of a convolution, in NumPy (chapter 14).
+    """
+    return verdict_on("convolution_backward", function)
+
+
+def max_pool_forward(function: Function) -> Verdict:
+    """Check `max_pool_forward(x, kernel_size, stride)`.
+
+    The maximum of each window, in NumPy (chapter 15).
+    """
+    return verdict_on("max_pool_forward", function)
+
+
+def average_pool_forward(function: Function) -> Verdict:
+    """Check `average_pool_forward(x, kernel_size, stride)`.
+
+    The mean of each window, in NumPy (chapter 15).
+    """
+    return verdict_on("average_pool_forward", function)
+
+
+def max_pool_backward(function: Function) -> Verdict:
+    """Check `max_pool_backward(top_diff, x, kernel_size, stride)`.
+
+    The gradient of max pooling, in NumPy (chapter 15).
+    """
+    return verdict_on("max_pool_backward", function)
+
+
+def average_pool_backward(function: Function) -> Verdict:
+    """Check `average_pool_backward(top_diff, x, kernel_size, stride)`.
+
+    The gradient of average pooling, in NumPy (chapter 15).
+    """
+    return verdict_on("average_pool_backward", function)
+
+
+def adam_step(function: Function) -> Verdict:
+    """Check `adam_step(x, gradient, m, v, t, learning_rate, beta1, beta2, epsilon)`.
+
+    One step of Adam, in NumPy (chapter 16).
+    """
+    return verdict_on("adam_step", function)
+
+
+def saliency_map(function: Function) -> Verdict:
+    """Check `saliency_map(X, y, model)`.
+
+    The absolute gradient of a score, the largest of the three channels (chapter 18).
+    """
+    return verdict_on("saliency_map", function)
+
+
+def fooling_step(function: Function) -> Verdict:
+    """Check `fooling_step(X, y, model, lr)`.
+
+    One step of an image toward another class (chapter 19).
+    """
+    return verdict_on("fooling_step", function)
+
+
+def class_visualization_step(function: Function) -> Verdict:
+    """Check `class_visualization_step(X, y, model, l2, lr)`.
+
+    One step of an image toward a high score (chapter 20).
+    """
+    return verdict_on("class_visualization_step", function)
+
+
+def lbfgs_direction(function: Function) -> Verdict:
+    """Check `lbfgs_direction(g, pairs)`.
+
+    The direction of L-BFGS, by the two-loop recursion (chapter 9).
+    """
+    return verdict_on("lbfgs_direction", function)
+
+
+def moments_loss(function: Function) -> Verdict:
+    """Check `moments_loss(Y_hat, Y)`.
+
+    The difference of means and standard deviations of channels (chapter 23).
+    """
+    return verdict_on("moments_loss", function)
+
+
+def gaussian_loss(function: Function) -> Verdict:
+    """Check `gaussian_loss(Y_hat, Y)`.
+
+    The squared Wasserstein distance of two Gaussians (chapter 23).
+    """
+    return verdict_on("gaussian_loss", function)
+
+
+def sliced_loss(function: Function) -> Verdict:
+    """Check `sliced_loss(Y_hat, Y, V)`.
+
+    The sliced Wasserstein distance along the directions V (chapter 23).
+    """
+    return verdict_on("sliced_loss", function)
+
+
+def nearest(function: Function) -> Verdict:
+    """Check `nearest(columns, candidates)`.
+
+    For each column the number of the candidate with the largest cosine (chapter 24).
+    """
+    return verdict_on("nearest", function)
+
+
+def structure_divergence(function: Function) -> Verdict:
+    """Check `structure_divergence(F_hat, F)`.
+
+    The divergence of two self-similarities (chapter 25).
+    """
+    return verdict_on("structure_divergence", function)
+
+
+def bands_of(function: Function) -> Verdict:
+    """Check `bands_of(X, levels)`.
+
+    The bands of a Laplacian pyramid (chapter 24).
+    """
+    return verdict_on("bands_of", function)

@@ -1,0 +1,186 @@
+"""Marking a student's file: `python -m stylelib check FILE`.
+
+The file is read here, but never imported: `stylelib.check.worker` runs it in a process of its
+own, with a bound on its time and, on Linux, on its memory.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from stylelib.check.tables import EXERCISES
+from stylelib.check.verdicts import Verdict
+from stylelib.errors import FileError
+
+__all__ = ["as_json", "mark", "table"]
+
+SECONDS = 60.0
+"""How long the worker may be silent: it loads PyTorch and the file, or runs one check."""
+
+
+def mark(file: str | os.PathLike[str], *, seconds: float = SECONDS) -> list[Verdict]:
+    """The verdicts on all functions of a file that an exercise asks for, in the book's order.
+
+    Args:
+        file: Python source. It is run in another process, which ends when a check takes too
+            long; a function that ends its process is marked wrong, and the others go on.
+        seconds: how long one check may take, loading included.
+
+    Raises:
+        FileError: the file cannot be read, is not Python, or defines no such function.
+    """
+    path = Path(file).resolve()
+    names = [name for name in EXERCISES if name in _defined(path)]
+    if not names:
+        some = ", ".join(list(EXERCISES)[:5])
+        raise FileError(f"'{path.name}' defines no function of an exercise, such as {some}")
+    verdicts: dict[str, Verdict] = {}
+    while waiting := [name for name in names if name not in verdicts]:
+        verdicts.update(_worked(path, waiting, seconds))
+    return [verdicts[name] for name in names]
+
+
+def table(verdicts: Iterable[Verdict]) -> str:
+    """Verdicts as a table for a terminal, 96 columns wide."""
+    listed = list(verdicts)
+    wide = max(len(verdict.exercise) for verdict in listed)
+    rows = []
+    for verdict in listed:
+        head = f"{verdict.exercise:<{wide}}  {'right' if verdict.right else 'wrong'}  "
+        lines = textwrap.wrap(verdict.message, 96 - len(head))
+        rows += [f"{' ' * len(head) if i else head}{line}" for i, line in enumerate(lines)]
+    count = sum(verdict.right for verdict in listed)
+    return "\n".join([*rows, f"{count} of {len(listed)} right"])
+
+
+def as_json(verdicts: Iterable[Verdict]) -> str:
+    """Verdicts for a program: how many are right, and a name, mistake and message for each."""
+    listed = list(verdicts)
+    functions = [
+        {
+            "name": verdict.exercise,
+            "right": verdict.right,
+            "mistake": verdict.mistake,
+            "message": verdict.message,
+        }
+        for verdict in listed
+    ]
+    count = sum(verdict.right for verdict in listed)
+    return json.dumps({"right": count, "of": len(listed), "functions": functions}, indent=2)
+
+
+def _defined(path: Path) -> set[str]:
+    """The names that are bound at the top of a file."""
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise FileError(f"cannot read '{path}': {error.strerror}") from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise FileError(f"'{path.name}' is not Python: {error}") from None
+    return set(_bound(tree.body))
+
+
+def _bound(body: Iterable[ast.AST]) -> Iterator[str]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        else:
+            yield from _bound(ast.iter_child_nodes(node))
+
+
+def _worked(path: Path, names: list[str], seconds: float) -> dict[str, Verdict]:
+    """What one worker says, up to its end. If it breaks off, the name it was at is wrong."""
+    package = str(Path(__file__).resolve().parents[2])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "stylelib.check.worker", str(path), *names],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=path.parent,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    )
+    verdicts: dict[str, Verdict] = {}
+    at, why = names[0], "Your function ends the whole process, or needs too much memory."
+    try:
+        for line in _lines(process.stdout, seconds):
+            if line is None:
+                why = f"There was no answer within {seconds:g} seconds, so it was stopped."
+                break
+            said = _read(line, names)
+            if said.get("begun"):
+                at = said["name"]
+            elif said:
+                verdicts[said["name"]] = Verdict(
+                    bool(said.get("right")), said["message"], said["mistake"], said["name"]
+                )
+    finally:
+        _end(process)
+    if len(verdicts) < len(names):
+        verdicts.setdefault(at, Verdict(False, why, "stopped", at))
+    return verdicts
+
+
+def _read(line: str, names: list[str]) -> dict[str, str]:
+    """One answer; nothing for a line that is none."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return {}
+    known = isinstance(said, dict) and said.get("name") in names
+    return said if known and ("begun" in said or "message" in said) else {}
+
+
+def _lines(stream: IO[str] | None, seconds: float) -> Iterator[str | None]:
+    """The lines of a stream as they come, and None if one takes too long."""
+    lines: queue.Queue[str] = queue.Queue()
+
+    def read() -> None:
+        for line in stream or ():
+            lines.put(line)
+        lines.put("")
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        try:
+            line = lines.get(timeout=seconds)
+        except queue.Empty:
+            yield None
+            return
+        if not line:
+            return
+        yield line
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a worker, and what it has started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.wait()
+    if process.stdout:
+        process.stdout.close()

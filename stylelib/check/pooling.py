@@ -1,0 +1,339 @@
+"""Pooling forward: references and likely mistakes (chapter 15)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stylelib.check.exercises import Arguments, Exercise, Wrong
+
+__all__ = ["CASES", "EXERCISES", "Array", "pool", "pool_arguments"]
+
+Array = NDArray[Any]
+CASES = "windows of 2 x 2 side by side", "windows of 3 x 3 that overlap"
+
+
+def pool_arguments() -> list[Arguments]:
+    """Two calls, (x, kernel_size, stride). Some windows have negative values only, and a row or
+    a column is left over; no two values are equal.
+    """
+    random = np.random.default_rng(15)
+    x, larger = (random.permutation(n).astype(np.float32) for n in (210, 378))
+    return [
+        ((x / 70 - 2).reshape(3, 2, 5, 7), 2, 2),
+        ((larger / 126 - 2.5).reshape(3, 2, 7, 9), 3, 2),
+    ]
+
+
+def pool(
+    x: Array,
+    kernel_size: int,
+    stride: int,
+    of: Callable[[Array], Any],
+    *,
+    size: int | None = None,
+    step: int | None = None,
+) -> Array:
+    """`of` each window, in float64; `size` and `step` are those of the windows in fact."""
+    height, width = ((side - kernel_size) // stride + 1 for side in x.shape[2:])
+    size, step = size or kernel_size, step or stride
+    y = np.zeros((*x.shape[:2], height, width))
+    for n, c, i, j in np.ndindex(y.shape):
+        window = x[n, c, i * step : i * step + size, j * step : j * step + size]
+        y[n, c, i, j] = of(window.astype(np.float64))
+    return y
+
+
+def greatest(x: Array, kernel_size: int, stride: int) -> Array:
+    """Max pooling."""
+    return pool(x, kernel_size, stride, np.max)
+
+
+def mean(x: Array, kernel_size: int, stride: int) -> Array:
+    """Average pooling."""
+    return pool(x, kernel_size, stride, np.mean)
+
+
+def hanging_over(x: Array, k: int, s: int, fill: float) -> Array:
+    """The image with what a last window that hangs over the border would see."""
+    missing = [-(side - k) % s for side in x.shape[2:]]
+    ends = ((0, 0), (0, 0), (0, missing[0]), (0, missing[1]))
+    return np.pad(x.astype(np.float64), ends, constant_values=fill)
+
+
+EDGES = ((0, 0), (0, 0), (1, 1), (1, 1))
+
+
+def shared(
+    right: Callable[..., Array], of: Callable[..., Any], verb: str, edge: float
+) -> tuple[Wrong, ...]:
+    """Mistakes that both kinds have: `of` reduces a window, a border would hold `edge`."""
+
+    def reordered(x: Array, k: int, s: int) -> Array:
+        y = right(x, k, s)
+        return y.transpose(2, 3, 0, 1).reshape(y.shape)
+
+    def unfinished(x: Array, k: int, s: int) -> Array:
+        y = right(x, k, s)
+        y[:, :, -1], y[:, :, :, -1] = 0, 0
+        return y
+
+    def line_of(i: int, axis: int) -> Callable[[Array], Any]:
+        return lambda window: of(window.take(i, axis))
+
+    return (
+        Wrong(
+            "stride_ignored",
+            "Your windows are one pixel apart whatever the stride is; the next window starts "
+            "`stride` pixels further on.",
+            lambda x, k, s: right(x, k, 1),
+        ),
+        Wrong(
+            "kernel_as_stride",
+            "Your windows are `kernel_size` pixels apart; they should be `stride` pixels "
+            "apart.",
+            lambda x, k, s: right(x, k, k),
+        ),
+        Wrong(
+            "stride_as_kernel",
+            "Your windows have the size of the stride; their side should be kernel_size.",
+            lambda x, k, s: pool(x, k, s, of, size=s),
+        ),
+        Wrong(
+            "windows_not_moved_by_stride",
+            "Your windows start at (i, j); they should start at (i * stride, j * stride).",
+            lambda x, k, s: pool(x, k, s, of, step=1),
+        ),
+        Wrong(
+            "window_too_small",
+            "Your windows are one row and one column too small: a slice ends before its last "
+            "index, so take i * stride : i * stride + kernel_size.",
+            lambda x, k, s: pool(x, k, s, of, size=k - 1),
+        ),
+        Wrong(
+            "window_too_large",
+            "Your windows are one row and one column too large: a slice ends before its last "
+            "index, so take i * stride : i * stride + kernel_size.",
+            lambda x, k, s: pool(x, k, s, of, size=k + 1),
+        ),
+        Wrong(
+            "channels_mixed",
+            f"You {verb} over all channels, too; each channel is pooled by itself.",
+            lambda x, k, s: right(np.repeat(of(x, axis=1)[:, None], x.shape[1], 1), k, s),
+        ),
+        Wrong(
+            "channels_gone",
+            f"You {verb} over all channels, too, and lose their axis; each channel is pooled "
+            "by itself.",
+            lambda x, k, s: right(of(x, axis=1)[:, None], k, s),
+        ),
+        Wrong(
+            "batch_mixed",
+            f"You {verb} over all images of the batch, too; each image is pooled by itself.",
+            lambda x, k, s: right(np.repeat(of(x, axis=0)[None], len(x), 0), k, s),
+        ),
+        Wrong(
+            "first_image_for_all",
+            "Every image of the batch gets the output of the first one.",
+            lambda x, k, s: right(np.repeat(x[:1], len(x), 0), k, s),
+        ),
+        Wrong(
+            "order_mixed",
+            "Your values are right but in the wrong places: the columns are ordered "
+            "(H', W', N, C), so reshape them to that and then transpose to (N, C, H', W').",
+            reordered,
+        ),
+        Wrong(
+            "last_windows_left_out",
+            "The last row and the last column of your output stay 0: your loops stop one "
+            "window too early.",
+            unfinished,
+        ),
+        Wrong(
+            "one_window_short",
+            "Your output is one row and one column too small: there are (H - k) // stride + 1 "
+            "rows, and you left out the + 1.",
+            lambda x, k, s: right(x, k, s)[:, :, :-1, :-1],
+        ),
+        Wrong(
+            "columns_only",
+            f"You {verb} along the width only; do it over rows and columns of the window.",
+            lambda x, k, s: pool(x, k, s, lambda window: of(window[0])),
+        ),
+        Wrong(
+            "rows_only",
+            f"You {verb} along the height only; do it over rows and columns of the window.",
+            lambda x, k, s: pool(x, k, s, lambda window: of(window[:, 0])),
+        ),
+        Wrong(
+            "rows_of_window_kept",
+            f"You {verb} along the width of each window only, and its rows are still there.",
+            lambda x, k, s: np.stack([pool(x, k, s, line_of(i, 0)) for i in range(k)], -1),
+        ),
+        Wrong(
+            "columns_of_window_kept",
+            f"You {verb} along the height of each window only, and its columns are still "
+            "there.",
+            lambda x, k, s: np.stack([pool(x, k, s, line_of(i, 1)) for i in range(k)], -1),
+        ),
+        Wrong(
+            "counted_by_kernel",
+            "Your output has H // kernel_size rows; (H - kernel_size) // stride + 1 windows "
+            "fit.",
+            lambda x, k, s: right(x, k, s)[:, :, : x.shape[2] // k, : x.shape[3] // k],
+        ),
+        Wrong(
+            "padded",
+            "You pad the image; this pooling has no padding.",
+            lambda x, k, s: right(np.pad(x, EDGES, constant_values=edge), k, s),
+        ),
+        Wrong(
+            "first_of_window",
+            "You take the first value of each window, which is subsampling and not pooling.",
+            lambda x, k, s: pool(x, k, s, lambda window: window[0, 0]),
+        ),
+        Wrong(
+            "absolute_values",
+            "You take absolute values first; negative values count as they are.",
+            lambda x, k, s: right(np.abs(x), k, s),
+        ),
+    )
+
+
+MAXIMUM = (
+    Wrong(
+        "mean_taken",
+        "You take the mean of each window, which is average pooling; take the maximum.",
+        mean,
+    ),
+    Wrong(
+        "sum_taken",
+        "You add up each window; take the maximum.",
+        lambda x, k, s: pool(x, k, s, np.sum),
+    ),
+    Wrong(
+        "minimum_taken",
+        "You take the smallest value of each window; take the largest.",
+        lambda x, k, s: pool(x, k, s, np.min),
+    ),
+    Wrong(
+        "largest_magnitude",
+        "You take the value of largest magnitude; take the largest value, with its sign.",
+        lambda x, k, s: pool(x, k, s, lambda w: w.flat[np.abs(w).argmax()]),
+    ),
+    Wrong(
+        "started_at_zero",
+        "Your running maximum starts at 0, so a window of negative values gives 0: start from "
+        "the window's first value or minus infinity, and apply no ReLU.",
+        lambda x, k, s: greatest(x, k, s).clip(0),
+    ),
+    Wrong(
+        "last_window_hangs_over",
+        "Your last windows hang over the border, so the output is too large: a row or column "
+        "that fills no window is left out.",
+        lambda x, k, s: greatest(hanging_over(x, k, s, -np.inf), k, s),
+    ),
+    Wrong(
+        "zeros_at_the_end",
+        "You pad the image with zeros at its end; there is no padding, and rows and columns "
+        "that fill no window are left out.",
+        lambda x, k, s: greatest(hanging_over(x, k, s, 0), k, s),
+    ),
+    Wrong(
+        "position_returned",
+        "You return the position of each maximum, as argmax does; return its value.",
+        lambda x, k, s: pool(x, k, s, np.argmax),
+    ),
+    Wrong(
+        "softened",
+        "You take the logarithm of a sum of exponentials; take the maximum itself.",
+        lambda x, k, s: pool(x, k, s, lambda w: np.log(np.exp(w).sum())),
+    ),
+)
+
+AVERAGE = (
+    Wrong(
+        "relu_included",
+        "You also apply a ReLU; pooling leaves negative values as they are.",
+        lambda x, k, s: mean(x, k, s).clip(0),
+    ),
+    Wrong(
+        "maximum_taken",
+        "You take the maximum of each window, which is max pooling; take the mean.",
+        greatest,
+    ),
+    Wrong(
+        "sum_taken",
+        "You add up each window but do not divide by its k * k pixels.",
+        lambda x, k, s: pool(x, k, s, np.sum),
+    ),
+    Wrong(
+        "divided_by_side",
+        "You divide by kernel_size; a window has kernel_size * kernel_size pixels.",
+        lambda x, k, s: pool(x, k, s, np.sum) / k,
+    ),
+    Wrong(
+        "always_divided_by_four",
+        "You divide by 4, whatever the window is: divide by kernel_size ** 2, neither by a "
+        "constant nor by stride ** 2.",
+        lambda x, k, s: pool(x, k, s, np.sum) / 4,
+    ),
+    Wrong(
+        "divided_twice",
+        "You divide by the k * k pixels of the window twice.",
+        lambda x, k, s: mean(x, k, s) / k**2,
+    ),
+    Wrong(
+        "median_taken",
+        "You take the median of each window; take the mean.",
+        lambda x, k, s: pool(x, k, s, np.median),
+    ),
+    Wrong(
+        "root_mean_square",
+        "You take the root of the mean square; take the mean of the values themselves.",
+        lambda x, k, s: pool(x, k, s, lambda w: np.sqrt((w**2).mean())),
+    ),
+    Wrong(
+        "last_window_hangs_over",
+        "Your last windows hang over the border, so the output is too large: a row or column "
+        "that fills no window is left out.",
+        lambda x, k, s: pool(hanging_over(x, k, s, np.nan), k, s, np.nanmean),
+    ),
+    Wrong(
+        "zeros_at_the_end",
+        "You pad the image with zeros at its end; there is no padding, and rows and columns "
+        "that fill no window are left out.",
+        lambda x, k, s: mean(hanging_over(x, k, s, 0), k, s),
+    ),
+    Wrong(
+        "rounded_down",
+        "You divide whole numbers, so your means are rounded down; use / and not //.",
+        lambda x, k, s: np.floor(mean(x, k, s)),
+    ),
+)
+
+EXERCISES = (
+    Exercise(
+        "max_pool_forward",
+        "the output of max pooling",
+        "max_pool_forward(x, kernel_size, stride)",
+        pool_arguments,
+        greatest,
+        (*MAXIMUM, *shared(greatest, np.max, "take the maximum", -np.inf)),
+        cases=CASES,
+        chapter="15-pooling",
+    ),
+    Exercise(
+        "average_pool_forward",
+        "the output of average pooling",
+        "average_pool_forward(x, kernel_size, stride)",
+        pool_arguments,
+        mean,
+        (*AVERAGE, *shared(mean, np.mean, "take the mean", 0.0)),
+        cases=CASES,
+        chapter="15-pooling",
+    ),
+)

@@ -1,0 +1,45 @@
+"""One call of a student's function, and words for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stylelib.check.calls import Outcome
+from stylelib.check.exercises import Arguments, Exercise
+from stylelib.check.values import Leaf
+
+__all__ = ["Trial", "article", "case_of", "part_named"]
+
+
+@dataclass
+class Trial:
+    """One call: what the function got, what came out, and what is right."""
+
+    arguments: Arguments
+    outcome: Outcome
+    expected: list[Leaf]
+    yours: list[Leaf] = field(default_factory=list)
+    right: bool = False
+    changed: tuple[int, ...] = ()
+
+
+def part_named(exercise: Exercise, path: Sequence[Any]) -> str:
+    """A result, or a part of it, in words: "the Gram matrix", "the loss"."""
+    if path and isinstance(path[0], int) and path[0] < len(exercise.parts):
+        part = exercise.parts[path[0]]
+        return part if len(path) == 1 else f"one of {part}"
+    place = "".join(f"[{key!r}]" for key in path)
+    return exercise.what + (f" at {place}" if place else "")
+
+
+def case_of(exercise: Exercise, trials: Sequence[Trial], index: int) -> str:
+    """What is special about a call: empty, or " for a batch of two images"."""
+    known = len(trials) > 1 and index < len(exercise.cases)
+    return f" for {exercise.cases[index]}" if known else ""
+
+
+def article(word: str) -> str:
+    """A word with "a" or "an" before it."""
+    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"

@@ -1,0 +1,739 @@
+"""The machinery of `stylelib.check`, and the tables of chapters 2 to 7 (see test_check_tables)."""
+
+import base64
+import inspect
+import io
+import itertools
+import os
+import random
+import re
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as f
+import torchvision
+from PIL import Image
+
+import stylelib
+from stylelib import check
+from stylelib.check import main_line, tables
+from stylelib.check.judging import judge
+from stylelib.check.marking import mark, table
+from stylelib.check.mistakes import plain
+from stylelib.check.values import agree
+from stylelib.check.verdicts import Verdict
+from stylelib.errors import FileError
+from stylelib.from_scratch import AveragePool, ContentLoss, Convolution, MaxPool, TVLoss
+
+MAIN = {exercise.name: exercise for exercise in main_line.EXERCISES}
+MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+every_exercise = pytest.mark.parametrize("exercise", MAIN.values(), ids=list(MAIN))
+
+
+def test_each_exercise_has_a_documented_check():
+    assert {*tables.EXERCISES, "Verdict", "gradient"} == set(check.__all__)
+    for name, exercise in tables.EXERCISES.items():
+        assert f"`{exercise.signature}`" in inspect.getdoc(getattr(check, name))
+        assert exercise.signature.startswith(f"{name}(")
+        assert exercise.signature.count(",") == len(exercise.arguments()[0]) - 1 or exercise.run
+    assert sum(len(exercise.wrongs) for exercise in tables.EXERCISES.values()) >= 150
+
+
+@pytest.mark.parametrize("exercise", tables.EXERCISES.values(), ids=list(tables.EXERCISES))
+def test_sentences_are_whole_and_names_are_unique(exercise):
+    names = [wrong.name for wrong in exercise.wrongs]
+    assert len(set(names)) == len(names) >= 8
+    for wrong in exercise.wrongs:
+        assert re.fullmatch(r"[a-z0-9_]+", wrong.name)
+        assert re.fullmatch(r"[A-Z].*[.?]", wrong.sentence)
+        assert "  " not in wrong.sentence
+        assert len(wrong.sentence) < 260
+
+
+# --- the wrong versions
+
+
+def outcomes(exercise, version):
+    found = []
+    for arguments in exercise.arguments():
+        try:
+            found.append(plain(exercise, version, arguments))
+        except Exception as error:
+            found.append(type(error))
+    return found
+
+
+def same(some, others, tolerance):
+    return all(
+        a is b if isinstance(a, type) or isinstance(b, type) else agree(a, b, tolerance)
+        for a, b in zip(some, others, strict=True)
+    )
+
+
+@every_exercise
+def test_versions_differ_pairwise_by_more_than_rounding(exercise):
+    versions = {w.name: outcomes(exercise, w.version) for w in exercise.wrongs}
+    versions["right"] = outcomes(exercise, exercise.reference)
+    for (one, some), (other, others) in itertools.combinations(versions.items(), 2):
+        assert not same(some, others, 3 * exercise.tolerance), (one, other)
+
+
+@every_exercise
+def test_each_wrong_version_is_named(exercise):
+    for wrong in exercise.wrongs:
+        verdict = judge(exercise, wrong.version)
+        assert (verdict.right, verdict.mistake) == (False, wrong.name)
+        assert verdict.message == wrong.sentence
+
+
+# --- right versions, none of which may be refused
+
+
+def preprocess_d2l(image, image_shape):
+    steps = torchvision.transforms.Compose(
+        [
+            torchvision.transforms.Resize(image_shape),
+            torchvision.transforms.ToTensor(),
+            torchvision.transforms.Normalize(mean=MEAN.tolist(), std=STD.tolist()),
+        ]
+    )
+    return steps(image).unsqueeze(0)
+
+
+def preprocess_in_float64(image, image_shape):
+    H, W = image_shape
+    pixels = np.asarray(image.resize((W, H), Image.Resampling.LANCZOS)) / 255
+    X = torch.tensor((pixels - MEAN.double().numpy()) / STD.double().numpy())
+    return X.permute(2, 0, 1)[None].float()
+
+
+def preprocess_in_place(image, image_shape):
+    X = torch.from_numpy(np.array(image.resize(image_shape[::-1]), np.float32))
+    X = X.permute(2, 0, 1).contiguous().div_(255)
+    return X.sub_(MEAN[:, None, None]).div_(STD[:, None, None]).unsqueeze(0)
+
+
+def postprocess_in_numpy(X):
+    pixels = np.moveaxis(X[0].numpy(), 0, 2) * STD.numpy() + MEAN.numpy()
+    return Image.fromarray(np.uint8(np.clip(pixels * 255 + 0.5, 0, 255)))
+
+
+def postprocess_by_loops(X):
+    image = Image.new("RGB", (X.shape[3], X.shape[2]))
+    for i, j in np.ndindex(*X.shape[2:]):
+        pixel = (X[0, :, i, j].double() * STD + MEAN).clamp(0, 1) * 255
+        image.putpixel((j, i), tuple(int(level) for level in pixel.round()))
+    return image
+
+
+def postprocess_in_place(X):
+    X = X.squeeze(0).permute(1, 2, 0).clone()
+    X.mul_(STD).add_(MEAN).clamp_(0, 1).mul_(255).round_()
+    return Image.fromarray(X.numpy().astype("uint8"))
+
+
+def extract_d2l(X, net, content_layers, style_layers):
+    contents, styles = [], []
+    for i in range(len(net)):
+        X = net[i](X)
+        if i in style_layers:
+            styles.append(X)
+        if i in content_layers:
+            contents.append(X)
+    return contents, styles
+
+
+def extract_from_outputs(X, net, content_layers, style_layers):
+    outputs = [X]
+    for layer in net:
+        outputs.append(layer(outputs[-1]))
+    return [[outputs[k + 1] for k in some] for some in (content_layers, style_layers)]
+
+
+def extract_from_slices(X, net, content_layers, style_layers):
+    return (
+        tuple(net[: k + 1](X) for k in content_layers),
+        tuple(net[: k + 1](X) for k in style_layers),
+    )
+
+
+def gram_d2l(X):
+    N, C = X.shape[:2]
+    n = X.numel() // N // C
+    X = X.reshape((N, C, n))
+    return torch.bmm(X, X.transpose(1, 2)) / (C * n)
+
+
+def gram_by_loops(X):
+    N, C, H, W = X.shape
+    rows = [
+        torch.stack([(X[n, a] * X[n, b]).sum() for a in range(C) for b in range(C)])
+        for n in range(N)
+    ]
+    return torch.stack(rows).reshape(N, C, C).div_(C * H * W)
+
+
+def gram_in_float64(X):
+    return torch.einsum("nahw,nbhw->nab", X.double(), X.double()) / X[0].numel()
+
+
+def style_by_images(Y_hat, gram_Y):
+    losses = [f.mse_loss(gram_d2l(Y[None])[0], A) for Y, A in zip(Y_hat, gram_Y, strict=True)]
+    return sum(losses) / len(losses)
+
+
+def style_in_place(Y_hat, gram_Y):
+    D = gram_d2l(Y_hat) - gram_Y.detach()
+    return D.square_().mean()
+
+
+def tv_by_loops(Y_hat):
+    N, C, H, W = Y_hat.shape
+    down = sum(abs(Y_hat[..., i + 1, :] - Y_hat[..., i, :]).sum() for i in range(H - 1))
+    across = sum(abs(Y_hat[..., j + 1] - Y_hat[..., j]).sum() for j in range(W - 1))
+    return 0.5 * (down / (N * C * (H - 1) * W) + across / (N * C * H * (W - 1)))
+
+
+def tv_by_diff(Y_hat):
+    return sum(torch.diff(Y_hat.double(), dim=k).abs().mean() for k in (2, 3)) / 2
+
+
+def tv_l1(Y_hat):
+    return (
+        f.l1_loss(Y_hat[:, :, 1:], Y_hat[:, :, :-1])
+        + f.l1_loss(Y_hat[..., 1:], Y_hat[..., :-1])
+    ) / 2
+
+
+def compute_d2l(X, contents_Y_hat, styles_Y_hat, contents_Y, styles_Y_gram):
+    pairs = zip(contents_Y_hat, contents_Y, strict=True)
+    contents_l = [torch.square(Y_hat - Y.detach()).mean() * 1 for Y_hat, Y in pairs]
+    pairs = zip(styles_Y_hat, styles_Y_gram, strict=True)
+    styles_l = [torch.square(gram_d2l(Y_hat) - Y.detach()).mean() * 1e4 for Y_hat, Y in pairs]
+    tv_l = tv_by_loops(X) * 10
+    return contents_l, styles_l, tv_l, sum([*styles_l, *contents_l, tv_l])
+
+
+def compute_in_float64(*given):
+    return compute_d2l(
+        *([Y.double() for Y in g] if isinstance(g, list) else g.double() for g in given)
+    )
+
+
+def compute_by_parts(X, contents_Y_hat, styles_Y_hat, contents_Y, styles_Y_gram):
+    contents_l, styles_l, total = (), (), 0.0
+    for Y_hat, Y in zip(contents_Y_hat, contents_Y, strict=True):
+        contents_l += (f.mse_loss(Y_hat, Y),)
+        total = total + contents_l[-1]
+    for Y_hat, Y in zip(styles_Y_hat, styles_Y_gram, strict=True):
+        styles_l += (1e4 * f.mse_loss(gram_in_float64(Y_hat).float(), Y),)
+        total = total + styles_l[-1]
+    tv_l = 10 * tv_l1(X)
+    return [contents_l, styles_l, tv_l, total + tv_l]
+
+
+def step_in_order(X, objective, optimizer):
+    optimizer.zero_grad()
+    loss = sum(objective(X).values())
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def step_zeroed_at_the_end(X, objective, optimizer):
+    sum(objective(X).values()).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def step_by_closure(X, objective, optimizer):
+    def closure():
+        optimizer.zero_grad()
+        for loss in objective(X).values():
+            loss.backward(retain_graph=True)
+        return loss
+
+    optimizer.step(closure)
+
+
+def step_by_grad(X, objective, optimizer):
+    (X.grad,) = torch.autograd.grad(sum(objective(X).values()), X)
+    optimizer.step()
+
+
+RIGHT = {
+    "preprocess": [
+        stylelib.preprocess,
+        preprocess_d2l,
+        preprocess_in_float64,
+        preprocess_in_place,
+    ],
+    "postprocess": [
+        stylelib.postprocess,
+        postprocess_in_numpy,
+        postprocess_by_loops,
+        postprocess_in_place,
+    ],
+    "extract_features": [
+        stylelib.extract_features,
+        extract_d2l,
+        extract_from_outputs,
+        extract_from_slices,
+    ],
+    "content_loss": [
+        stylelib.content_loss,
+        f.mse_loss,
+        lambda Y_hat, Y: (Y_hat.double() - Y.double()).pow(2).sum() / Y.numel(),
+        lambda Y_hat, Y: (Y_hat - Y.detach()).square_().mean(),
+        lambda Y_hat, Y: (
+            sum((a - b) ** 2 for a, b in zip(Y_hat.ravel(), Y.ravel(), strict=True)) / Y.numel()
+        ),
+    ],
+    "gram": [stylelib.gram, gram_d2l, gram_by_loops, gram_in_float64],
+    "style_loss": [
+        stylelib.style_loss,
+        lambda Y_hat, gram_Y: f.mse_loss(gram_by_loops(Y_hat), gram_Y),
+        lambda Y_hat, gram_Y: ((gram_in_float64(Y_hat) - gram_Y) ** 2).mean(),
+        style_by_images,
+        style_in_place,
+    ],
+    "tv_loss": [stylelib.tv_loss, tv_by_loops, tv_by_diff, tv_l1],
+    "compute_loss": [stylelib.compute_loss, compute_d2l, compute_in_float64, compute_by_parts],
+    "training_step": [step_in_order, step_zeroed_at_the_end, step_by_closure, step_by_grad],
+}
+
+
+@every_exercise
+def test_right_versions_are_right(exercise):
+    assert len(RIGHT[exercise.name]) >= 3
+    for version in RIGHT[exercise.name]:
+        verdict = getattr(check, exercise.name)(version)
+        assert verdict.right, (version, verdict)
+        assert verdict.mistake is None
+        assert "agrees with an independent computation" in verdict.message
+
+
+# --- what students also do
+
+GRAM = MAIN["gram"]
+
+
+def forget_the_batch(X):
+    F = X[0].flatten(1)
+    return F @ F.T / F.numel()
+
+
+MISTAKES = {
+    "the result for the function": (torch.ones(2), "not_callable", "without parentheses"),
+    "no arguments": (lambda: 1, "signature", "gram(X)"),
+    "nothing": (lambda X: None, "returns_nothing", "`return`"),
+    "not written": (lambda X: (_ for _ in ()).throw(NotImplementedError()), "not_written", "yet"),
+    "an error": (lambda X: X.nosuch, "error", "`\"an error\": (lambda X: X.nosuch"),
+    "shapes inside": (lambda X: X.flatten(2) @ X.flatten(2), "shapes_inside", "Print the shapes"),
+    "an array": (lambda X: gram_d2l(X).detach().numpy(), "array_for_tensor", "torch tensor"),
+    "text": (lambda X: "F F^T", "str_for_tensor", "a str"),
+    "numpy() of a leaf": (lambda X: X.numpy(), "graph_cut", "PyTorch"),
+    "whole numbers": (lambda X: gram_d2l(X).int(), "truncated", "cut off"),
+    "half precision": (lambda X: gram_d2l(X.half()).double(), "values", "differs at"),
+    "a tuple": (lambda X: (gram_d2l(X), X), "too_many_results", "alone"),
+    "a list": (lambda X: [gram_d2l(X)], "in_a_list", "inside of a list"),
+    "NaN": (lambda X: gram_d2l(X) / 0 * 0, "not_finite", "NaN"),
+    "another shape": (lambda X: X.flatten(2), "shape", "(1, 3, 20)"),
+    "flat": (lambda X: gram_d2l(X).flatten(1), "shape", "another shape"),
+    "twice": (lambda X: 2 * gram_d2l(X), "times_2", "2 times"),
+    "three sevenths": (lambda X: gram_d2l(X) * 3 / 7, "times_0.429", "0.4286 times"),
+    "negative": (lambda X: -gram_d2l(X), "sign", "sign is wrong"),
+    "H W too often": (
+        lambda X: gram_d2l(X) / X[0, 0].numel(),
+        "divided_by_positions",
+        "once too often",
+    ),
+    "times N": (lambda X: gram_d2l(X) * len(X), "not_divided_by_images", "of images in"),
+    "an offset": (lambda X: gram_d2l(X) + 1, "offset", "off by 1"),
+    "rounded": (lambda X: (10 * gram_d2l(X)).round() / 10, "values", "differs at"),
+    "a square": (lambda X: gram_d2l(X) ** 2, "squared", "the square of"),
+    "no first axis": (forget_the_batch, "no_batch_axis", "no axis for the images"),
+    "two mistakes": (
+        lambda X: 2 * torch.einsum("nahw,nbhw->nab", X.abs(), X.abs()),
+        "absolute_features_and_times_",
+        "That is not all",
+    ),
+    "cut": (lambda X: gram_d2l(X.detach()), "graph_cut", "no gradient"),
+    "no_grad": (torch.no_grad()(gram_d2l), "graph_cut", "no_grad"),
+    "half a graph": (
+        lambda X: X.flatten(2) @ X.detach().flatten(2).mT / X[0].numel(),
+        "gradient",
+        "a wrong gradient",
+    ),
+    "bfloat16": (lambda X: gram_d2l(X).bfloat16().to(torch.float16), "values", "differs"),
+    "one row doubled": (
+        lambda X: torch.cat([gram_d2l(X)[:, :1] * 2, gram_d2l(X)[:, 1:]], 1),
+        "values",
+        "is right",
+    ),
+    "one image only": (lambda X: gram_d2l(X[:1]).expand(len(X), -1, -1), "some_inputs_only", "one image"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_other_mistakes_are_named(name):
+    function, mistake, words = MISTAKES[name]
+    verdict = check.gram(function)
+    assert not verdict.right
+    assert (verdict.mistake or "").startswith(mistake), verdict
+    assert words in verdict.message
+    assert "{" not in verdict.message
+
+
+def test_a_loss_as_a_python_number_has_no_gradient():
+    verdict = check.content_loss(lambda Y_hat, Y: f.mse_loss(Y_hat, Y).item())
+    assert verdict.mistake == "number_for_tensor"
+    assert "no gradient can flow" in verdict.message
+
+
+def test_a_loss_for_each_image_has_to_be_averaged():
+    verdict = check.content_loss(lambda Y_hat, Y: ((Y_hat - Y) ** 2).mean((1, 2, 3)))
+    assert verdict.mistake == "not_averaged"
+
+
+def test_a_factor_is_recognized_in_single_numbers():
+    verdict = check.style_loss(lambda Y_hat, A: 7 * stylelib.style_loss(Y_hat, A))
+    assert verdict.mistake == "times_7"
+
+
+def test_parts_are_named():
+    def untotaled(*given):
+        contents_l, styles_l, tv_l, total = compute_d2l(*given)
+        return contents_l, [7 * l for l in styles_l], tv_l, total  # noqa: E741
+
+    assert "7 times" in check.compute_loss(untotaled).message
+
+    def both(*given):
+        return stylelib.compute_loss(*given, weights=(2, 1e4, 1))
+
+    assert check.compute_loss(both).mistake == "no_tv_weight"
+    one = check.extract_features(lambda *given: extract_d2l(*given)[::-1])
+    assert one.mistake == "styles_first"
+
+
+def test_changed_inputs_are_noticed_and_do_no_harm():
+    def clamp_it(X):
+        image = stylelib.postprocess(X)
+        X.clamp_(0, 1)
+        return image
+
+    verdict = check.postprocess(clamp_it)
+    assert verdict.mistake == "changes_its_input"
+    assert "changes X in place" in verdict.message
+    target = check.content_loss(
+        lambda Y_hat, Y: Y.sub_(Y_hat.detach()).square().mean() + 0 * Y_hat.sum()
+    )
+    assert target.mistake == "changes_its_input"
+    leaf = check.content_loss(lambda Y_hat, Y: Y_hat.sub_(Y).square_().mean())
+    assert leaf.mistake == "changes_its_input"
+
+
+def test_what_is_kept_between_calls_is_noticed():
+    calls = []
+
+    def forgetful(X):
+        calls.append(X)
+        return gram_d2l(X) * (1 if len(calls) <= len(GRAM.arguments()) else 2)
+
+    assert check.gram(forgetful).mistake == "not_repeatable"
+
+
+def test_a_right_version_of_another_width():
+    narrow = check.preprocess(lambda *given: stylelib.preprocess(*given).double())
+    assert narrow.mistake == "dtype"
+    assert "float64, and it should be float32" in narrow.message
+
+
+# --- hostile functions
+
+
+def swallow(X):
+    while True:
+        try:
+            time.sleep(0.01)
+        except BaseException:
+            continue
+
+
+def endless(X):
+    while True:
+        X = X + 1
+
+
+def recurse(X):
+    return recurse(X)
+
+
+def stop(error):
+    def function(*_):
+        raise error
+
+    return function
+
+
+HOSTILE = {
+    "exits": (stop(SystemExit(0)), "exit"),
+    "interrupts": (stop(KeyboardInterrupt()), "error"),
+    "raises": (stop(ValueError("no { } \n way")), "error"),
+    "raises a base": (stop(BaseException()), "error"),
+    "recurses": (recurse, "error"),
+    "is no function": (None, "not_callable"),
+    "is a word": ("gram", "not_callable"),
+    "gives a generator": (lambda X: (x for x in X), "generator_for_tensor"),
+    "gives itself": (lambda X: endless, "function_for_tensor"),
+    "gives much": (lambda X: [[X] * 3] * 3, "number_of_results"),
+    "gives None in a list": (lambda X: [None], "nonetype_for_tensor"),
+    "gives complex numbers": (lambda X: gram_d2l(X) * 1j, None),
+    "gives nothing at all": (lambda X: X[:0], "shape"),
+    "gives truth values": (lambda X: gram_d2l(X) > 0, None),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_functions_get_a_verdict(name):
+    function, mistake = HOSTILE[name]
+    verdict = check.gram(function)
+    assert isinstance(verdict, Verdict)
+    assert not verdict
+    if mistake:
+        assert verdict.mistake == mistake, verdict
+    assert "\n" not in verdict.message
+
+
+@pytest.mark.parametrize("exercise", tables.EXERCISES.values(), ids=list(tables.EXERCISES))
+@pytest.mark.parametrize("value", [None, "word", float("nan"), torch.ones(1, 2, 3), []])
+def test_every_exercise_survives_what_is_returned(exercise, value):
+    verdict = judge(exercise, lambda *_: value)
+    assert not verdict.right
+    assert verdict.mistake
+    assert verdict.message.endswith((".", "?"))
+
+
+@pytest.mark.parametrize("function", [endless, swallow])
+def test_what_runs_too_long_is_stopped(function):
+    begun = time.monotonic()
+    verdict = judge(GRAM, function, seconds=0.3)
+    assert verdict.mistake == "too_slow"
+    assert time.monotonic() - begun < 10
+    if function is endless:
+        assert not any(thread.name.endswith("(work)") for thread in threading.enumerate())
+
+
+def test_a_check_leaves_everything_as_it_was(capsys):
+    def rude(X):
+        print("noise")  # noqa: T201
+        print("noise", file=sys.stderr)  # noqa: T201
+        warnings.warn("noise", stacklevel=1)
+        torch.manual_seed(5)
+        np.random.seed(5)  # noqa: NPY002
+        random.seed(5)
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+        return X
+
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1]  # noqa: NPY002
+    check.gram(rude)
+    after = torch.get_rng_state(), random.getstate(), np.random.get_state()[1]  # noqa: NPY002
+    assert torch.equal(before[0], after[0])
+    assert before[1] == after[1]
+    np.testing.assert_array_equal(before[2], after[2])
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.is_grad_enabled()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_check_works_within_no_grad():
+    with torch.no_grad():
+        assert check.gram(gram_d2l)
+
+
+# --- verdicts
+
+
+def test_a_verdict_in_a_notebook_shows_where_matrices_differ():
+    verdict = check.gram(lambda X: 2 * gram_d2l(X))
+    shown = verdict._repr_html_()
+    assert "<strong>Not yet.</strong>" in shown
+    images = re.findall(r'alt="(\w+)" src="data:image/png;base64,([^"]+)"', shown)
+    assert [name for name, _ in images] == ["yours", "expected", "difference"]
+    pixels = [np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))) for _, data in images]
+    assert all(p.shape == (120, 120, 3) for p in pixels)
+    np.testing.assert_array_equal(pixels[1], pixels[2])  # the difference is as large
+
+
+def test_a_verdict_escapes_what_students_write():
+    shown = check.gram(stop(ValueError("<b>&")))._repr_html_()
+    assert "&lt;b&gt;&amp;" in shown
+    assert "<b>" not in shown
+
+
+def test_a_verdict_in_a_terminal_is_plain():
+    assert str(check.tv_loss(tv_l1)) == (
+        "tv_loss: right. Your total variation agrees with an independent computation on 3 "
+        "inputs, and so does its gradient."
+    )
+    assert str(check.gram(lambda X: None)).startswith("gram: not yet. Your function returns")
+
+
+# --- gradients of layers
+
+
+def layers():
+    generator = np.random.default_rng(0)
+    x = generator.standard_normal((2, 3, 5, 6))
+    convolution = Convolution(3, 3, 2, 1, 1)
+    convolution.weight = generator.standard_normal((2, 3, 3, 3))
+    convolution.bias = generator.standard_normal(2)
+    return [
+        (convolution, x),
+        (MaxPool(2, 2), x[..., :4, :]),
+        (AveragePool(3, 1), x),
+        (ContentLoss(), x, x[::-1].copy()),
+        (TVLoss(), x),
+    ]
+
+
+@pytest.mark.parametrize("given", layers(), ids=lambda given: type(given[0]).__name__)
+def test_gradient_accepts_right_layers(given):
+    verdict = check.gradient(*given)
+    assert verdict.right, verdict
+    assert f"all {given[1].size} values" in verdict.message
+
+
+class Wrong:
+    """A square whose gradient is changed."""
+
+    def __init__(self, change):
+        self.change = change
+
+    def forward(self, x):
+        self.x = x
+        return x**2
+
+    def backward(self, D):
+        return self.change(2 * self.x * D)
+
+
+def at_the_border(g):
+    g[..., 0] += 1
+    return g
+
+
+@pytest.mark.parametrize(
+    ("change", "mistake", "words"),
+    [
+        (lambda g: g / 2, "times_0.5", "0.5 times"),
+        (lambda g: -g, "sign", "negative"),
+        (lambda g: g[..., ::-1], "mirrored", "left to right"),
+        (lambda g: g.ravel(), "shape", "the shape (30,)"),
+        (lambda g: g * np.nan, "not_finite", "NaN"),
+        (at_the_border, "values", "at the border"),
+        (stop(ValueError("no")), "error", "ValueError"),
+        (lambda g: None, "shape", "the shape (0,)"),
+    ],
+)
+def test_gradient_names_what_is_wrong(change, mistake, words):
+    x = np.random.default_rng(1).standard_normal((5, 6))
+    verdict = check.gradient(Wrong(change), x)
+    assert (verdict.right, verdict.mistake) == (False, mistake), verdict
+    assert words in verdict.message
+
+
+def test_gradient_takes_tensors_and_pairs_of_functions():
+    x = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    before = x.clone()
+    assert check.gradient((lambda x: (x**3).sum(), lambda x: 3 * x**2), x)
+    assert torch.equal(x, before)
+
+
+# --- marking
+
+STUDENT = """
+import os, sys
+print("I print"); print("and complain", file=sys.stderr)
+
+def gram(X):
+    F = X.flatten(2)
+    return F @ F.mT
+
+def content_loss(Y_hat, Y):
+    os._exit(0)
+
+def tv_loss(Y_hat):
+    return sum(Y_hat.diff(dim=k).abs().mean() for k in (2, 3)) / 2
+
+def style_loss(Y_hat, gram_Y):
+    return bytearray(64 * 2**30)
+
+def my_own_helper():
+    raise SystemExit
+
+if True:
+    postprocess = None
+"""
+
+
+def test_marking_survives_a_function_that_ends_the_process(tmp_path):
+    file = tmp_path / "student.py"
+    file.write_text(STUDENT)
+    verdicts = {verdict.exercise: verdict for verdict in mark(file)}
+    assert list(verdicts) == ["postprocess", "content_loss", "gram", "style_loss", "tv_loss"]
+    found = {name: verdict.mistake for name, verdict in verdicts.items()}
+    assert found["postprocess"] == "not_callable"
+    assert found["content_loss"] == "stopped"
+    assert found["gram"] == "not_divided"
+    assert found["tv_loss"] is None
+    if Path("/proc/self/statm").exists():
+        assert "MemoryError" in verdicts["style_loss"].message
+    rows = table(verdicts.values()).splitlines()
+    assert rows[-1] == "1 of 5 right"
+    assert max(map(len, rows)) <= 96
+    assert "student" not in sys.modules
+
+
+def test_a_file_that_does_not_load_is_marked_wrong(tmp_path):
+    file = tmp_path / "student.py"
+    file.write_text("import nosuchthing\ndef gram(X): return X\ndef tv_loss(X): return X")
+    first, second = mark(file)
+    assert first.mistake == second.mistake == "file"
+    assert "line 1" in first.message
+    assert "nosuchthing" in first.message
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("x = 1", "defines no function"),
+        ("def gram(X:", "is not Python"),
+        ("\0", "is not Python"),
+        (None, "cannot read"),
+    ],
+)
+def test_marking_refuses_other_files(tmp_path, source, words):
+    file = tmp_path / "student.py"
+    if source is not None:
+        file.write_text(source)
+    with pytest.raises(FileError, match=words):
+        mark(file)
+
+
+def test_a_silent_worker_is_stopped(tmp_path):
+    file = tmp_path / "student.py"
+    file.write_text("def gram(X): return X")
+    begun = time.monotonic()
+    (verdict,) = mark(file, seconds=0.01)
+    assert verdict.mistake == "stopped"
+    assert "0.01 seconds" in verdict.message
+    assert time.monotonic() - begun < 20
+    assert os.listdir(tmp_path) == ["student.py"]
