@@ -184,7 +184,8 @@ def gram_in_float64(X):
 
 
 def style_by_images(Y_hat, gram_Y):
-    losses = [f.mse_loss(gram_d2l(Y[None])[0], A) for Y, A in zip(Y_hat, gram_Y, strict=True)]
+    pairs = zip(Y_hat, gram_Y.detach(), strict=True)
+    losses = [f.mse_loss(gram_d2l(Y[None])[0], A) for Y, A in pairs]
     return sum(losses) / len(losses)
 
 
@@ -229,10 +230,10 @@ def compute_in_float64(*given):
 def compute_by_parts(X, contents_Y_hat, styles_Y_hat, contents_Y, styles_Y_gram):
     contents_l, styles_l, total = (), (), 0.0
     for Y_hat, Y in zip(contents_Y_hat, contents_Y, strict=True):
-        contents_l += (f.mse_loss(Y_hat, Y),)
+        contents_l += (f.mse_loss(Y_hat, Y.detach()),)
         total = total + contents_l[-1]
     for Y_hat, Y in zip(styles_Y_hat, styles_Y_gram, strict=True):
-        styles_l += (1e4 * f.mse_loss(gram_in_float64(Y_hat).float(), Y),)
+        styles_l += (1e4 * f.mse_loss(gram_in_float64(Y_hat).float(), Y.detach()),)
         total = total + styles_l[-1]
     tv_l = 10 * tv_l1(X)
     return [contents_l, styles_l, tv_l, total + tv_l]
@@ -288,18 +289,19 @@ RIGHT = {
     ],
     "content_loss": [
         stylelib.content_loss,
-        f.mse_loss,
-        lambda Y_hat, Y: (Y_hat.double() - Y.double()).pow(2).sum() / Y.numel(),
+        lambda Y_hat, Y: f.mse_loss(Y_hat, Y.detach()),
+        lambda Y_hat, Y: (Y_hat.double() - Y.detach().double()).pow(2).sum() / Y.numel(),
         lambda Y_hat, Y: (Y_hat - Y.detach()).square_().mean(),
         lambda Y_hat, Y: (
-            sum((a - b) ** 2 for a, b in zip(Y_hat.ravel(), Y.ravel(), strict=True)) / Y.numel()
+            sum((a - float(b)) ** 2 for a, b in zip(Y_hat.ravel(), Y.ravel(), strict=True))
+            / Y.numel()
         ),
     ],
     "gram": [stylelib.gram, gram_d2l, gram_by_loops, gram_in_float64],
     "style_loss": [
         stylelib.style_loss,
-        lambda Y_hat, gram_Y: f.mse_loss(gram_by_loops(Y_hat), gram_Y),
-        lambda Y_hat, gram_Y: ((gram_in_float64(Y_hat) - gram_Y) ** 2).mean(),
+        lambda Y_hat, gram_Y: f.mse_loss(gram_by_loops(Y_hat), gram_Y.detach()),
+        lambda Y_hat, gram_Y: ((gram_in_float64(Y_hat) - gram_Y.detach()) ** 2).mean(),
         style_by_images,
         style_in_place,
     ],
@@ -316,7 +318,7 @@ def test_right_versions_are_right(exercise):
         verdict = getattr(check, exercise.name)(version)
         assert verdict.right, (version, verdict)
         assert verdict.mistake is None
-        assert "agrees with an independent computation" in verdict.message
+        assert re.search("agrees? with an independent computation", verdict.message)
 
 
 # --- what students also do
@@ -329,10 +331,19 @@ def forget_the_batch(X):
     return F @ F.T / F.numel()
 
 
+def stub(X): ...
+
+
+def stub_that_says_what(X):
+    """The Gram matrix."""
+
+
 MISTAKES = {
     "the result for the function": (torch.ones(2), "not_callable", "without parentheses"),
     "no arguments": (lambda: 1, "signature", "gram(X)"),
     "nothing": (lambda X: None, "returns_nothing", "`return`"),
+    "a stub": (stub, "not_written", "dots"),
+    "a stub with a docstring": (stub_that_says_what, "not_written", "dots"),
     "not written": (lambda X: (_ for _ in ()).throw(NotImplementedError()), "not_written", "yet"),
     "an error": (lambda X: X.nosuch, "error", "`\"an error\": (lambda X: X.nosuch"),
     "shapes inside": (lambda X: X.flatten(2) @ X.flatten(2), "shapes_inside", "Print the shapes"),
@@ -362,7 +373,7 @@ MISTAKES = {
     "two mistakes": (
         lambda X: 2 * torch.einsum("nahw,nbhw->nab", X.abs(), X.abs()),
         "absolute_features_and_times_",
-        "That is not all",
+        "second mistake, too: with the first one corrected, your Gram matrix is 120 times",
     ),
     "cut": (lambda X: gram_d2l(X.detach()), "graph_cut", "no gradient"),
     "no_grad": (torch.no_grad()(gram_d2l), "graph_cut", "no_grad"),
@@ -437,6 +448,55 @@ def test_changed_inputs_are_noticed_and_do_no_harm():
     assert target.mistake == "changes_its_input"
     leaf = check.content_loss(lambda Y_hat, Y: Y_hat.sub_(Y).square_().mean())
     assert leaf.mistake == "changes_its_input"
+
+
+def test_a_target_gets_no_gradient():
+    loss = check.content_loss(f.mse_loss)
+    assert loss.mistake == "target_not_detached"
+    assert "gradient flows into Y, too" in loss.message
+    assert check.content_loss(lambda Y_hat, Y: f.mse_loss(Y_hat, Y.data))
+
+    def total(X, contents_Y_hat, styles_Y_hat, contents_Y, styles_Y_gram):
+        contents_l, _, tv_l, l = compute_d2l(  # noqa: E741
+            X, contents_Y_hat, styles_Y_hat, contents_Y, styles_Y_gram
+        )
+        grams = zip(styles_Y_hat, styles_Y_gram, strict=True)
+        styles_l = [1e4 * f.mse_loss(gram_d2l(Y_hat), G) for Y_hat, G in grams]
+        return contents_l, styles_l, tv_l, l
+
+    verdict = check.compute_loss(total)
+    assert verdict.mistake == "target_not_detached"
+    assert "detach() on each of styles_Y_gram" in verdict.message
+
+
+def test_side_effects_are_noticed():
+    def on_the_input(X, y, model):
+        X.requires_grad_()
+        model(X).gather(1, y[:, None]).sum().backward()
+        return X.grad.detach().abs().amax(1)
+
+    verdict = check.saliency_map(on_the_input)
+    assert verdict.mistake == "side_effect"
+    assert "side effect on X" in verdict.message
+
+    def thawed(X, y, model):
+        for parameter in model.parameters():
+            parameter.requires_grad_()
+        return on_the_input(X.clone(), y, model)
+
+    assert "side effect on model" in check.saliency_map(thawed).message
+
+    def training(X, y, model):
+        return on_the_input(X.clone(), y, model.train())
+
+    assert check.saliency_map(training).mistake == "side_effect"
+
+    def backward_within(Y_hat, Y):
+        loss = f.mse_loss(Y_hat, Y.detach())
+        loss.backward(retain_graph=True)
+        return loss
+
+    assert "side effect on Y_hat" in check.content_loss(backward_within).message
 
 
 def test_what_is_kept_between_calls_is_noticed():
@@ -584,6 +644,17 @@ def test_a_verdict_in_a_terminal_is_plain():
         "inputs, and so does its gradient."
     )
     assert str(check.gram(lambda X: None)).startswith("gram: not yet. Your function returns")
+    features = check.extract_features(stylelib.extract_features)
+    assert "Your features agree with" in features.message
+    assert "their gradient" in features.message
+
+
+def test_one_colon_too_many_is_named():
+    def first_row(X):
+        vertical = (X[:, :, :1:] - X[:, :, :-1]).abs().mean()
+        return (vertical + (X[..., 1:] - X[..., :-1]).abs().mean()) / 2
+
+    assert check.tv_loss(first_row).mistake == "first_row"
 
 
 # --- gradients of layers
@@ -640,7 +711,7 @@ def at_the_border(g):
         (lambda g: g * np.nan, "not_finite", "NaN"),
         (at_the_border, "values", "at the border"),
         (stop(ValueError("no")), "error", "ValueError"),
-        (lambda g: None, "shape", "the shape (0,)"),
+        (lambda g: None, "returns_nothing", "returns nothing"),
     ],
 )
 def test_gradient_names_what_is_wrong(change, mistake, words):

@@ -164,7 +164,7 @@ def two_loops(g: Tensor, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
 
 
 def sliced_by_torch(Y_hat: Tensor, Y: Tensor, V: Tensor) -> Tensor:
-    here, there = ((V @ F.flatten(2)).sort(dim=-1).values for F in (Y_hat, Y))
+    here, there = ((V @ F.flatten(2)).sort(dim=-1).values for F in (Y_hat, Y.detach()))
     return f.mse_loss(here, there.expand_as(here))
 
 
@@ -183,7 +183,7 @@ def nearest_by_torch(columns: Tensor, candidates: Tensor) -> Tensor:
 
 def gaussian_by_torch(Y_hat: Tensor, Y: Tensor) -> Tensor:
     """With the singular values of S^1/2 S*^1/2, whose sum is the trace of the root."""
-    (mu_star, L_star), losses = gaussian_of(Y[0]), []
+    (mu_star, L_star), losses = gaussian_of(Y[0].detach()), []
     for image in Y_hat:
         mu, L = gaussian_of(image)
         overlap = torch.linalg.svdvals(L.T @ L_star).sum()
@@ -200,7 +200,7 @@ def gaussian_of(features: Tensor) -> tuple[Tensor, Tensor]:
 
 def moments_by_torch(Y_hat: Tensor, Y: Tensor) -> Tensor:
     std, mean = torch.std_mean(Y_hat, (2, 3), correction=0)
-    std_star, mean_star = torch.std_mean(Y, (2, 3), correction=0)
+    std_star, mean_star = torch.std_mean(Y.detach(), (2, 3), correction=0)
     return ((mean - mean_star) ** 2 + (std - std_star) ** 2).mean()
 
 
@@ -379,11 +379,14 @@ def running_maximum(x: Any, k: int, s: int) -> Any:
 
 def masked_gradient(top_diff: Any, x: Any, k: int, s: int) -> Any:
     d_x, y = np.zeros_like(x), running_maximum(x, k, s)
+    left = np.ones(y.shape, dtype=bool)
     for i, j in np.ndindex(k, k):
         rows, columns = (
             slice(o, o + n * s, s) for o, n in zip((i, j), y.shape[2:], strict=True)
         )
-        d_x[:, :, rows, columns] += top_diff * (x[:, :, rows, columns] == y)
+        first = left & (x[:, :, rows, columns] == y)
+        d_x[:, :, rows, columns] += top_diff * first
+        left &= ~first
     return d_x
 
 
@@ -423,11 +426,11 @@ def saliency_one_by_one(X: Tensor, y: Tensor, model: Any) -> Tensor:
     return torch.stack(maps)
 
 
-def saliency_on_the_input(X: Tensor, y: Tensor, model: Any) -> Tensor:
-    X.requires_grad_()
-    scores = model(X)
+def saliency_on_a_copy(X: Tensor, y: Tensor, model: Any) -> Tensor:
+    leaf = X.clone().requires_grad_()
+    scores = model(leaf)
     scores[torch.arange(len(y)), y].backward(torch.ones(len(y)))
-    return X.grad.detach().abs().amax(1)
+    return leaf.grad.abs().amax(1)  # type: ignore[union-attr]
 
 
 def fooling_of_the_mean(X: Tensor, y: Tensor, model: Any, lr: float) -> Tensor:
@@ -493,7 +496,7 @@ def moments_by_root(Y_hat: Tensor, Y: Tensor) -> Tensor:
 
 
 def gaussian_by_eigenvalues(Y_hat: Tensor, Y: Tensor) -> Tensor:
-    P = Y[0].flatten(1)
+    P = Y[0].detach().flatten(1)
     T = torch.cov(P, correction=0)
     values, axes = torch.linalg.eigh(T)
     root, total = axes * values.sqrt() @ axes.T, torch.zeros(())
@@ -511,13 +514,15 @@ def sliced_one_by_one(Y_hat: Tensor, Y: Tensor, V: Tensor) -> Tensor:
     losses = []
     for image in Y_hat:
         for v in V:
-            here, there = ((F.flatten(1).T @ v).sort(descending=True)[0] for F in (image, Y[0]))
+            here, there = (
+                (F.flatten(1).T @ v).sort(descending=True)[0] for F in (image, Y.data[0])
+            )
             losses.append((here - there).pow(2).mean())
     return torch.stack(losses).mean()
 
 
 def sliced_by_einsum(Y_hat: Tensor, Y: Tensor, V: Tensor) -> Tensor:
-    here, there = (torch.einsum("kc,nchw->nkhw", V, F).flatten(2) for F in (Y_hat, Y))
+    here, there = (torch.einsum("kc,nchw->nkhw", V, F).flatten(2) for F in (Y_hat, Y.detach()))
     return (torch.sort(here)[0] - torch.sort(there)[0]).square().mean()
 
 
@@ -587,7 +592,7 @@ VARIANTS: dict[str, list[Callable[..., Any]]] = {
     "max_pool_backward": [BY_LIBRARY["max_pool_backward"], masked_gradient],
     "average_pool_backward": [BY_LIBRARY["average_pool_backward"], added_by_place],
     "adam_step": [adam_by_library, adam_in_place, adam_by_lerp],
-    "saliency_map": [saliency_by_torch, saliency_one_by_one, saliency_on_the_input],
+    "saliency_map": [saliency_by_torch, saliency_one_by_one, saliency_on_a_copy],
     "fooling_step": [fooling_by_torch, fooling_of_the_mean, fooling_down],
     "class_visualization_step": [
         visualization_by_torch,

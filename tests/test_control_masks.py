@@ -620,7 +620,8 @@ def test_a_region_too_small_for_the_first_size_comes_in_later(net):
     mask[70:76, 70:76] = 1
     how = {"net": net, "image_shape": 150, "steps": 6}
     plain, dotted = (
-        transfer(photo, Style(picture(1), here=each), **how).picture for each in (mask, 1 - mask)
+        transfer(photo, Style(picture(1), here=each), **how).picture
+        for each in (mask, 1 - mask)
     )
     assert not torch.equal(plain, dotted)
     tiny = np.zeros((150, 225))

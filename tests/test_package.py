@@ -59,6 +59,7 @@ ORDER = [
     "sees.visualization",
     "beyond.measures",
     "check.exercises",
+    "check.pairs",
     "check.verdicts",
     "check.values",
     "check.calls",

@@ -167,7 +167,8 @@ def average_pool_forward(function: Function) -> Verdict:
 def max_pool_backward(function: Function) -> Verdict:
     """Check `max_pool_backward(top_diff, x, kernel_size, stride)`.
 
-    The gradient of max pooling, in NumPy (chapter 15).
+    The gradient of max pooling, in NumPy. At a tie the first of the largest values gets it, as
+    in PyTorch (chapter 15).
     """
     return verdict_on("max_pool_backward", function)
 

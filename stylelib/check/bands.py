@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stylelib.check.exercises import Arguments, Exercise, Wrong
+from stylelib.check.pairs import pairs_of
 
 __all__ = ["EXERCISES"]
 
@@ -102,26 +104,26 @@ def rounded_up(X: Array) -> tuple[int, int]:
     return -(-X.shape[2] // 2), -(-X.shape[3] // 2)
 
 
-def pyramid(
-    down: Matrix = smoothed,
-    up: Matrix = bilinear,
-    half: Callable[[Array], tuple[int, int]] = halves,
-    band: Callable[[Array, Array], Array] = np.subtract,
-) -> Callable[[Tensor, int], list[Array]]:
-    """The bands, the finest first, and the small image that is left."""
+@dataclass(frozen=True)
+class Pyramid:
+    """The bands, the finest first, and the small image that is left, by parts."""
 
-    def bands_of(X: Tensor, levels: int) -> list[Array]:
+    down: Matrix = smoothed
+    up: Matrix = bilinear
+    half: Callable[[Array], tuple[int, int]] = halves
+    band: Callable[[Array, Array], Array] = np.subtract
+
+    def __call__(self, X: Tensor, levels: int) -> list[Array]:
+        """All bands."""
         image, bands = X.detach().double().numpy(), []
         for _ in range(levels):
-            small = resized(image, half(image), down)
-            bands.append(band(image, resized(small, image.shape[2:], up)))
+            small = resized(image, self.half(image), self.down)
+            bands.append(self.band(image, resized(small, image.shape[2:], self.up)))
             image = small
         return [*bands, image]
 
-    return bands_of
 
-
-RIGHT = pyramid()
+RIGHT = Pyramid()
 
 
 def of_bands(change: Callable[[list[Array]], Any]) -> Callable[[Tensor, int], Any]:
@@ -131,7 +133,7 @@ def of_bands(change: Callable[[list[Array]], Any]) -> Callable[[Tensor, int], An
 
 def gaussians(X: Tensor, levels: int) -> list[Array]:
     """The blurred images themselves."""
-    return pyramid(band=lambda image, blurred: image)(X, levels)
+    return replace(RIGHT, band=lambda image, blurred: image)(X, levels)
 
 
 def always_from_original(X: Tensor, levels: int) -> list[Array]:
@@ -176,67 +178,67 @@ WRONGS = (
         "no_antialias",
         "You make the image smaller without antialiasing, so fine detail turns into false "
         "patterns: use antialias=True.",
-        pyramid(down=bilinear),
+        replace(RIGHT, down=bilinear),
     ),
     Wrong(
         "corners_aligned",
         "You resize with align_corners=True; pixels are areas here, so leave it at False.",
-        pyramid(down=with_corners, up=with_corners),
+        replace(RIGHT, down=with_corners, up=with_corners),
     ),
     Wrong(
         "corners_aligned_upward",
         "You enlarge with align_corners=True; pixels are areas here, so leave it at False.",
-        pyramid(up=with_corners),
+        replace(RIGHT, up=with_corners),
     ),
     Wrong(
         "no_antialias_and_corners_aligned_upward",
         "You make the image smaller without antialiasing and enlarge with align_corners=True: "
         "use antialias=True, and leave align_corners at False.",
-        pyramid(down=bilinear, up=with_corners),
+        replace(RIGHT, down=bilinear, up=with_corners),
     ),
     Wrong(
         "corners_aligned_with_antialias",
         "You resize with align_corners=True; pixels are areas here, so leave it at False.",
-        pyramid(down=smoothed_with_corners, up=with_corners),
+        replace(RIGHT, down=smoothed_with_corners, up=with_corners),
     ),
     Wrong(
         "nearest_upward",
         "You enlarge by repeating pixels, the default of interpolate; use mode='bilinear'.",
-        pyramid(up=nearest),
+        replace(RIGHT, up=nearest),
     ),
     Wrong(
         "nearest_downward",
         "You keep every second pixel, as mode='nearest' does; use mode='bilinear' with "
         "antialias=True.",
-        pyramid(down=nearest),
+        replace(RIGHT, down=nearest),
     ),
     Wrong(
         "nearest_both_ways",
         "You resize with mode='nearest', the default of interpolate; use mode='bilinear', with "
         "antialias=True on the way down.",
-        pyramid(down=nearest, up=nearest),
+        replace(RIGHT, down=nearest, up=nearest),
     ),
     Wrong(
         "pooled",
         "You make the image smaller by average pooling; resize with mode='bilinear' and "
         "antialias=True.",
-        pyramid(down=averaged),
+        replace(RIGHT, down=averaged),
     ),
     Wrong(
         "areas",
         "You make the image smaller with mode='area'; use mode='bilinear' with antialias=True.",
-        pyramid(down=areas),
+        replace(RIGHT, down=areas),
     ),
     Wrong(
         "pooled_and_repeated",
         "You pool and repeat pixels; resize with mode='bilinear' both ways, with "
         "antialias=True on the way down.",
-        pyramid(down=averaged, up=nearest),
+        replace(RIGHT, down=averaged, up=nearest),
     ),
     Wrong(
         "rounded_up",
         "You round half of an odd side up; round it down.",
-        pyramid(half=rounded_up),
+        replace(RIGHT, half=rounded_up),
     ),
     Wrong(
         "blurred_images",
@@ -247,23 +249,23 @@ WRONGS = (
     Wrong(
         "enlarged_returned",
         "You return the blurred images; a band is the image minus its blurred copy.",
-        pyramid(band=lambda image, blurred: blurred),
+        replace(RIGHT, band=lambda image, blurred: blurred),
     ),
     Wrong(
         "difference_turned",
         "You subtract the image from its blurred copy; a band is the image minus the copy.",
-        pyramid(band=lambda image, blurred: blurred - image),
+        replace(RIGHT, band=lambda image, blurred: blurred - image),
     ),
     Wrong(
         "added",
         "You add the blurred copy; subtract it.",
-        pyramid(band=np.add),
+        replace(RIGHT, band=np.add),
     ),
     Wrong(
         "absolute_values",
         "You take absolute values of the bands; keep their signs, or their sum is not the "
         "image.",
-        pyramid(band=lambda image, blurred: np.abs(image - blurred)),
+        replace(RIGHT, band=lambda image, blurred: np.abs(image - blurred)),
     ),
     Wrong(
         "rest_missing",
@@ -342,5 +344,6 @@ EXERCISES = (
         picture="image",
         cases=("one image, two levels", "a batch of two images, three levels"),
         chapter="24-nearest-neighbors",
+        pairs=pairs_of(RIGHT, WRONGS),
     ),
 )

@@ -179,6 +179,7 @@ CONTENT = Exercise(
     ),
     cases=CASES,
     learns=True,
+    targets=(1,),
     chapter="04-content-loss",
 )
 

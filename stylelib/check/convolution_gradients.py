@@ -74,6 +74,15 @@ def last_kernel_wins(top_diff: Array, x: Array, weight: Array, p: int, s: int) -
     return trimmed(d_padded, p)
 
 
+def last_position_wins(top_diff: Array, x: Array, weight: Array, p: int, s: int) -> Array:
+    """Position by position of the kernel, = in place of +=."""
+    d_padded, (H, W) = np.zeros_like(padded_with(x, p)), top_diff.shape[2:]
+    for u, v in np.ndindex(weight.shape[2:]):
+        at = np.s_[:, :, u : u + s * H : s, v : v + s * W : s]
+        d_padded[at] = np.einsum("noij,oc->ncij", top_diff, weight[:, :, u, v])
+    return trimmed(d_padded, p)
+
+
 def cut_at_the_end(top_diff: Array, x: Array, weight: Array, p: int, s: int) -> Array:
     """The border is taken off below and on the right."""
     return scattered(top_diff, x, weight, p, s)[:, :, : x.shape[2], : x.shape[3]]
@@ -84,6 +93,28 @@ def last_window_wins(top_diff: Array, x: Array, weight: Array, p: int, s: int) -
     last = np.zeros_like(top_diff)
     last[-1, :, -1, -1] = top_diff[-1, :, -1, -1]
     return backward(last, x, weight, p, s)[1]
+
+
+def channels_reshaped(weight: Array) -> Array:
+    """(out, in, k, k) called (in, out, k, k), and what is then the kernel of the loops."""
+    out, channels, *window = weight.shape
+    return weight.reshape(channels, out, *window).swapaxes(0, 1)
+
+
+def channels_transposed(weight: Array) -> Array:
+    """(in, out, k, k) called (out, in, k, k)."""
+    return weight.swapaxes(0, 1).reshape(weight.shape)
+
+
+def transposed_and_reshaped(weight: Array) -> Array:
+    """(in k k, out) called (out, in, k, k)."""
+    return weight.reshape(len(weight), -1).T.reshape(weight.shape)
+
+
+def mixed(top_diff: Array) -> Array:
+    """(N, out, H', W') read as (out, N, H', W')."""
+    N, out, *places = top_diff.shape
+    return top_diff.reshape(out, N, *places).swapaxes(0, 1)
 
 
 def with_x(wrong: Gradient) -> Callable[..., Gradients]:
@@ -140,6 +171,28 @@ WRONG_X = (
         with_x(lambda d, x, w, p, s: backward(d, x, w.swapaxes(2, 3), p, s)[0]),
     ),
     Wrong(
+        "kernel_reshaped_in_x",
+        "Your d_x swaps the kernel's input and output channels by a reshape, which does not "
+        "move axes; transpose it: weight.transpose(1, 0, 2, 3).",
+        with_x(lambda d, x, w, p, s: backward(d, x, channels_reshaped(w), p, s)[0]),
+    ),
+    Wrong(
+        "columns_reshaped_in_x",
+        "Your d_x takes weight.reshape(in k k, out) for the transposed matrix of the weights, "
+        "and a reshape does not move axes; use weight.reshape(out, -1).T.",
+        with_x(
+            lambda d, x, w, p, s: backward(
+                d, x, w.reshape(-1, len(w)).T.reshape(w.shape), p, s
+            )[0]
+        ),
+    ),
+    Wrong(
+        "top_diff_reshaped_in_x",
+        "Your d_x reshapes top_diff to (out, N H' W'), which mixes images and channels; "
+        "transpose it first: top_diff.transpose(1, 0, 2, 3).",
+        with_x(lambda d, x, w, p, s: backward(mixed(d), x, w, p, s)[0]),
+    ),
+    Wrong(
         "x_assigned_not_added",
         "In your d_x later windows overwrite earlier ones: a pixel under several windows gets "
         "the sum, so use += and not =.",
@@ -150,6 +203,12 @@ WRONG_X = (
         "In your d_x each output channel overwrites the one before: add what comes from every "
         "channel with +=.",
         with_x(last_kernel_wins),
+    ),
+    Wrong(
+        "last_position_wins",
+        "In your d_x each position (u, v) of the kernel overwrites the one before: add what "
+        "comes from every position with +=.",
+        with_x(last_position_wins),
     ),
     Wrong(
         "first_output_channel_only",
@@ -198,6 +257,24 @@ WRONG_WEIGHT = (
         "weight_transposed",
         "Rows and columns of your d_weight are swapped.",
         with_weight(lambda *a: backward(*a)[1].swapaxes(2, 3)),
+    ),
+    Wrong(
+        "weight_reshaped",
+        "Your d_weight is a product (in k k, out) that is reshaped to the shape of the "
+        "weights, and a reshape does not move axes; transpose it first.",
+        with_weight(lambda *a: transposed_and_reshaped(backward(*a)[1])),
+    ),
+    Wrong(
+        "weight_channels_reshaped",
+        "Your d_weight swaps input and output channels by a reshape, which does not move "
+        "axes; transpose them.",
+        with_weight(lambda *a: channels_transposed(backward(*a)[1])),
+    ),
+    Wrong(
+        "top_diff_reshaped_in_weight",
+        "Your d_weight reshapes top_diff to (out, N H' W'), which mixes images and channels; "
+        "transpose it first: top_diff.transpose(1, 0, 2, 3).",
+        with_weight(lambda d, *a: backward(mixed(d), *a)[1]),
     ),
     Wrong(
         "weight_of_last_image",
@@ -274,6 +351,12 @@ WRONG_BIAS = (
         with_bias(lambda d: d.sum((0, 2, 3), keepdims=True)),
     ),
     Wrong(
+        "top_diff_reshaped_in_bias",
+        "Your d_bias reshapes top_diff to (out, N H' W'), which mixes images and channels; "
+        "transpose it first: top_diff.transpose(1, 0, 2, 3).",
+        with_bias(lambda d: mixed(d).sum((0, 2, 3))),
+    ),
+    Wrong(
         "bias_of_all_channels",
         "Your d_bias adds up all output channels; bias[o] gets the sum of channel o alone.",
         with_bias(lambda d: d.sum()),
@@ -297,6 +380,18 @@ WRONG_TOGETHER = (
         "Your windows start at (i, j), in d_x and in d_weight; they start at "
         "(i * stride, j * stride).",
         lambda d, x, w, p, s: backward(d, x, w, p, s, step=1),
+    ),
+    Wrong(
+        "top_diff_reshaped",
+        "You reshape top_diff to (out, N H' W'), which mixes images and channels; transpose "
+        "it first: top_diff.transpose(1, 0, 2, 3).",
+        lambda d, *a: backward(mixed(d), *a),
+    ),
+    Wrong(
+        "top_diff_reshaped_for_the_products",
+        "For d_x and d_weight you reshape top_diff to (out, N H' W'), which mixes images and "
+        "channels; transpose it first: top_diff.transpose(1, 0, 2, 3).",
+        lambda d, *a: (*backward(mixed(d), *a)[:2], backward(d, *a)[2]),
     ),
     Wrong(
         "parameters_divided_by_batch",
@@ -334,7 +429,7 @@ WRONG_TOGETHER = (
 EXERCISES = (
     Exercise(
         "convolution_backward",
-        "the gradients of the convolution",
+        "the backward pass of the convolution",
         "convolution_backward(top_diff, x, weight, padding, stride)",
         backward_arguments,
         backward,

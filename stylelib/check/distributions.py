@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stylelib.check.exercises import Arguments, Exercise, Wrong
+from stylelib.check.pairs import pairs_of
 
-__all__ = ["CASES", "EXERCISES", "Array", "clouds", "feature_arguments"]
+__all__ = ["CASES", "EXERCISES", "Array", "clouds", "feature_arguments", "reshaped"]
 
 Array = NDArray[Any]
 CASES = "a batch of two images", "a batch of three images"
@@ -71,11 +73,44 @@ def differences(F: Array, P: Array, axis: Any = 2, ddof: int = 0) -> tuple[Array
     )
 
 
+def mean_of_squares(m: Array, s: Array) -> Any:
+    """The right loss of both differences."""
+    return (m**2 + s**2).mean()
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The loss by parts: a function of both differences, which are taken over `axis`."""
+
+    formula: Formula = mean_of_squares
+    axis: Any = 2
+    ddof: int = 0
+    order: Callable[[Array], Array] = lambda F: F
+    """What becomes of the clouds before."""
+
+    def __call__(self, Y_hat: Tensor, Y: Tensor) -> Any:
+        """The loss."""
+        F, P = (self.order(cloud) for cloud in clouds(Y_hat, Y))
+        return self.formula(*differences(F, P, self.axis, self.ddof))
+
+
+BY_MOMENTS = Moments()
+
+
 def of_moments(
-    name: str, sentence: str, formula: Formula, axis: Any = 2, ddof: int = 0
+    name: str,
+    sentence: str,
+    formula: Formula = mean_of_squares,
+    axis: Any = 2,
+    ddof: int = 0,
 ) -> Wrong:
     """A mistake that is a function of the two differences."""
-    return of_clouds(name, sentence, lambda F, P: formula(*differences(F, P, axis, ddof)))
+    return Wrong(name, sentence, Moments(formula, axis, ddof))
+
+
+def reshaped(F: Array) -> Array:
+    """Channels and positions mixed by a reshape that should be a transpose."""
+    return F.reshape(F.shape[0], F.shape[2], F.shape[1]).swapaxes(1, 2)
 
 
 def squares(m: Array, s: Array) -> Any:
@@ -88,7 +123,6 @@ MOMENTS = (
         "unbiased",
         "Your standard deviations divide by M - 1, as torch.std does by default; divide by M "
         "(correction=0).",
-        lambda m, s: squares(m, s).mean(),
         ddof=1,
     ),
     of_clouds(
@@ -191,34 +225,35 @@ MOMENTS = (
     of_moments(
         "layer_as_a_whole",
         "You take one mean and one deviation of the whole layer; each channel has its own.",
-        lambda m, s: squares(m, s).mean(),
         axis=(1, 2),
+    ),
+    Wrong(
+        "reshaped",
+        "You reshape (C, H, W) to (H W, C), which mixes channels and positions; flatten the "
+        "positions and then transpose.",
+        replace(BY_MOMENTS, order=reshaped),
     ),
     of_moments(
         "over_channels",
         "You take means and deviations over the channels of each position; take them over the "
         "positions of each channel, dim=(2, 3).",
-        lambda m, s: squares(m, s).mean(),
         axis=1,
     ),
     of_moments(
         "over_batch",
         "You take means and deviations over the batch, too; each image has its own.",
-        lambda m, s: squares(m, s).mean(),
         axis=(0, 2),
     ),
     of_moments(
         "over_everything",
         "You take one mean and one deviation of everything; take them over the positions of "
         "each channel, dim=(2, 3).",
-        lambda m, s: squares(m, s).mean(),
         axis=(0, 1, 2),
     ),
     of_moments(
         "over_everything_unbiased",
         "You take one mean and one deviation of everything; take them over the positions of "
         "each channel, dim=(2, 3).",
-        lambda m, s: squares(m, s).mean(),
         axis=(0, 1, 2),
         ddof=1,
     ),
@@ -278,6 +313,14 @@ MOMENTS = (
     ),
 )
 
+NOT_FOR_EACH_CHANNEL = (
+    "layer_as_a_whole",
+    "over_batch",
+    "over_everything",
+    "over_everything_unbiased",
+)
+"""Mistakes after which there is nothing left to be done wrong with channels."""
+
 EXERCISES = (
     Exercise(
         "moments_loss",
@@ -288,6 +331,10 @@ EXERCISES = (
         MOMENTS,
         cases=CASES,
         learns=True,
+        targets=(1,),
+        pairs=pairs_of(
+            BY_MOMENTS, (each for each in MOMENTS if each.name not in NOT_FOR_EACH_CHANNEL)
+        ),
         chapter="23-six-losses",
     ),
 )

@@ -48,6 +48,8 @@ class Exercise:
         reference: the right values, in float64, by plain loops or NumPy: an array, a tensor, a
             number, an image, or a list, tuple or dictionary of them. It gets copies.
         wrongs: the first one that fits is named.
+        pairs: versions with two mistakes (see `stylelib.check.pairs`), tried if none with one
+            fits.
         picture: how a difference is shown: "matrix" (values in colors), "image" (an array
             or tensor (..., 3, H, W), or a PIL image), or None for not at all.
         parts: names of the results of a function that returns several, "the loss".
@@ -60,6 +62,8 @@ class Exercise:
             or a module among the arguments, an array (or number) if there is an array.
         learns: the tensors among the arguments that require a gradient must get one, and it
             must be that of the reference (by central differences).
+        targets: the numbers of the arguments that are targets: even if they require a
+            gradient, they must get none.
         changes: the function may change its arguments.
         run: how a function is called with arguments, if not by `function(*arguments)`: it
             returns the result to compare. The reference and the wrong versions are called
@@ -80,9 +84,11 @@ class Exercise:
     dtype: str | None = None
     returns: str | None = None
     learns: bool = False
+    targets: tuple[int, ...] = ()
     changes: bool = False
     run: Callable[[Function, Arguments], Any] | None = None
     chapter: str = ""
+    pairs: tuple[Wrong, ...] = ()
 
     def call(self, function: Function, arguments: Arguments) -> Any:
         """The result of a version of the function."""

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from stylelib.check.distributions import CASES, Array, clouds, feature_arguments, of_clouds
+from stylelib.check.distributions import (
+    CASES,
+    Array,
+    clouds,
+    feature_arguments,
+    of_clouds,
+    reshaped,
+)
 from stylelib.check.exercises import Exercise, Wrong
+from stylelib.check.pairs import pairs_of
 
 __all__ = ["EXERCISES"]
 
@@ -26,13 +35,16 @@ def root(S: Array) -> Array:
     return np.asarray(vectors * np.sqrt(values.clip(0)) @ vectors.T)
 
 
-def parts(F: Array, P: Array, S: Array, T: Array) -> tuple[Array, Array, Array]:
-    """For each image: (mu - mu*)^2, tr(S + S*), tr((S*^1/2 S S*^1/2)^1/2), each (N,)."""
-    moved = ((F.mean(axis=2) - P.mean(axis=2)) ** 2).sum(axis=1)
+def traces(S: Array, T: Array) -> tuple[Array, Array]:
+    """For each image: tr(S + S*) and tr((S*^1/2 S S*^1/2)^1/2), each (N,)."""
     both = np.trace(S, axis1=1, axis2=2) + np.trace(T[0])
     half = root(T[0])
-    overlap = np.array([np.trace(root(half @ each @ half)) for each in S])
-    return moved, both, overlap
+    return both, np.array([np.trace(root(half @ each @ half)) for each in S])
+
+
+def parts(F: Array, P: Array, S: Array, T: Array) -> tuple[Array, Array, Array]:
+    """(mu - mu*)^2, and the traces, each (N,)."""
+    return (((F.mean(axis=2) - P.mean(axis=2)) ** 2).sum(axis=1), *traces(S, T))
 
 
 def gaussian(Y_hat: Tensor, Y: Tensor) -> float:
@@ -47,23 +59,47 @@ def gaussian(Y_hat: Tensor, Y: Tensor) -> float:
     return float(total / F.shape[0] / F.shape[1])
 
 
-def of_parts(
-    name: str,
-    sentence: str,
-    formula: Callable[[Array, Array, Array], Any],
-    spread: Callable[[Array], Array] = covariances,
-) -> Wrong:
-    """A mistake in how the parts are put together, or in the covariances; over C in the end."""
-    return of_clouds(
-        name,
-        sentence,
-        lambda F, P: np.mean(formula(*parts(F, P, spread(F), spread(P)))) / F.shape[1],
-    )
-
-
 def right_sum(m: Array, t: Array, o: Array) -> Array:
     """The squared distance."""
     return np.asarray(m + t - 2 * o)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss by parts.
+
+    Attributes:
+        distance: from (mu - mu*)^2 and the covariances S and S*, for each image.
+        spread: the covariances of clouds.
+        order: what becomes of the clouds before.
+    """
+
+    distance: Callable[[Array, Array, Array], Any] = lambda m, S, T: right_sum(m, *traces(S, T))
+    spread: Callable[[Array], Array] = covariances
+    order: Callable[[Array], Array] = lambda F: F
+
+    def __call__(self, Y_hat: Tensor, Y: Tensor) -> Any:
+        """The mean distance, over C."""
+        F, P = (self.order(cloud) for cloud in clouds(Y_hat, Y))
+        moved = ((F.mean(axis=2) - P.mean(axis=2)) ** 2).sum(axis=1)
+        return np.mean(self.distance(moved, self.spread(F), self.spread(P))) / F.shape[1]
+
+
+LOSS = Loss()
+
+
+def of_parts(
+    name: str,
+    sentence: str,
+    formula: Callable[[Array, Array, Array], Any] = right_sum,
+    spread: Callable[[Array], Array] = covariances,
+) -> Wrong:
+    """A mistake in how the parts are put together, or in the covariances; over C in the end."""
+    if formula is right_sum:
+        return Wrong(name, sentence, replace(LOSS, spread=spread))
+    return Wrong(
+        name, sentence, replace(LOSS, distance=lambda m, S, T: formula(m, *traces(S, T)))
+    )
 
 
 def elementwise(S: Array, T: Array) -> Any:
@@ -74,12 +110,7 @@ def elementwise(S: Array, T: Array) -> Any:
 
 def of_covariances(name: str, sentence: str, formula: Callable[[Array, Array], Any]) -> Wrong:
     """A mistake in the term of the covariances, (N,) from (N, C, C) and (1, C, C)."""
-
-    def loss(F: Array, P: Array) -> Any:
-        moved = ((F.mean(axis=2) - P.mean(axis=2)) ** 2).sum(axis=1)
-        return (moved + formula(covariances(F), covariances(P))).mean() / F.shape[1]
-
-    return of_clouds(name, sentence, loss)
+    return Wrong(name, sentence, replace(LOSS, distance=lambda m, S, T: m + formula(S, T)))
 
 
 def squared(D: Array) -> Array:
@@ -277,6 +308,20 @@ GAUSSIANS = (
         elementwise,
     ),
     of_covariances(
+        "root_of_inner_entries",
+        "You take the root of each entry of S*^1/2 S S*^1/2, or of its diagonal; the trace of "
+        "its matrix root is the sum of the roots of its eigenvalues.",
+        lambda S, T: np.trace(
+            S + T - 2 * np.sqrt((each_root(T) @ S @ each_root(T)).clip(0)), axis1=1, axis2=2
+        ),
+    ),
+    Wrong(
+        "reshaped",
+        "You reshape (C, H, W) to (H W, C), which mixes channels and positions; flatten the "
+        "positions and then transpose.",
+        replace(LOSS, order=reshaped),
+    ),
+    of_covariances(
         "root_of_one",
         "You take the root of one covariance only; take that of S*^1/2 S S*^1/2.",
         lambda S, T: np.trace(S + T - 2 * S @ each_root(T), axis1=1, axis2=2),
@@ -312,6 +357,8 @@ EXERCISES = (
         cases=CASES,
         tolerance=3e-4,
         learns=True,
+        targets=(1,),
+        pairs=pairs_of(LOSS, GAUSSIANS),
         chapter="23-six-losses",
     ),
 )

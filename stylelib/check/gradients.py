@@ -13,10 +13,11 @@ from stylelib.check.calls import Outcome, guarded
 from stylelib.check.exercises import Arguments, Exercise, Function
 from stylelib.check.probes import ask
 from stylelib.check.ratios import Reason
+from stylelib.check.trials import argument_named
 from stylelib.check.values import Leaf, Values, copied, flatten, misfit, near
 from stylelib.check.verdicts import Verdict
 
-__all__ = ["gradient", "graph_flaw"]
+__all__ = ["gradient", "graph_flaw", "target_flaw"]
 
 _STEP = 1e-5
 
@@ -54,6 +55,34 @@ def graph_flaw(exercise: Exercise, function: Function, arguments: Arguments) -> 
                 "is cut off from the graph. Is there a `detach()` or a `.data` in it?",
             )
     return None
+
+
+def target_flaw(exercise: Exercise, function: Function, arguments: Arguments) -> Reason | None:
+    """Whether a gradient flows into a target that requires one."""
+    given = copied(arguments)
+    for number in exercise.targets:
+        wanted = [target.requires_grad_() for target in _tensors(given[number])]
+        outcome = guarded(
+            lambda wanted=wanted: _gradients(exercise.call(function, given), wanted)  # type: ignore[misc]
+        )
+        found = [] if outcome.error or outcome.late else outcome.result
+        if any(g is not None and bool(g.any()) for g in found):
+            name = argument_named(exercise, number)
+            return Reason(
+                "target_not_detached",
+                f"{{Yours}} is right, but a gradient flows into {name}, too. It is a fixed "
+                "target: if a network computes it, its graph is kept, and the second "
+                f"backward() fails. Use {_detached(name, arguments[number])}.",
+            )
+        for target in wanted:
+            target.requires_grad_(False)
+    return None
+
+
+def _detached(name: str, target: Any) -> str:
+    if isinstance(target, Tensor):
+        return f"{name}.detach()"
+    return f"detach() on each of {name}"
 
 
 def _first_line(error: BaseException) -> str:
@@ -138,7 +167,13 @@ def gradient(layer: Any, x: Any, *others: Any) -> Verdict:
     outcome = guarded(lambda: _compared(layer, x, others), seconds=60.0)
     if outcome.error is not None or outcome.late:
         return _failed(outcome)
-    found, expected = outcome.result
+    kind, found, expected = outcome.result
+    if kind == "NoneType":
+        return _verdict(
+            "returns_nothing",
+            "There is no gradient yet: your function returns nothing. End it with `return`, "
+            "followed by the gradient.",
+        )
     if found.shape != expected.shape:
         return _verdict(
             "shape", f"Your gradient has the shape {found.shape}, and x has {expected.shape}."
@@ -189,8 +224,8 @@ def _where(found: Values, expected: Values) -> str:
     return ""
 
 
-def _compared(layer: Any, x: Any, others: tuple[Any, ...]) -> tuple[Values, Values]:
-    """The gradient that `backward` gives, and that of central differences."""
+def _compared(layer: Any, x: Any, others: tuple[Any, ...]) -> tuple[str, Values, Values]:
+    """What `backward` returns, its kind first, and the gradient of central differences."""
     forward: Callable[..., Any]
     backward: Callable[..., Any]
     forward, backward = layer if isinstance(layer, tuple) else (layer.forward, layer.backward)
@@ -215,7 +250,8 @@ def _compared(layer: Any, x: Any, others: tuple[Any, ...]) -> tuple[Values, Valu
         expected[index] = (difference * (1.0 if scalar else D)).sum() / (2 * _STEP)
     output(array)  # a layer keeps what its last forward pass had
     result = backward(given(array), *rest) if scalar else backward(given(D))
-    return flatten(result)[0].values, expected
+    leaf = flatten(result)[0]
+    return leaf.kind, leaf.values, expected
 
 
 def _widened(value: Any) -> Any:

@@ -10,7 +10,7 @@ from torch import Tensor
 from stylelib.check.exercises import Exercise, Wrong
 from stylelib.check.inputs import CASES, SHAPES, Array, array, features
 
-__all__ = ["EXERCISES", "centered", "folded", "gram_by_sums", "gram_of", "joined"]
+__all__ = ["EXERCISES", "centered", "folded", "gram_by_sums", "gram_of", "joined", "rows_first"]
 
 
 def gram_by_sums(X: Tensor) -> Array:
@@ -42,7 +42,8 @@ def joined(F: Array) -> Array:
     return np.asarray(rows @ rows.T / rows.size)
 
 
-def _rows_first(F: Array) -> Array:
+def rows_first(F: Array) -> Array:
+    """Reshaped to (N, H W, C) and transposed, which cuts the channels to pieces."""
     return F.reshape(len(F), -1, F.shape[1]).swapaxes(1, 2)
 
 
@@ -155,7 +156,7 @@ GRAM = Exercise(
             "rows_cut_wrongly",
             "comes from a reshape to (N, H * W, C), which does not move the axes: it cuts the "
             "channels to pieces. Reshape to (N, C, H * W).",
-            lambda F: gram_of(_rows_first(F)),
+            lambda F: gram_of(rows_first(F)),
         ),
         _of_features(
             "of_rows",
@@ -196,6 +197,11 @@ GRAM = Exercise(
             "has zeros beside its diagonal. Multiply each channel with each other one, not "
             "only with itself.",
             lambda F: gram_of(F) * np.eye(F.shape[1]),
+        ),
+        _of_features(
+            "triangle_only",
+            "has zeros below its diagonal. It is symmetric, and both triangles count.",
+            lambda F: np.triu(gram_of(F)),
         ),
         _of_features(
             "diagonal",

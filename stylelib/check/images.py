@@ -219,6 +219,12 @@ PREPROCESS = Exercise(
             "axis: permute(2, 0, 1).",
             lambda X: X.transpose(0, 2, 3, 1).reshape(X.shape),
         ),
+        _of_levels(
+            "reshaped_before_normalizing",
+            "Your image is reshaped to (3, H, W) before it is normalized, which scrambles "
+            "pixels and colors. Move the axis: permute(2, 0, 1).",
+            lambda p: (p.reshape(3, -1).T.reshape(p.shape) / 255 - MEAN) / STD,
+        ),
         _of_right(
             "no_batch_axis",
             "Your image has no axis for the batch. Add one in front: [None] or unsqueeze(0).",

@@ -10,14 +10,14 @@ import numpy as np
 
 from stylelib.check.calls import SECONDS, guarded
 from stylelib.check.exercises import Arguments, Exercise, Function
-from stylelib.check.gradients import graph_flaw
+from stylelib.check.gradients import graph_flaw, target_flaw
 from stylelib.check.ladder import dtype_flaw, type_flaw
 from stylelib.check.mistakes import changes_flaw, flaw_of_wrong, plain, said_of, your
 from stylelib.check.pictures import pictured
 from stylelib.check.ratios import Reason
 from stylelib.check.stops import call_flaw
 from stylelib.check.trials import Trial, case_of
-from stylelib.check.values import agree, copied, flatten, unchanged
+from stylelib.check.values import agree, copied, flatten, marks, unchanged
 from stylelib.check.verdicts import Verdict
 
 __all__ = ["judge"]
@@ -78,11 +78,10 @@ def _tried(
         if outcome.error is None:
             trial.yours = flatten(outcome.result)
             trial.right = agree(trial.yours, trial.expected, exercise.tolerance)
-        trial.changed = tuple(
-            index
-            for index, (after, before) in enumerate(zip(given, arguments, strict=True))
-            if not exercise.changes and not unchanged(after, before)
-        )
+        if not exercise.changes:
+            both = list(enumerate(zip(given, arguments, strict=True)))
+            trial.changed = tuple(i for i, (now, then) in both if not unchanged(now, then))
+            trial.marked = tuple(i for i, (now, then) in both if marks(now) != marks(then))
     return trials
 
 
@@ -91,9 +90,12 @@ def _verdict(
 ) -> Verdict:
     if reason is None:
         many = f"{len(trials)} inputs" if len(trials) > 1 else "an input"
-        also = ", and so does its gradient" if exercise.learns else ""
+        head = exercise.what.partition(" of ")[0]
+        several = head.endswith("s") and not head.endswith("ss")
+        agrees, its = ("agree", "their") if several else ("agrees", "its")
+        also = f", and so does {its} gradient" if exercise.learns else ""
         message = (
-            f"{your(exercise.what)} agrees with an independent computation on {many}{also}."
+            f"{your(exercise.what)} {agrees} with an independent computation on {many}{also}."
         )
         return Verdict(True, message, None, exercise.name)
     picture = next(
@@ -128,5 +130,8 @@ def _flaw_of_right(
         )
     for trial in trials if exercise.learns else ():
         if reason := graph_flaw(exercise, function, trial.arguments):
+            return said_of(reason, exercise.what)
+    for trial in trials if exercise.targets else ():
+        if reason := target_flaw(exercise, function, trial.arguments):
             return said_of(reason, exercise.what)
     return None

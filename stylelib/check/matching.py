@@ -199,6 +199,12 @@ NEAREST = (
         "You take the candidate farthest away; take the one with the largest cosine.",
         lambda a, b: -closeness(a, b),
     ),
+    scored(
+        "reshaped_for_transposed",
+        "You reshape the columns to (M, D) for the product, which mixes them; transpose them: "
+        "columns.T.",
+        lambda a, b: unit(centered(a)).reshape(a.shape[::-1]) @ unit(centered(b)),
+    ),
     Wrong(
         "columns_for_candidates",
         "You find a column for each candidate; find a candidate for each column, over the "
@@ -232,7 +238,7 @@ NEAREST = (
 EXERCISES = (
     Exercise(
         "nearest",
-        "the nearest candidates",
+        "the choice of candidates",
         "nearest(columns, candidates)",
         nearest_arguments,
         nearest,

@@ -12,7 +12,7 @@ from stylelib.check.ladder import finite_flaw, layout_flaw, shape_flaw, type_fla
 from stylelib.check.probes import ask, ask_shapes
 from stylelib.check.ratios import Reason, sizes_of
 from stylelib.check.stops import error_flaw
-from stylelib.check.trials import Trial, part_named
+from stylelib.check.trials import Trial, argument_named, part_named
 from stylelib.check.values import Leaf, Values, agree, copied, flatten, misfit, near
 
 __all__ = ["changes_flaw", "flaw_of_wrong", "plain", "said_of", "your"]
@@ -36,13 +36,20 @@ def changes_flaw(exercise: Exercise, trials: Sequence[Trial]) -> Reason | None:
     """Refuse what changes its arguments in place."""
     for trial in trials:
         if trial.changed:
-            names = exercise.signature.partition("(")[2].rstrip(")").split(",")
-            index = trial.changed[0]
-            name = names[index].strip() if index < len(names) else "its input"
+            name = argument_named(exercise, trial.changed[0])
             return Reason(
                 "changes_its_input",
-                f"Your function changes {name} in place. Whoever calls it still needs {name} "
-                "as it was. Compute a new array instead.",
+                f"Your function changes {name} in place. The caller still needs {name} as it "
+                "was. Compute a new array instead.",
+            )
+        if trial.marked:
+            name = argument_named(exercise, trial.marked[0])
+            return Reason(
+                "side_effect",
+                f"Your function has a side effect on {name}: afterward {name} has a gradient, "
+                "or another requires_grad or training mode than before. A second call would "
+                f"add its gradient to the first. Work on {name}.detach().clone(), or use "
+                "torch.autograd.grad, which leaves nothing behind.",
             )
     return None
 
@@ -58,6 +65,9 @@ def flaw_of_wrong(exercise: Exercise, trials: Sequence[Trial]) -> Reason:
     for wrong, outcomes in versions:
         if _same(trials, outcomes, exercise.tolerance):
             return Reason(wrong.name, wrong.sentence)
+    for pair in exercise.pairs:
+        if _same(trials, _outcomes(exercise, pair, trials), exercise.tolerance):
+            return Reason(pair.name, pair.sentence)
     if reason := error_flaw(exercise, trials):
         return reason
     if all(trial.outcome.result is None for trial in trials):
@@ -230,18 +240,18 @@ def _probed(
             values = _column_of(outcomes, path)
             reason = ask(yours, values, sizes, exercise.tolerance) if values else None
             if reason:
-                return _besides(exercise, wrong, reason)
+                return _besides(wrong, reason, part)
     return None
 
 
-def _besides(exercise: Exercise, wrong: Wrong, reason: Reason) -> Reason:
-    """A known mistake, and something else."""
-    second = reason.sentence.replace("{Yours}", "your result").replace(
-        "right one", "result then"
-    )
+def _besides(wrong: Wrong, reason: Reason, part: str) -> Reason:
+    """A known mistake, and something else that was done to its result."""
+    yours = your(part)
+    second = reason.sentence.replace("{Yours}", yours[0].lower() + yours[1:])
     return Reason(
         f"{wrong.name}_and_{reason.mistake}",
-        f"{wrong.sentence} That is not all: after that, {second}",
+        f"{wrong.sentence} There is a second mistake, too: with the first one corrected, "
+        f"{second}",
     )
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stylelib.check.exercises import Arguments, Exercise, Wrong
+from stylelib.check.pairs import pairs_of
 
-__all__ = ["CASES", "EXERCISES", "Array", "pool", "pool_arguments"]
+__all__ = ["CASES", "EXERCISES", "Array", "greatest", "pool_arguments"]
 
 Array = NDArray[Any]
 CASES = "windows of 2 x 2 side by side", "windows of 3 x 3 that overlap"
@@ -21,40 +23,71 @@ def pool_arguments() -> list[Arguments]:
     a column is left over; no two values are equal.
     """
     random = np.random.default_rng(15)
-    x, larger = (random.permutation(n).astype(np.float32) for n in (210, 378))
+    x, larger = (random.permutation(n).astype(np.float32) for n in (210, 432))
     return [
         ((x / 70 - 2).reshape(3, 2, 5, 7), 2, 2),
-        ((larger / 126 - 2.5).reshape(3, 2, 7, 9), 3, 2),
+        ((larger / 144 - 2.5).reshape(3, 2, 8, 9), 3, 2),
     ]
 
 
-def pool(
-    x: Array,
-    kernel_size: int,
-    stride: int,
-    of: Callable[[Array], Any],
-    *,
-    size: int | None = None,
-    step: int | None = None,
-) -> Array:
-    """`of` each window, in float64; `size` and `step` are those of the windows in fact."""
-    height, width = ((side - kernel_size) // stride + 1 for side in x.shape[2:])
-    size, step = size or kernel_size, step or stride
-    y = np.zeros((*x.shape[:2], height, width))
-    for n, c, i, j in np.ndindex(y.shape):
-        window = x[n, c, i * step : i * step + size, j * step : j * step + size]
-        y[n, c, i, j] = of(window.astype(np.float64))
-    return y
+Number = Callable[[int, int], int]
+"""Of kernel_size and stride."""
 
 
-def greatest(x: Array, kernel_size: int, stride: int) -> Array:
-    """Max pooling."""
-    return pool(x, kernel_size, stride, np.max)
+def fitting(side: int, k: int, s: int) -> int:
+    """How many windows fit into a side."""
+    return (side - k) // s + 1
 
 
-def mean(x: Array, kernel_size: int, stride: int) -> Array:
-    """Average pooling."""
-    return pool(x, kernel_size, stride, np.mean)
+@dataclass(frozen=True)
+class Pooling:
+    """Pooling in float64, by parts.
+
+    Attributes:
+        of: what is taken of a window.
+        size: the side of a window.
+        step: how far windows are apart.
+        count: how many there are, of the side of the image, kernel_size and stride. Windows
+            that hang over the border end there.
+        before: what becomes of the images before.
+    """
+
+    of: Callable[[Array], Any]
+    size: Number = lambda k, s: k
+    step: Number = lambda k, s: s
+    count: Callable[[int, int, int], int] = fitting
+    before: Callable[[Array], Array] = lambda x: x
+
+    def __call__(self, x: Array, kernel_size: int, stride: int) -> Array:
+        """The output, (N, C, H', W')."""
+        x = self.before(x).astype(np.float64)
+        counts = (self.count(side, kernel_size, stride) for side in x.shape[2:])
+        size, step = self.size(kernel_size, stride), self.step(kernel_size, stride)
+        y = np.zeros((*x.shape[:2], *counts))
+        for n, c, i, j in np.ndindex(y.shape):
+            y[n, c, i, j] = self.of(
+                x[n, c, i * step : i * step + size, j * step : j * step + size]
+            )
+        return y
+
+
+greatest = Pooling(np.max)
+mean = Pooling(np.mean)
+
+
+def one_apart(k: int, s: int) -> int:
+    """Whatever the stride is."""
+    return 1
+
+
+def hanging(side: int, k: int, s: int) -> int:
+    """With a last window that hangs over the border."""
+    return -(-(side - k) // s) + 1
+
+
+def at_each_multiple(side: int, k: int, s: int) -> int:
+    """A window at every multiple of the stride within the image."""
+    return -(-side // s)
 
 
 def hanging_over(x: Array, k: int, s: int, fill: float) -> Array:
@@ -67,10 +100,9 @@ def hanging_over(x: Array, k: int, s: int, fill: float) -> Array:
 EDGES = ((0, 0), (0, 0), (1, 1), (1, 1))
 
 
-def shared(
-    right: Callable[..., Array], of: Callable[..., Any], verb: str, edge: float
-) -> tuple[Wrong, ...]:
-    """Mistakes that both kinds have: `of` reduces a window, a border would hold `edge`."""
+def shared(right: Pooling, verb: str, edge: float) -> tuple[Wrong, ...]:
+    """Mistakes that both kinds have; a border would hold `edge`."""
+    of: Callable[..., Any] = right.of
 
     def reordered(x: Array, k: int, s: int) -> Array:
         y = right(x, k, s)
@@ -89,35 +121,35 @@ def shared(
             "stride_ignored",
             "Your windows are one pixel apart whatever the stride is; the next window starts "
             "`stride` pixels further on.",
-            lambda x, k, s: right(x, k, 1),
+            replace(right, step=one_apart, count=lambda side, k, s: side - k + 1),
         ),
         Wrong(
             "kernel_as_stride",
             "Your windows are `kernel_size` pixels apart; they should be `stride` pixels "
             "apart.",
-            lambda x, k, s: right(x, k, k),
+            replace(right, step=lambda k, s: k, count=lambda side, k, s: side // k),
         ),
         Wrong(
             "stride_as_kernel",
             "Your windows have the size of the stride; their side should be kernel_size.",
-            lambda x, k, s: pool(x, k, s, of, size=s),
+            replace(right, size=lambda k, s: s),
         ),
         Wrong(
             "windows_not_moved_by_stride",
             "Your windows start at (i, j); they should start at (i * stride, j * stride).",
-            lambda x, k, s: pool(x, k, s, of, step=1),
+            replace(right, step=one_apart),
         ),
         Wrong(
             "window_too_small",
             "Your windows are one row and one column too small: a slice ends before its last "
             "index, so take i * stride : i * stride + kernel_size.",
-            lambda x, k, s: pool(x, k, s, of, size=k - 1),
+            replace(right, size=lambda k, s: k - 1),
         ),
         Wrong(
             "window_too_large",
             "Your windows are one row and one column too large: a slice ends before its last "
             "index, so take i * stride : i * stride + kernel_size.",
-            lambda x, k, s: pool(x, k, s, of, size=k + 1),
+            replace(right, size=lambda k, s: k + 1),
         ),
         Wrong(
             "channels_mixed",
@@ -156,34 +188,46 @@ def shared(
             "one_window_short",
             "Your output is one row and one column too small: there are (H - k) // stride + 1 "
             "rows, and you left out the + 1.",
-            lambda x, k, s: right(x, k, s)[:, :, :-1, :-1],
+            replace(right, count=lambda side, k, s: (side - k) // s),
         ),
         Wrong(
             "columns_only",
             f"You {verb} along the width only; do it over rows and columns of the window.",
-            lambda x, k, s: pool(x, k, s, lambda window: of(window[0])),
+            replace(right, of=lambda window: of(window[0])),
         ),
         Wrong(
             "rows_only",
             f"You {verb} along the height only; do it over rows and columns of the window.",
-            lambda x, k, s: pool(x, k, s, lambda window: of(window[:, 0])),
+            replace(right, of=lambda window: of(window[:, 0])),
         ),
         Wrong(
             "rows_of_window_kept",
             f"You {verb} along the width of each window only, and its rows are still there.",
-            lambda x, k, s: np.stack([pool(x, k, s, line_of(i, 0)) for i in range(k)], -1),
+            lambda x, k, s: np.stack([Pooling(line_of(i, 0))(x, k, s) for i in range(k)], -1),
         ),
         Wrong(
             "columns_of_window_kept",
             f"You {verb} along the height of each window only, and its columns are still "
             "there.",
-            lambda x, k, s: np.stack([pool(x, k, s, line_of(i, 1)) for i in range(k)], -1),
+            lambda x, k, s: np.stack([Pooling(line_of(i, 1))(x, k, s) for i in range(k)], -1),
         ),
         Wrong(
             "counted_by_kernel",
             "Your output has H // kernel_size rows; (H - kernel_size) // stride + 1 windows "
             "fit.",
-            lambda x, k, s: right(x, k, s)[:, :, : x.shape[2] // k, : x.shape[3] // k],
+            replace(right, count=lambda side, k, s: min(side // k, fitting(side, k, s))),
+        ),
+        Wrong(
+            "window_at_each_multiple",
+            "A window of yours starts at every multiple of the stride, so the last ones hang "
+            "over the border; only (H - kernel_size) // stride + 1 windows fit.",
+            replace(right, count=at_each_multiple),
+        ),
+        Wrong(
+            "counted_by_stride",
+            "Your output has H // stride rows, so the last window may hang over the border; "
+            "only (H - kernel_size) // stride + 1 windows fit.",
+            replace(right, count=lambda side, k, s: side // s),
         ),
         Wrong(
             "padded",
@@ -193,12 +237,12 @@ def shared(
         Wrong(
             "first_of_window",
             "You take the first value of each window, which is subsampling and not pooling.",
-            lambda x, k, s: pool(x, k, s, lambda window: window[0, 0]),
+            replace(right, of=lambda window: window[0, 0]),
         ),
         Wrong(
             "absolute_values",
             "You take absolute values first; negative values count as they are.",
-            lambda x, k, s: right(np.abs(x), k, s),
+            replace(right, before=np.abs),
         ),
     )
 
@@ -207,34 +251,34 @@ MAXIMUM = (
     Wrong(
         "mean_taken",
         "You take the mean of each window, which is average pooling; take the maximum.",
-        mean,
+        replace(greatest, of=np.mean),
     ),
     Wrong(
         "sum_taken",
         "You add up each window; take the maximum.",
-        lambda x, k, s: pool(x, k, s, np.sum),
+        replace(greatest, of=np.sum),
     ),
     Wrong(
         "minimum_taken",
         "You take the smallest value of each window; take the largest.",
-        lambda x, k, s: pool(x, k, s, np.min),
+        replace(greatest, of=np.min),
     ),
     Wrong(
         "largest_magnitude",
         "You take the value of largest magnitude; take the largest value, with its sign.",
-        lambda x, k, s: pool(x, k, s, lambda w: w.flat[np.abs(w).argmax()]),
+        replace(greatest, of=lambda w: w.flat[np.abs(w).argmax()]),
     ),
     Wrong(
         "started_at_zero",
         "Your running maximum starts at 0, so a window of negative values gives 0: start from "
         "the window's first value or minus infinity, and apply no ReLU.",
-        lambda x, k, s: greatest(x, k, s).clip(0),
+        replace(greatest, of=lambda w: max(0, w.max())),
     ),
     Wrong(
         "last_window_hangs_over",
         "Your last windows hang over the border, so the output is too large: a row or column "
         "that fills no window is left out.",
-        lambda x, k, s: greatest(hanging_over(x, k, s, -np.inf), k, s),
+        replace(greatest, count=hanging),
     ),
     Wrong(
         "zeros_at_the_end",
@@ -245,12 +289,12 @@ MAXIMUM = (
     Wrong(
         "position_returned",
         "You return the position of each maximum, as argmax does; return its value.",
-        lambda x, k, s: pool(x, k, s, np.argmax),
+        replace(greatest, of=np.argmax),
     ),
     Wrong(
         "softened",
         "You take the logarithm of a sum of exponentials; take the maximum itself.",
-        lambda x, k, s: pool(x, k, s, lambda w: np.log(np.exp(w).sum())),
+        replace(greatest, of=lambda w: np.log(np.exp(w).sum())),
     ),
 )
 
@@ -258,49 +302,49 @@ AVERAGE = (
     Wrong(
         "relu_included",
         "You also apply a ReLU; pooling leaves negative values as they are.",
-        lambda x, k, s: mean(x, k, s).clip(0),
+        replace(mean, of=lambda w: max(0, w.mean())),
     ),
     Wrong(
         "maximum_taken",
         "You take the maximum of each window, which is max pooling; take the mean.",
-        greatest,
+        replace(mean, of=np.max),
     ),
     Wrong(
         "sum_taken",
         "You add up each window but do not divide by its k * k pixels.",
-        lambda x, k, s: pool(x, k, s, np.sum),
+        replace(mean, of=np.sum),
     ),
     Wrong(
         "divided_by_side",
         "You divide by kernel_size; a window has kernel_size * kernel_size pixels.",
-        lambda x, k, s: pool(x, k, s, np.sum) / k,
+        replace(mean, of=lambda w: w.sum() / w.size**0.5),
     ),
     Wrong(
         "always_divided_by_four",
         "You divide by 4, whatever the window is: divide by kernel_size ** 2, neither by a "
         "constant nor by stride ** 2.",
-        lambda x, k, s: pool(x, k, s, np.sum) / 4,
+        replace(mean, of=lambda w: w.sum() / 4),
     ),
     Wrong(
         "divided_twice",
         "You divide by the k * k pixels of the window twice.",
-        lambda x, k, s: mean(x, k, s) / k**2,
+        replace(mean, of=lambda w: w.mean() / w.size),
     ),
     Wrong(
         "median_taken",
         "You take the median of each window; take the mean.",
-        lambda x, k, s: pool(x, k, s, np.median),
+        replace(mean, of=np.median),
     ),
     Wrong(
         "root_mean_square",
         "You take the root of the mean square; take the mean of the values themselves.",
-        lambda x, k, s: pool(x, k, s, lambda w: np.sqrt((w**2).mean())),
+        replace(mean, of=lambda w: np.sqrt((w**2).mean())),
     ),
     Wrong(
         "last_window_hangs_over",
         "Your last windows hang over the border, so the output is too large: a row or column "
         "that fills no window is left out.",
-        lambda x, k, s: pool(hanging_over(x, k, s, np.nan), k, s, np.nanmean),
+        replace(mean, count=hanging),
     ),
     Wrong(
         "zeros_at_the_end",
@@ -311,9 +355,12 @@ AVERAGE = (
     Wrong(
         "rounded_down",
         "You divide whole numbers, so your means are rounded down; use / and not //.",
-        lambda x, k, s: np.floor(mean(x, k, s)),
+        replace(mean, of=lambda w: np.floor(w.mean())),
     ),
 )
+
+WRONG_MAXIMUM = (*MAXIMUM, *shared(greatest, "take the maximum", -np.inf))
+WRONG_MEAN = (*AVERAGE, *shared(mean, "take the mean", 0.0))
 
 EXERCISES = (
     Exercise(
@@ -322,8 +369,9 @@ EXERCISES = (
         "max_pool_forward(x, kernel_size, stride)",
         pool_arguments,
         greatest,
-        (*MAXIMUM, *shared(greatest, np.max, "take the maximum", -np.inf)),
+        WRONG_MAXIMUM,
         cases=CASES,
+        pairs=pairs_of(greatest, WRONG_MAXIMUM),
         chapter="15-pooling",
     ),
     Exercise(
@@ -332,8 +380,9 @@ EXERCISES = (
         "average_pool_forward(x, kernel_size, stride)",
         pool_arguments,
         mean,
-        (*AVERAGE, *shared(mean, np.mean, "take the mean", 0.0)),
+        WRONG_MEAN,
         cases=CASES,
+        pairs=pairs_of(mean, WRONG_MEAN),
         chapter="15-pooling",
     ),
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from stylelib.check.exercises import Arguments, Exercise, Wrong
+from stylelib.check.pairs import pairs_of
 from stylelib.check.pooling import CASES, Array, greatest, pool_arguments
 
 __all__ = ["EXERCISES"]
@@ -23,26 +25,6 @@ def gradient_arguments() -> list[Arguments]:
         (random.standard_normal(greatest(x, k, s).shape, np.float32), x, k, s)
         for x, k, s in pool_arguments()
     ]
-
-
-def spread(
-    top_diff: Array,
-    x: Array,
-    k: int,
-    s: int,
-    share: Share,
-    *,
-    step: int | None = None,
-    add: bool = True,
-) -> Array:
-    """Each of top_diff, times its window's share, added to the window it came from; without
-    `add` the last window wins. `step` is how far windows are apart in fact.
-    """
-    d_x, step = np.zeros(x.shape), step or s
-    for n, c, i, j in np.ndindex(top_diff.shape):
-        at = n, c, slice(i * step, i * step + k), slice(j * step, j * step + k)
-        d_x[at] = top_diff[n, c, i, j] * share(x[at]) + d_x[at] * add
-    return d_x
 
 
 def one_at(position: Callable[[Array], Any]) -> Share:
@@ -61,34 +43,75 @@ def even(window: Array) -> Array:
     return np.full(window.shape, 1 / window.size)
 
 
+def tied_arguments() -> list[Arguments]:
+    """A third call, whose windows have several largest values."""
+    random = np.random.default_rng(17)
+    x = random.integers(-2, 1, (2, 3, 7, 6)).astype(np.float32)
+    shape = greatest(x, 2, 1).shape
+    return [*gradient_arguments(), (random.standard_normal(shape, np.float32), x, 2, 1)]
+
+
 def all_of_it(window: Array) -> Array:
     """All of the gradient for every position."""
     return np.ones(window.shape)
 
 
-def to_maximum(top_diff: Array, x: Array, kernel_size: int, stride: int) -> Array:
-    """The gradient of max pooling."""
-    return spread(top_diff, x, kernel_size, stride, one_at(np.argmax))
+@dataclass(frozen=True)
+class Spread:
+    """The gradient of pooling, by parts.
+
+    Attributes:
+        share: of a window, what its places get.
+        step: how far windows are apart, of the stride.
+        kept: what stays of a pixel's gradient when a later window reaches it, of the shares.
+        given: what the gradients are spread of, of top_diff and x.
+        size: the side of a window, of kernel_size and stride.
+    """
+
+    share: Share
+    step: Callable[[int], int] = lambda s: s
+    kept: Callable[[Array], Any] = lambda share: 1
+    given: Callable[[Array, Array], Array] = lambda top_diff, x: top_diff
+    size: Callable[[int, int], int] = lambda k, s: k
+
+    def __call__(self, top_diff: Array, x: Array, kernel_size: int, stride: int) -> Array:
+        """Each of top_diff, times its window's share, added to the window it came from."""
+        d_x, step = np.zeros(x.shape), self.step(stride)
+        given, size = self.given(top_diff, x), self.size(kernel_size, stride)
+        for n, c, i, j in np.ndindex(given.shape):
+            at = n, c, slice(i * step, i * step + size), slice(j * step, j * step + size)
+            share = self.share(x[at])
+            d_x[at] = given[n, c, i, j] * share + d_x[at] * self.kept(share)
+        return d_x
 
 
-def to_all(top_diff: Array, x: Array, kernel_size: int, stride: int) -> Array:
-    """The gradient of average pooling."""
-    return spread(top_diff, x, kernel_size, stride, even)
+to_maximum = Spread(one_at(np.argmax))
+to_all = Spread(even)
+
+
+def of_every_maximum(window: Array) -> Array:
+    """At a tie, all of the gradient for each of the largest."""
+    return np.asarray(window == window.max(), dtype=np.float64)
+
+
+def at_last_maximum(window: Array) -> int:
+    """At a tie, the last of the largest."""
+    return int(window.size - 1 - window.ravel()[::-1].argmax())
+
+
+def none_kept(share: Array) -> Any:
+    """A later window overwrites all of its places."""
+    return 0
+
+
+def others_kept(share: Array) -> Any:
+    """A later window overwrites the places that it gives something to."""
+    return share == 0
 
 
 def swapped(window: Array) -> Array:
     """Row and column of the maximum exchanged."""
     return one_at(np.argmax)(window).T
-
-
-def only_assigned(top_diff: Array, x: Array, k: int, s: int) -> Array:
-    """The gradient of the last window alone, if a pixel is the maximum of several."""
-    d_x = np.zeros(x.shape)
-    for n, c, i, j in np.ndindex(top_diff.shape):
-        window = x[n, c, i * s : i * s + k, j * s : j * s + k]
-        row, column = divmod(int(window.argmax()), k)
-        d_x[n, c, i * s + row, j * s + column] = top_diff[n, c, i, j]
-    return d_x
 
 
 def from_corner(top_diff: Array, x: Array, k: int, s: int) -> Array:
@@ -117,7 +140,7 @@ def one_for_all_channels(top_diff: Array, x: Array, k: int, s: int) -> Array:
 
 def counted(top_diff: Array, x: Array, k: int, s: int) -> Array:
     """The gradient of average pooling, over the number of windows that a pixel is in."""
-    windows = spread(np.ones_like(top_diff), x, k, s, all_of_it)
+    windows = Spread(all_of_it)(np.ones_like(top_diff), x, k, s)
     return np.asarray(to_all(top_diff, x, k, s) / windows.clip(1))
 
 
@@ -136,25 +159,25 @@ def reordered(top_diff: Array) -> Array:
     return top_diff.reshape(height, width, N, C).transpose(2, 3, 0, 1)
 
 
-def shared(right: Callable[..., Array], share: Share) -> tuple[Wrong, ...]:
+def shared(right: Spread) -> tuple[Wrong, ...]:
     """Mistakes that both kinds of pooling have."""
     return (
         Wrong(
             "windows_not_moved_by_stride",
             "Your windows start at (i, j); they should start at (i * stride, j * stride).",
-            lambda d, x, k, s: spread(d, x, k, s, share, step=1),
+            replace(right, step=lambda s: 1),
         ),
         Wrong(
             "order_mixed",
             "The gradients went to other windows and channels: your columns are ordered (H', "
             "W', N, C), but top_diff.reshape(-1) reads (N, C, H', W'); transpose it first.",
-            lambda d, x, k, s: right(reordered(d), x, k, s),
+            replace(right, given=lambda d, x: reordered(d)),
         ),
         Wrong(
             "top_diff_ignored",
             "You do not use top_diff: by the chain rule each window's share is multiplied by "
             "it.",
-            lambda d, x, k, s: right(np.ones_like(d), x, k, s),
+            replace(right, given=lambda d, x: np.ones_like(d)),
         ),
         Wrong(
             "sign_flipped",
@@ -180,8 +203,8 @@ def shared(right: Callable[..., Array], share: Share) -> tuple[Wrong, ...]:
         Wrong(
             "first_image_only",
             "Only the first image of the batch gets a gradient.",
-            lambda d, x, k, s: right(
-                d * (np.arange(len(d)) == 0)[:, None, None, None], x, k, s
+            replace(
+                right, given=lambda d, x: d * (np.arange(len(d)) == 0)[:, None, None, None]
             ),
         ),
         Wrong(
@@ -197,49 +220,67 @@ MAXIMUM = (
         "spread_evenly",
         "You spread the gradient over the window, as for average pooling; all of it goes to "
         "the maximum.",
-        to_all,
+        replace(to_maximum, share=even),
     ),
     Wrong(
         "assigned_not_added",
         "A pixel that is the maximum of several windows gets only the last one's gradient: use "
         "+= in a loop, or np.add.at.",
-        only_assigned,
+        replace(to_maximum, kept=others_kept),
     ),
     Wrong(
         "window_assigned_not_added",
         "Where windows overlap, a later window overwrites the gradients of an earlier one: use "
         "+= and not =.",
-        lambda d, x, k, s: spread(d, x, k, s, one_at(np.argmax), add=False),
+        replace(to_maximum, kept=none_kept),
     ),
     Wrong(
         "given_to_every_place",
         "Every position of a window gets its gradient; only the maximum should.",
-        lambda d, x, k, s: spread(d, x, k, s, all_of_it),
+        replace(to_maximum, share=all_of_it),
     ),
     Wrong(
         "given_to_all_others",
         "Every position but the maximum gets the gradient; your mask is inverted.",
-        lambda d, x, k, s: spread(d, x, k, s, lambda w: 1 - one_at(np.argmax)(w)),
+        replace(to_maximum, share=lambda w: 1 - one_at(np.argmax)(w)),
     ),
     Wrong(
         "given_to_minimum",
         "The gradient goes to the smallest value of each window; it goes to the largest.",
-        lambda d, x, k, s: spread(d, x, k, s, one_at(np.argmin)),
+        replace(to_maximum, share=one_at(np.argmin)),
     ),
     Wrong(
         "given_to_magnitude",
         "The gradient goes to the value of largest magnitude; it goes to the largest value.",
-        lambda d, x, k, s: spread(d, x, k, s, one_at(lambda w: np.abs(w).argmax())),
+        replace(to_maximum, share=one_at(lambda w: np.abs(w).argmax())),
     ),
     Wrong(
         "given_to_first",
         "The gradient goes to the first position of each window; it goes to the maximum.",
-        lambda d, x, k, s: spread(d, x, k, s, one_at(lambda w: 0)),
+        replace(to_maximum, share=one_at(lambda w: 0)),
     ),
     Wrong(
         "given_to_last",
         "The gradient goes to the last position of each window; it goes to the maximum.",
-        lambda d, x, k, s: spread(d, x, k, s, one_at(lambda w: w.size - 1)),
+        replace(to_maximum, share=one_at(lambda w: w.size - 1)),
+    ),
+    Wrong(
+        "tie_counted_for_all",
+        "If the largest value of a window occurs more than once, each of them gets the whole "
+        "gradient, so it counts several times; give it to the first, as PyTorch does.",
+        replace(to_maximum, share=of_every_maximum),
+    ),
+    Wrong(
+        "tie_shared",
+        "If the largest value of a window occurs more than once, they share the gradient. "
+        "Programs differ here; give all of it to the first, as PyTorch does.",
+        replace(to_maximum, share=lambda w: of_every_maximum(w) / of_every_maximum(w).sum()),
+    ),
+    Wrong(
+        "tie_to_the_last",
+        "If the largest value of a window occurs more than once, the last gets the gradient. "
+        "Programs differ here; give it to the first, as PyTorch does.",
+        replace(to_maximum, share=one_at(at_last_maximum)),
     ),
     Wrong(
         "place_in_window_only",
@@ -251,7 +292,7 @@ MAXIMUM = (
     Wrong(
         "rows_and_columns_swapped",
         "Row and column of the maximum are swapped: divmod(argmax, k) returns (row, column).",
-        lambda d, x, k, s: spread(d, x, k, s, swapped),
+        replace(to_maximum, share=swapped),
     ),
     Wrong(
         "channel_maximum",
@@ -267,14 +308,16 @@ MAXIMUM = (
     Wrong(
         "multiplied_by_window_maximum",
         "You write the maximum itself into d_x; write top_diff there.",
-        lambda d, x, k, s: spread(
-            np.ones_like(d), x, k, s, lambda w: one_at(np.argmax)(w) * float(w.max())
+        replace(
+            to_maximum,
+            given=lambda d, x: np.ones_like(d),
+            share=lambda w: one_at(np.argmax)(w) * float(w.max()),
         ),
     ),
     Wrong(
         "divided_by_kernel",
         "You divide by the k * k pixels of the window; the maximum gets the whole gradient.",
-        lambda d, x, k, s: to_maximum(d, x, k, s) / k**2,
+        replace(to_maximum, share=lambda w: one_at(np.argmax)(w) / w.size),
     ),
     Wrong(
         "zero_for_negative",
@@ -287,11 +330,7 @@ MAXIMUM = (
         "You use the first image's maxima for every image of the batch.",
         lambda d, x, k, s: to_maximum(d, np.repeat(x[:1], len(x), 0), k, s),
     ),
-    *(
-        wrong
-        for wrong in shared(to_maximum, one_at(np.argmax))
-        if wrong.name != "relu_included"
-    ),
+    *(wrong for wrong in shared(to_maximum) if wrong.name != "relu_included"),
 )
 
 AVERAGE = (
@@ -299,17 +338,17 @@ AVERAGE = (
         "given_to_maximum",
         "All of the gradient goes to the maximum, as for max pooling; spread it over the "
         "window.",
-        to_maximum,
+        replace(to_all, share=one_at(np.argmax)),
     ),
     Wrong(
         "not_divided",
         "Every position of a window gets all of its gradient: divide by the k * k positions.",
-        lambda d, x, k, s: spread(d, x, k, s, all_of_it),
+        replace(to_all, share=all_of_it),
     ),
     Wrong(
         "divided_by_side",
         "You divide by kernel_size; a window has kernel_size * kernel_size positions.",
-        lambda d, x, k, s: to_all(d, x, k, s) * k,
+        replace(to_all, share=lambda w: np.full(w.shape, w.size**-0.5)),
     ),
     Wrong(
         "always_divided_by_four",
@@ -320,23 +359,23 @@ AVERAGE = (
     Wrong(
         "divided_twice",
         "You divide by the k * k positions of the window twice.",
-        lambda d, x, k, s: to_all(d, x, k, s) / k**2,
+        replace(to_all, share=lambda w: np.full(w.shape, w.size**-2.0)),
     ),
     Wrong(
         "assigned_not_added",
         "Where windows overlap, a later one overwrites an earlier one: use += and not =.",
-        lambda d, x, k, s: spread(d, x, k, s, even, add=False),
+        replace(to_all, kept=none_kept),
     ),
     Wrong(
         "given_to_first",
         "The gradient goes to the first position of each window only; every position "
         "gets a share.",
-        lambda d, x, k, s: spread(d, x, k, s, one_at(lambda w: 0)),
+        replace(to_all, share=one_at(lambda w: 0)),
     ),
     Wrong(
         "first_gets_share",
         "Only the first position of each window gets its share; give it to every position.",
-        lambda d, x, k, s: spread(d, x, k, s, one_at(lambda w: 0)) / k**2,
+        replace(to_all, share=lambda w: one_at(lambda w: 0)(w) / w.size),
     ),
     Wrong(
         "divided_by_windows",
@@ -347,13 +386,13 @@ AVERAGE = (
     Wrong(
         "in_proportion_to_x",
         "You spread the gradient in proportion to x; every position gets the same share.",
-        lambda d, x, k, s: spread(d, x, k, s, lambda w: w / float(w.sum())),
+        replace(to_all, share=lambda w: w / float(w.sum())),
     ),
     Wrong(
         "repeated_inside",
         "You repeat each gradient `stride` times as if windows lay side by side; windows of "
         "kernel_size may overlap, and there their gradients add up.",
-        lambda d, x, k, s: spread(d, x, s, s, lambda w: np.full(w.shape, 1 / k**2)),
+        lambda d, x, k, s: Spread(lambda w: np.full(w.shape, 1 / k**2))(d, x, s, s),
     ),
     Wrong(
         "repeated",
@@ -361,7 +400,7 @@ AVERAGE = (
         "border; windows may overlap, and rows and columns in no window get 0.",
         repeated,
     ),
-    *shared(to_all, even),
+    *shared(to_all),
 )
 
 EXERCISES = (
@@ -369,10 +408,11 @@ EXERCISES = (
         "max_pool_backward",
         "the gradient of max pooling",
         "max_pool_backward(top_diff, x, kernel_size, stride)",
-        gradient_arguments,
+        tied_arguments,
         to_maximum,
         MAXIMUM,
-        cases=CASES,
+        cases=(*CASES, "windows with several largest values"),
+        pairs=pairs_of(to_maximum, MAXIMUM),
         chapter="15-pooling",
     ),
     Exercise(
@@ -383,6 +423,7 @@ EXERCISES = (
         to_all,
         AVERAGE,
         cases=CASES,
+        pairs=pairs_of(to_all, AVERAGE),
         chapter="15-pooling",
     ),
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor, nn
 
 from stylelib.check.ascent import length, unit
 from stylelib.check.exercises import Arguments, Exercise, Wrong
+from stylelib.check.pairs import pairs_of
 from stylelib.check.saliency import (
     CASES,
     OBJECTIVES,
@@ -30,25 +32,39 @@ def visualization_arguments() -> list[Arguments]:
     return [(*call, *pair) for call, pair in zip(score_arguments(), numbers, strict=True)]
 
 
-def visualized(
-    X: Tensor,
-    y: Tensor,
-    model: nn.Sequential,
-    l2: float,
-    lr: float,
-    factors: Factors = of_class,
-) -> Array:
-    """The images after a step up s_y - l2 * ||X||^2."""
-    return pictures(X) + lr * (gradient(X, y, model, factors) - 2 * l2 * pictures(X))
+def whole(D: Array) -> Array:
+    """The gradient of the objective as it is."""
+    return D
 
 
-def penalized(penalty: Callable[[Array], Array]) -> Callable[..., Array]:
+@dataclass(frozen=True)
+class Step:
+    """The images after a step up s_y - l2 * ||X||^2, by parts.
+
+    Attributes:
+        factors: of the objective in place of the score.
+        penalty: the gradient of the penalty.
+        along: how far the images move, of the whole gradient, for a learning rate of 1.
+    """
+
+    factors: Factors = of_class
+    penalty: Callable[[Array], Array] = lambda X: 2 * X
+    along: Callable[[Array], Array] = whole
+
+    def __call__(
+        self, X: Tensor, y: Tensor, model: nn.Sequential, l2: float, lr: float
+    ) -> Array:
+        """The images, (N, C, H, W)."""
+        x = pictures(X)
+        return x + lr * self.along(gradient(X, y, model, self.factors) - l2 * self.penalty(x))
+
+
+visualized = Step()
+
+
+def penalized(penalty: Callable[[Array], Array]) -> Step:
     """Another gradient of the penalty in place of 2 X."""
-
-    def version(X: Tensor, y: Tensor, model: nn.Sequential, l2: float, lr: float) -> Array:
-        return pictures(X) + lr * (gradient(X, y, model, of_class) - l2 * penalty(pictures(X)))
-
-    return version
+    return replace(visualized, penalty=penalty)
 
 
 def changed(change: Callable[..., Array]) -> Callable[..., Array]:
@@ -60,16 +76,16 @@ def changed(change: Callable[..., Array]) -> Callable[..., Array]:
     return version
 
 
-def other(factors: Factors) -> Callable[..., Array]:
+def other(factors: Factors) -> Step:
     """A step up another objective, with the right penalty."""
-    return lambda X, y, model, l2, lr: visualized(X, y, model, l2, lr, factors)
+    return replace(visualized, factors=factors)
 
 
 VISUALIZATION = (
     Wrong(
         "descent",
         "You go down the objective: add the step to X, do not subtract it.",
-        changed(lambda X, g, l2, lr: X - lr * (g - 2 * l2 * X)),
+        replace(visualized, along=np.negative),
     ),
     Wrong(
         "penalty_rewarded",
@@ -208,17 +224,13 @@ VISUALIZATION = (
         "normalized",
         "You divide the gradient by its length, as for a fooling image; here the step is lr "
         "times the gradient itself.",
-        changed(lambda X, g, l2, lr: X + lr * unit(g - 2 * l2 * X)),
+        replace(visualized, along=unit),
     ),
     Wrong(
         "normalized_by_batch",
         "You divide the gradient by the length of the whole batch's; here the step is lr times "
         "the gradient itself.",
-        changed(
-            lambda X, g, l2, lr: (
-                X + lr * (g - 2 * l2 * X) / np.sqrt(((g - 2 * l2 * X) ** 2).sum())
-            )
-        ),
+        replace(visualized, along=lambda D: D / np.sqrt((D**2).sum())),
     ),
     Wrong(
         "divided_by_length_of_score",
@@ -230,7 +242,7 @@ VISUALIZATION = (
         "descent_normalized",
         "You go down the objective, and divide the gradient by its length: add lr times the "
         "gradient itself.",
-        changed(lambda X, g, l2, lr: X - lr * unit(g - 2 * l2 * X)),
+        replace(visualized, along=lambda D: -unit(D)),
     ),
     Wrong(
         "score_normalized",
@@ -240,26 +252,24 @@ VISUALIZATION = (
     Wrong(
         "signs_only",
         "You move along the signs of the gradient; move along the gradient itself.",
-        changed(lambda X, g, l2, lr: X + lr * np.sign(g - 2 * l2 * X)),
+        replace(visualized, along=np.sign),
     ),
     Wrong(
         "gradient_counted_twice",
         "Your step is twice as long as it should be: is a gradient added to an old one?",
-        changed(lambda X, g, l2, lr: X + 2 * lr * (g - 2 * l2 * X)),
+        replace(visualized, along=lambda D: 2 * D),
     ),
     Wrong(
         "mean_of_scores",
         "You take the mean of the scores over the batch; take their sum, so that each image "
         "gets the gradient of its own score.",
-        lambda X, y, model, l2, lr: visualized(
-            X, y, model, l2, lr, lambda s, y: of_class(s, y) / len(y)
-        ),
+        other(lambda s, y: of_class(s, y) / len(y)),
     ),
     Wrong(
         "mean_of_objective",
         "You take the mean of the objective over the batch; take the sum, so that each image "
         "gets its own gradient.",
-        changed(lambda X, g, l2, lr: X + lr * (g - 2 * l2 * X) / len(X)),
+        replace(visualized, along=lambda D: D / len(D)),
     ),
     Wrong(
         "clamped_to_one",
@@ -284,6 +294,7 @@ EXERCISES = (
         visualized,
         VISUALIZATION,
         chapter="20-class-visualization",
+        pairs=pairs_of(visualized, VISUALIZATION),
         picture="image",
         cases=CASES,
     ),

@@ -26,6 +26,12 @@ def _axes(order: Sequence[int]) -> Callable[[Values], Values]:
     return lambda e: e.transpose(order) if e.ndim == len(order) else np.zeros(0)
 
 
+def _cut(order: Sequence[int]) -> Callable[[Values], Values]:
+    """Axes in another order, called by their old names."""
+    moved = _axes(order)
+    return lambda e: moved(e).reshape(e.shape) if e.ndim == len(order) else np.zeros(0)
+
+
 def _flip(axis: int, length: int | None = None) -> Callable[[Values], Values]:
     def flip(e: Values) -> Values:
         right = e.ndim >= -axis and length in {None, e.shape[axis]}
@@ -99,6 +105,15 @@ SAME = (
             "axes_swapped",
             f"{{Yours}} has its axes in another order: {order} of the right one.",
             _axes(order),
+        )
+        for order in _ORDERS
+    ),
+    *(
+        Probe(
+            "reshaped",
+            "{Yours} has the right values in the wrong places, as after a reshape or view that "
+            "should move axes: it never does. Use transpose or permute.",
+            _cut(order),
         )
         for order in _ORDERS
     ),

@@ -223,6 +223,12 @@ POSTPROCESS = Exercise(
             "Your image has absolute values of what is darker than black. Clamp it instead.",
             lambda x: abs(x * STD + MEAN),
         ),
+        *_of_values(
+            "reshaped_before_denormalizing",
+            "Your image is reshaped to (H, W, 3) before it is denormalized, which scrambles "
+            "pixels and colors. Move the axis: permute(1, 2, 0).",
+            lambda x: x.transpose(2, 0, 1).reshape(x.shape) * STD + MEAN,
+        ),
         *_turned(
             "channels_reversed",
             "Your image has red and blue swapped.",

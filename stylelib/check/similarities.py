@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from stylelib.check.exercises import Arguments, Exercise, Wrong
 from stylelib.check.matching import Array, matrices, unit
+from stylelib.check.pairs import pairs_of
 
 __all__ = ["EXERCISES"]
 
@@ -59,23 +61,32 @@ def kl(S: Array, S_hat: Array) -> Array:
     return np.asarray((S * np.log(S / S_hat)).sum(axis=1))
 
 
+@dataclass(frozen=True)
+class Divergence:
+    """The divergence by parts: of features (M, C) what the softmax is taken of, and of S_hat
+    and S a number.
+    """
+
+    formula: Callable[[Array, Array], Any] = lambda S_hat, S: kl(S, S_hat).mean()
+    rows: Callable[[Array], Array] = similarities
+    softmax: Callable[[Array], Array] = softmax
+
+    def __call__(self, F_hat: Tensor, F: Tensor) -> Any:
+        """The mean over the rows."""
+        return self.formula(*(self.softmax(self.rows(each)) for each in matrices(F_hat, F)))
+
+
+DIVERGED = Divergence()
+
+
 def of_rows(name: str, sentence: str, formula: Callable[[Array, Array], Any]) -> Wrong:
     """A mistake after the softmax, a function of S_hat and S."""
-    return Wrong(
-        name,
-        sentence,
-        lambda *a: formula(*(softmax(similarities(F)) for F in matrices(*a))),
-    )
+    return Wrong(name, sentence, replace(DIVERGED, formula=formula))
 
 
 def of_features(name: str, sentence: str, rows: Callable[[Array], Array]) -> Wrong:
     """A mistake in what the softmax is taken of, a function of (M, C)."""
-
-    def version(F_hat: Tensor, F: Tensor) -> Any:
-        S_hat, S = (softmax(rows(each)) for each in matrices(F_hat, F))
-        return kl(S, S_hat).mean()
-
-    return Wrong(name, sentence, version)
+    return Wrong(name, sentence, replace(DIVERGED, rows=rows))
 
 
 def without_self(A: Array) -> Array:
@@ -254,6 +265,12 @@ DIVERGENCE = (
         lambda F: unit(F, 0) @ unit(F, 0).T / TEMPERATURE,
     ),
     of_features(
+        "reshaped_for_transposed",
+        "You reshape the features to (C, M) for the product, which mixes them; transpose "
+        "them: F @ F.T.",
+        lambda F: unit(F, 1) @ unit(F, 1).reshape(F.shape[::-1]) / TEMPERATURE,
+    ),
+    of_features(
         "channels_compared",
         "You compare channels with channels; compare positions with positions, F @ F.T.",
         lambda F: unit(F, 0).T @ unit(F, 0) / TEMPERATURE,
@@ -296,7 +313,7 @@ DIVERGENCE = (
     Wrong(
         "softmax_of_everything",
         "You take one softmax over the whole matrix; take one over each row, dim=1.",
-        lambda *a: kl(*(softmax(similarities(F), None) for F in matrices(*a)[::-1])).mean(),
+        replace(DIVERGED, softmax=lambda A: softmax(A, None)),
     ),
     Wrong(
         "no_softmax",
@@ -320,6 +337,7 @@ EXERCISES = (
         divergence_arguments,
         divergence,
         DIVERGENCE,
+        pairs=pairs_of(DIVERGED, DIVERGENCE),
         cases=("6 positions", "9 positions"),
         returns="any",
         chapter="25-how-good",

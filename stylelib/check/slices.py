@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stylelib.check.distributions import CASES, Array, clouds, feature_arguments
+from stylelib.check.distributions import CASES, Array, clouds, feature_arguments, reshaped
 from stylelib.check.exercises import Arguments, Exercise, Wrong
+from stylelib.check.pairs import pairs_of
 
 __all__ = ["EXERCISES"]
 
@@ -37,34 +39,37 @@ def sliced(Y_hat: Tensor, Y: Tensor, V: Tensor) -> float:
     return total / len(F) / len(directions)
 
 
-def of_lines(name: str, sentence: str, formula: Callable[[Array, Array], Any]) -> Wrong:
-    """A mistake after the projection: from (N, K, M) and (1, K, M)."""
-
-    def loss(Y_hat: Tensor, Y: Tensor, V: Tensor) -> Any:
-        return formula(*(V.double().numpy() @ cloud for cloud in clouds(Y_hat, Y)))
-
-    return Wrong(name, sentence, loss)
-
-
-def of_projection(name: str, sentence: str, lines: Callable[[Array, Array], Array]) -> Wrong:
-    """A mistake in the projection: from a cloud (N, C, M) and V to lines, which are sorted."""
-
-    def loss(Y_hat: Tensor, Y: Tensor, V: Tensor) -> Any:
-        v = V.double().numpy()
-        here, there = (lines(cloud, v) for cloud in clouds(Y_hat, Y))
-        return costs(here, there).mean()
-
-    return Wrong(name, sentence, loss)
-
-
 def costs(a: Array, b: Array, axis: int = -1) -> Array:
     """Squared differences of sorted values."""
     return np.asarray((np.sort(a, axis=axis) - np.sort(b, axis=axis)) ** 2)
 
 
-def reshaped(F: Array) -> Array:
-    """Channels and positions mixed by a reshape that should be a transpose."""
-    return F.reshape(F.shape[0], F.shape[2], F.shape[1]).swapaxes(1, 2)
+@dataclass(frozen=True)
+class Loss:
+    """The loss by parts: of a cloud (N, C, M) and V the lines (N, K, M), and of both lines a
+    number.
+    """
+
+    formula: Callable[[Array, Array], Any] = lambda a, b: costs(a, b).mean()
+    lines: Callable[[Array, Array], Array] = lambda F, V: V @ F
+
+    def __call__(self, Y_hat: Tensor, Y: Tensor, V: Tensor) -> Any:
+        """The loss."""
+        v = V.double().numpy()
+        return self.formula(*(self.lines(cloud, v) for cloud in clouds(Y_hat, Y)))
+
+
+LOSS = Loss()
+
+
+def of_lines(name: str, sentence: str, formula: Callable[[Array, Array], Any]) -> Wrong:
+    """A mistake after the projection: from (N, K, M) and (1, K, M)."""
+    return Wrong(name, sentence, replace(LOSS, formula=formula))
+
+
+def of_projection(name: str, sentence: str, lines: Callable[[Array, Array], Array]) -> Wrong:
+    """A mistake in the projection: from a cloud (N, C, M) and V to lines, which are sorted."""
+    return Wrong(name, sentence, replace(LOSS, lines=lines))
 
 
 SLICED = (
@@ -236,6 +241,8 @@ EXERCISES = (
         SLICED,
         cases=CASES,
         learns=True,
+        targets=(1,),
+        pairs=pairs_of(LOSS, SLICED),
         chapter="23-six-losses",
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 import re
 from collections.abc import Sequence
@@ -21,6 +22,11 @@ def call_flaw(exercise: Exercise, function: Function, arguments: Arguments) -> R
             f"This is no function, but {article(type(function).__name__)}. Give the function "
             f"itself, without parentheses: check.{exercise.name}({exercise.name}).",
         )
+    if _is_stub(function):
+        return Reason(
+            "not_written",
+            "Your function is empty. Write your lines in place of the dots.",
+        )
     if exercise.run is not None:
         return None
     try:
@@ -35,6 +41,20 @@ def call_flaw(exercise: Exercise, function: Function, arguments: Arguments) -> R
             f"Your function must take the arguments of {exercise.signature}: {error}.",
         )
     return None
+
+
+def _stub() -> None: ...
+
+
+def _is_stub(function: Function) -> bool:
+    """Whether a `def` has nothing but dots in it, and perhaps a docstring."""
+    if not inspect.isfunction(function) or function.__name__ == "<lambda>":
+        return False
+    does, nothing = (
+        [(line.opname, line.argval) for line in dis.get_instructions(each)]
+        for each in (function, _stub)
+    )
+    return does == nothing
 
 
 _HINTS: tuple[tuple[str, str, str], ...] = (

@@ -314,6 +314,7 @@ TOTAL = Exercise(
     parts=("the content losses", "the style losses", "the total variation", "the total"),
     cases=("one image", "a batch of two images"),
     learns=True,
+    targets=(3, 4),
     chapter="07-synthesized-image",
 )
 

@@ -10,7 +10,7 @@ from stylelib.check.calls import Outcome
 from stylelib.check.exercises import Arguments, Exercise
 from stylelib.check.values import Leaf
 
-__all__ = ["Trial", "article", "case_of", "part_named"]
+__all__ = ["Trial", "argument_named", "article", "case_of", "part_named"]
 
 
 @dataclass
@@ -23,6 +23,15 @@ class Trial:
     yours: list[Leaf] = field(default_factory=list)
     right: bool = False
     changed: tuple[int, ...] = ()
+    """The numbers of the arguments whose values are not what they were."""
+    marked: tuple[int, ...] = ()
+    """Those that have another gradient, requires_grad or training mode than before."""
+
+
+def argument_named(exercise: Exercise, index: int) -> str:
+    """The name of an argument, from the signature."""
+    names = exercise.signature.partition("(")[2].rstrip(")").split(",")
+    return names[index].strip() if index < len(names) else "its input"
 
 
 def part_named(exercise: Exercise, path: Sequence[Any]) -> str:

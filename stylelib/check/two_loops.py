@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stylelib.check.exercises import Arguments, Exercise, Wrong
+from stylelib.check.pairs import pairs_of
 
 __all__ = ["EXERCISES"]
 
@@ -73,26 +74,29 @@ class Loops:
     """Whether those are reversed first."""
     scaled_by: int = -1
     """The pair that gamma is computed from."""
-    stale: tuple[bool, bool] = (False, False)
-    """Whether the first loop, and the second, use the vector as it was before them."""
+    alpha_of: str = "q"
+    """The vector that alphas come from: "q", or "g" as it was before the loop."""
+    beta_of: str = "r"
+    """The vector that betas come from: "r", "gamma q" as it was before the loop, "q", "g"."""
     loops: int = 2
 
     def __call__(self, g: Tensor, pairs: Pairs) -> Array:
         """The direction."""
         q, known = vectors(g, pairs)
-        given = q
+        seen = {"g": q}
         alphas = {}
         for i in range(len(known))[:: self.first]:
             s, y = known[i]
-            alphas[i] = self.alpha(s, y, given if self.stale[0] else q)
+            alphas[i] = self.alpha(s, y, {**seen, "q": q}[self.alpha_of])
             q = q - alphas[i] * self.subtracted(s, y)
-        r = begun = self.gamma(*known[self.scaled_by], q) * q
+        r = self.gamma(*known[self.scaled_by], q) * q
+        seen |= {"q": q, "gamma q": r}
         order = range(len(known))[:: self.second]
         taken = list(alphas.values()) if self.crossed else [alphas[i] for i in order]
         taken = taken[::-1] if self.reversed_alphas else taken
         for i, alpha in zip(order if self.loops == 2 else (), taken, strict=False):
             s, y = known[i]
-            beta = self.beta(s, y, begun if self.stale[1] else r)
+            beta = self.beta(s, y, {**seen, "r": r}[self.beta_of])
             r = r + self.weight(alpha, beta) * self.added(s, y)
         return np.asarray(-r)
 
@@ -203,19 +207,30 @@ WRONGS = (
         "q_not_updated",
         "Your alphas all come from the gradient g; each should come from q, from which the "
         "newer pairs' parts are already subtracted.",
-        replace(LOOPS, stale=(True, False)),
+        replace(LOOPS, alpha_of="g"),
     ),
     Wrong(
         "r_not_updated",
         "Your betas all come from r as it was before the second loop; each should come from r "
         "with the older pairs' parts added.",
-        replace(LOOPS, stale=(False, True)),
+        replace(LOOPS, beta_of="gamma q"),
+    ),
+    Wrong(
+        "beta_of_q",
+        "Your betas come from q, which does not change in the second loop; take r, "
+        "(y @ r) / (s @ y).",
+        replace(LOOPS, beta_of="q"),
+    ),
+    Wrong(
+        "beta_of_gradient",
+        "Your betas come from the gradient g; take r, (y @ r) / (s @ y).",
+        replace(LOOPS, beta_of="g"),
     ),
     Wrong(
         "neither_updated",
         "Your alphas and betas do not see what the pairs before them have changed: update q "
         "and r within the loops.",
-        replace(LOOPS, stale=(True, True)),
+        replace(LOOPS, alpha_of="g", beta_of="gamma q"),
     ),
     Wrong(
         "beta_of_step",
@@ -383,5 +398,6 @@ EXERCISES = (
         WRONGS,
         cases=("four pairs", "two pairs"),
         chapter="09-the-paper",
+        pairs=pairs_of(LOOPS, WRONGS),
     ),
 )

@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-__all__ = ["Leaf", "Values", "agree", "copied", "flatten", "misfit", "near", "unchanged"]
+__all__ = [
+    "Leaf",
+    "Values",
+    "agree",
+    "copied",
+    "flatten",
+    "marks",
+    "misfit",
+    "near",
+    "unchanged",
+]
 
 Values = NDArray[np.float64]
 
@@ -133,3 +143,18 @@ def unchanged(after: Any, before: Any) -> bool:
         np.array_equal(a.values, b.values, equal_nan=True)
         for a, b in zip(now, then, strict=True)
     )
+
+
+def marks(value: Any) -> Any:
+    """What a call may leave on an argument beside its values: gradients of tensors and
+    parameters, whether they require one, and modes of training.
+    """
+    if isinstance(value, Tensor):
+        gradient = value.grad if value.is_leaf else None
+        return value.requires_grad, None if gradient is None else gradient.tolist()
+    if isinstance(value, nn.Module):
+        modes = [module.training for module in value.modules()]
+        return modes, [marks(parameter) for parameter in value.parameters()]
+    if isinstance(value, Mapping):
+        return [marks(entry) for entry in value.values()]
+    return [marks(entry) for entry in value] if isinstance(value, list | tuple) else None

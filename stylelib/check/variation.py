@@ -187,6 +187,24 @@ TV = Exercise(
             lambda X: sum(abs(np.diff(X, axis=k, append=0)).mean() for k in (2, 3)) / 2,
         ),
         _of_image(
+            "first_row",
+            "compares each row with the first one: `:1:` is the first row alone. Write `1:`, "
+            "which is all rows but the first.",
+            lambda X: (_mean(X[:, :, :1] - X[:, :, :-1]) + _mean(np.diff(X, axis=3))) / 2,
+        ),
+        _of_image(
+            "first_column",
+            "compares each column with the first one: `:1:` is the first column alone. Write "
+            "`1:`, which is all columns but the first.",
+            lambda X: (_mean(np.diff(X, axis=2)) + _mean(X[..., :1] - X[..., :-1])) / 2,
+        ),
+        _of_image(
+            "first_row_and_column",
+            "compares with the first row and the first column: `:1:` is the first alone. "
+            "Write `1:`, which is all but the first.",
+            lambda X: (_mean(X[:, :, :1] - X[:, :, :-1]) + _mean(X[..., :1] - X[..., :-1])) / 2,
+        ),
+        _of_image(
             "channels_as_rows",
             "takes the axis of channels for that of rows. Rows are axis 2, columns are axis 3.",
             lambda X: sum(_mean(np.diff(X, axis=k)) for k in (1, 2)) / 2,

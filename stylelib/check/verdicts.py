@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from dataclasses import dataclass
 
 __all__ = ["Verdict"]
@@ -48,7 +49,8 @@ class Verdict:
     def _repr_html_(self) -> str:
         """The verdict in a notebook: a line with a colored edge, and what differs below it."""
         color, answer = (_GREEN, "Right.") if self.right else (_RED, "Not yet.")
+        said = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(self.message))
         return (
             f'<div style="border-left: 0.35em solid {color}; padding: 0.4em 0.8em">'
-            f"<strong>{answer}</strong> {html.escape(self.message)}{self.pictured}</div>"
+            f"<strong>{answer}</strong> {said}{self.pictured}</div>"
         )

@@ -349,7 +349,7 @@ def within(loss: FeatureLoss, here: Tensor | None, there: Tensor | None) -> Feat
     Args:
         loss: as `compare_grams`. It may not compare positions with those beside them.
         here: the region of the image at this layer, (1, 1, H, W), 0..1; None is all of it.
-        there: the region of the target at this layer, likewise.
+        there: the region of the target at this layer, in the same form.
 
     Returns:
         Another such loss. A loss made of sums of squares counts each position by the square of
@@ -365,8 +365,9 @@ def within(loss: FeatureLoss, here: Tensor | None, there: Tensor | None) -> Feat
         >>> from stylelib import compare_features
         >>> left = torch.tensor([[[[1.0, 0.0]]]])
         >>> Y = torch.tensor([[[[1.0, 2.0]]]])
-        >>> within(compare_features, left, left)(Y)(Y + torch.tensor([3.0, 5.0]))  # 3^2
-        tensor(9.)
+        >>> loss = within(compare_features, left, left)(Y)
+        >>> round(float(loss(Y + torch.tensor([3.0, 5.0]))), 3)  # 3^2, at the left alone
+        9.0
     """
     marks = marks_of(loss)
     if "needs_layout" in marks:

@@ -31,7 +31,7 @@ def style_path(
     Args:
         content: the photograph, as for `transfer`.
         first: the style at the beginning; the weight of a `Style` has no effect.
-        last: the style at the end, likewise.
+        last: the style at the end. The same holds for its weight.
         count: the number of images, 2 or more.
         arguments: further ones of `transfer`.
 

@@ -1,4 +1,4 @@
-"""Weights that are found from the gradient shares that they should give (chapter 29)."""
+"""Weights that are found from the gradient shares that they should give (chapter 8)."""
 
 from __future__ import annotations
 

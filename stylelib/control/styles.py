@@ -32,7 +32,7 @@ class Style:
         here: the region of the photograph that takes this style, (H, W), 1 inside, 0 outside,
             values between for soft edges: an image (white inside), an array or a tensor. None:
             all of it.
-        there: the region of the style image that the style is taken from, likewise.
+        there: the region of the style image that the style is taken from, in the same form.
         strokes: the size of its strokes, relative to what it would be.
         erode: whether a position of a layer counts only if all that it sees lies in the region.
             Without this, style leaks across the border.
@@ -85,7 +85,7 @@ class Painting:
         X: the style image, (1, 3, H', W'), normalized.
         weight, layers, erode: as those of a `Style`.
         here: the region of the photograph, (1, 1, H, W), 0..1; None is all of it.
-        there: the region of the style image, (1, 1, H', W'), likewise.
+        there: the region of the style image, (1, 1, H', W'), 0..1; None is all of it.
     """
 
     X: Tensor
