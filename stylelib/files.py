@@ -74,15 +74,20 @@ def load_image(source: ImageSource) -> Image.Image:
         >>> load_image(samples.path("chelsea")).size
         (451, 300)
     """
-    return load_with_alpha(source)[0]
+    image, alpha = load_with_alpha(source)
+    if alpha is None:
+        return image
+    image.putalpha(alpha)
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
 def load_with_alpha(source: ImageSource) -> tuple[Image.Image, Image.Image | None]:
     """Read an image as `load_image` does, and its alpha channel.
 
     Returns:
-        (image, alpha): RGB, with white behind transparent pixels; and gray levels, 0 where the
-        image is transparent, or None if it is opaque everywhere.
+        (image, alpha): RGB as stored, so that the color of a pixel does not depend on its
+        alpha; and gray levels, 0 where the image is transparent, or None if it is opaque
+        everywhere.
     """
     if isinstance(source, Image.Image):
         image, name = source, "the image"
@@ -165,9 +170,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
             "a 32-bit float image (mode 'F') has no agreed range; convert it to 8 bits first"
         )
     if upright.has_transparency_data:
-        opaque = Image.new("RGBA", upright.size, "white")
-        opaque.alpha_composite(upright.convert("RGBA"))
-        return opaque.convert("RGB")
+        return upright.convert("RGBA").convert("RGB")
     # Leave the file's other data out, or the orientation would be applied twice
     plain = Image.new("RGB", upright.size)
     plain.paste(upright.convert("RGB"))

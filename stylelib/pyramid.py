@@ -18,6 +18,7 @@ from stylelib.descents import Clamp, Descent
 from stylelib.errors import InputError, Interrupted
 from stylelib.optimization import Objective, gradients_of, optimize, residual_of, shares_of
 from stylelib.records import Callback, Record, Step
+from stylelib.watching import shows
 
 __all__ = ["Painted", "RunState", "doubling", "ladder", "paint", "sizes"]
 
@@ -104,6 +105,7 @@ def sizes(shape: tuple[int, int], fractions: Sequence[float]) -> list[tuple[int,
     ]
 
 
+@shows
 def paint(
     start: Tensor,
     shapes: Sequence[tuple[int, int]],

@@ -163,12 +163,8 @@ class Recipe:
 
     def _content(self, wanted: Wanted, features: Features, weight: float) -> Term:
         layers = factors_of(self.content_layers)
-        opaque = masks_at(wanted.opaque, wanted.content, features, list(layers), erode=True)
-        if wanted.opaque is not None:  # in a small image, deep layers see the border everywhere
-            loose = masks_at(wanted.opaque, wanted.content, features, list(layers), erode=False)
-            opaque = [
-                b if a is None or not a.any() else a for a, b in zip(opaque, loose, strict=True)
-            ]
+        # not eroded: what fills the transparent part is the same in image and target
+        opaque = masks_at(wanted.opaque, wanted.content, features, list(layers), erode=False)
         kept, losses = inside(layers, self.content_loss, opaque, opaque)
         return Match("content", wanted.content, kept, losses, weight, self.averages)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image, ImageStat
 from torch import Tensor, nn
@@ -13,18 +14,18 @@ from torch import Tensor, nn
 from stylelib.arguments import check_seed, choice, number, whole
 from stylelib.control.colors import COLORS, Colors, prepared, recolored
 from stylelib.control.masks import mask_for, resized, resized_inside
-from stylelib.control.shares import ROUNDS, balanced, check_shares
+from stylelib.control.shares import FEWEST, ROUNDS, balanced, check_shares
 from stylelib.control.styles import Painting, Style, Styles, Wanted, styles_of
 from stylelib.devices import find_device
-from stylelib.errors import or_interrupted
-from stylelib.files import ImageSource, load_image, load_with_alpha, target_shape
+from stylelib.errors import InputError, or_interrupted
+from stylelib.files import MAX_PIXELS, ImageSource, load_image, load_with_alpha, target_shape
 from stylelib.images import postprocess, preprocess
 from stylelib.layers import CONTENT_LAYERS, STYLE_LAYERS
 from stylelib.models import check_defaults, features_of
 from stylelib.networks import check_module, vgg19, weights_for
 from stylelib.optimization import Objective
 from stylelib.precision import resolve_precision
-from stylelib.pyramid import RunState, paint, sizes
+from stylelib.pyramid import Painted, RunState, paint, sizes
 from stylelib.recipes import EFFORTS, Effort, Recipe
 from stylelib.records import Callback
 from stylelib.results import TransferResult, describe, settings_of
@@ -79,9 +80,46 @@ def follow(
     fractions, steps = planned(recipe, sources, effort, steps, scales, controls)
     recipe, net = fitted(recipe, net, styles, controls)
     net = net.to(device)
-    features, precise = features_of(net, recipe.arithmetic, widen=False), features_of(net)
     start_from = recipe.init if init is None else init
     factors: dict[str, float] = {}
+    shapes = sizes(sources.shape, fractions)
+    painted = paint(
+        sources.start(start_from, shapes[0], seed).to(device),
+        shapes,
+        objectives(recipe, net, device, sources, fractions, controls, factors),
+        recipe.descent,
+        steps=steps,
+        clamp=recipe.bounds(device),
+        callback=callback,
+        state=state,
+    )
+    asked = {
+        "recipe": name,
+        "content": describe(content),
+        "style": described(styles),
+        "image_shape": image_shape,
+        "style_shape": style_shape,
+        "steps": steps,
+        "init": describe(start_from),
+        "seed": seed,
+        "scales": scales,
+        "effort": effort,
+    }
+    settings = recorded_settings(asked, recipe, net, device, controls)
+    return finished(painted, recipe, sources, device, settings, factors)
+
+
+def objectives(
+    recipe: Recipe,
+    net: nn.Module,
+    device: torch.device,
+    sources: Sources,
+    fractions: Sequence[float],
+    controls: Controls,
+    factors: dict[str, float],
+) -> Callable[[int, Tensor], Objective]:
+    """The objective at each size, as `paint` asks for it. Factors for shares go to `factors`."""
+    features, precise = features_of(net, recipe.arithmetic, widen=False), features_of(net)
 
     def objective_at(index: int, X: Tensor) -> Objective:
         wanted = sources.at(fractions[index], device)
@@ -95,34 +133,37 @@ def follow(
         factors.update(found)
         return objective
 
-    shapes = sizes(sources.shape, fractions)
-    painted = paint(
-        sources.start(start_from, shapes[0], seed).to(device),
-        shapes,
-        objective_at,
-        recipe.descent,
-        steps=steps,
-        clamp=recipe.bounds(device),
-        callback=callback,
-        state=state,
-    )
-    settings = settings_of(
+    return objective_at
+
+
+def recorded_settings(
+    asked: dict[str, Any],
+    recipe: Recipe,
+    net: nn.Module,
+    device: torch.device,
+    controls: Controls,
+) -> dict[str, Any]:
+    """What was asked and what it meant, for the record of the result."""
+    precision = str(resolve_precision(recipe.arithmetic, device)).removeprefix("torch.")
+    return settings_of(
         net,
         device,
-        recipe=name,
-        content=describe(content),
-        style=described(styles),
-        image_shape=image_shape,
-        style_shape=style_shape,
-        steps=steps,
-        init=describe(start_from),
-        seed=seed,
-        scales=scales,
-        effort=effort,
-        precision=str(resolve_precision(recipe.arithmetic, device)).removeprefix("torch."),
+        **asked,
+        precision=precision,
         **asdict(controls),
         **recipe.settings(net),
     )
+
+
+def finished(
+    painted: Painted,
+    recipe: Recipe,
+    sources: Sources,
+    device: torch.device,
+    settings: dict[str, Any],
+    factors: dict[str, float],
+) -> TransferResult:
+    """The result of a run, or `Interrupted` with it."""
     X = sources.finished(recipe.finish(painted.picture, sources.at(1.0, device))).cpu()
     balance, stopped = painted.balance(), painted.interrupted
     image = sources.with_alpha(postprocess(X))
@@ -159,20 +200,27 @@ def planned(
     scales: int | None,
     controls: Controls,
 ) -> tuple[list[float], int]:
-    """The sizes to work through, as fractions of the last, and the steps at all of them."""
+    """The sizes to work through, as fractions of the last, and the steps at all of them.
+
+    A size comes once for each time that weights are set there. Where the steps do not suffice,
+    there are fewer sizes, and if that is not enough, the weights are set less often.
+    """
     choice("effort", effort, EFFORTS)
+    if steps is not None:
+        steps = whole("steps", steps)
     if scales is not None:
         scales = whole("scales", scales, most=steps)
     fractions = recipe.fractions(min(sources.shape), scales)
     if steps is None:
         steps = recipe.efforts[EFFORTS.index(effort)] * len(fractions)
-    steps = whole("steps", steps)
-    if scales is None:  # a size needs two steps at least, and styles that have features
+    least = 2 if controls.shares is None else FEWEST * ROUNDS
+    if scales is None:  # a size needs so many steps at least, and styles that have features
         side = min(min(each.shape) for each in sources.styles)
         fitting = [f for f in fractions if f * side >= SMALLEST_STYLE]
-        fractions = (fitting or [1.0])[-max(1, steps // 2) :]
+        fractions = (fitting or [1.0])[-max(1, steps // least) :]
     if controls.shares is not None:
-        fractions = [fraction for fraction in fractions for _ in range(ROUNDS)]
+        rounds = min(ROUNDS, max(1, steps // (FEWEST * len(fractions))))
+        fractions = [fraction for fraction in fractions for _ in range(rounds)]
     return fractions, steps
 
 
@@ -241,6 +289,33 @@ def visible(objective: Objective, opaque: Tensor | None) -> Objective:
     return lambda X: objective(torch.where(moves, X, X.detach()))
 
 
+def with_strokes(shape: tuple[int, int], strokes: float) -> tuple[int, int]:
+    """(H, W) of a style image whose strokes are so many times as large."""
+    ((height, width),) = sizes(shape, [strokes])
+    if height * width > MAX_PIXELS:
+        raise InputError(
+            f"strokes of {strokes:g} ask for a style image of {height} x {width}, over "
+            f"{MAX_PIXELS:,} pixels; give less"
+        )
+    return height, width
+
+
+def opacity(alpha: Image.Image) -> Tensor:
+    """An alpha channel as numbers, 0..1, (1, 1, H, W)."""
+    levels = torch.from_numpy(np.array(alpha)).float()[None, None]
+    if not levels.any():
+        raise InputError(
+            "the alpha channel of the photograph is empty: it is 0 everywhere, so nothing of "
+            "the photograph is visible"
+        )
+    return levels / 255
+
+
+def both(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    """Two regions of one image at once; None is all of it."""
+    return a * b if a is not None and b is not None else a if b is None else b
+
+
 def filled(image: Image.Image, alpha: Image.Image) -> Image.Image:
     """An image with the mean color of what is visible in place of what is transparent."""
     seen = alpha.point(lambda level: 255 if level else 0)
@@ -258,7 +333,7 @@ class Sources:
         content: the photograph.
         shape: its (H, W) at the last size.
         styles: at least one.
-        opaque: where the photograph is not transparent, (1, 1, H, W); None is everywhere.
+        opaque: the alpha channel of the photograph, 0..1, (1, 1, H, W); None is 1 everywhere.
         colors: see `Controls`.
     """
 
@@ -285,7 +360,7 @@ class Sources:
         shape = target_shape(photograph, image_shape)
         opaque = None
         if alpha is not None:
-            opaque = mask_for("the alpha channel of the photograph", alpha, photograph, shape)
+            opaque = resized(opacity(alpha), shape)
             photograph = filled(photograph, alpha)
         strength, read = controls.strength, []
         for style in styles:
@@ -295,7 +370,7 @@ class Sources:
                 if style_shape is None
                 else target_shape(image, style_shape, "style_shape")
             )
-            (own,) = sizes(base, [controls.strokes * style.strokes])
+            own = with_strokes(base, controls.strokes * style.strokes)
             here, there = style.here, style.there
             here = None if here is None else mask_for("here", here, photograph, shape)
             if there is not None:
@@ -314,26 +389,35 @@ class Sources:
     def at(self, fraction: float, device: torch.device) -> Wanted:
         """What is wanted at a size."""
         (shape,) = sizes(self.shape, [fraction])
-        plain = self.photograph(shape)
+        plain, opaque = self.photograph(shape), self.visible_at(shape)
         content, styles = plain, []
         for source in self.styles:
             style = source.at(fraction, shape)
-            content, X = prepared(self.colors, plain, style.X)
-            styles.append(replace(style, X=X).to(device))
-        if self.opaque is None:
-            return Wanted(content.to(device), styles)
-        opaque = resized(self.opaque, shape).to(device)
-        styles = [
-            replace(style, here=opaque if style.here is None else opaque * style.here)
-            for style in styles
-        ]
+            there = style.there
+            if source.image is self.content:  # of a strength below 1
+                X, there = content, both(there, opaque)
+            else:
+                content, X = prepared(self.colors, plain, style.X, opaque, there)
+            here = both(style.here, opaque)
+            styles.append(replace(style, X=X, here=here, there=there).to(device))
+        opaque = None if opaque is None else opaque.to(device)
         return Wanted(content.to(device), styles, opaque)
+
+    def visible_at(self, shape: tuple[int, int]) -> Tensor | None:
+        """How much each position counts at a size, (1, 1, H, W): the most visible one, 1."""
+        if self.opaque is None:
+            return None
+        opaque = resized(self.opaque, shape)
+        return opaque / opaque.max()
 
     def start(self, init: Init | ImageSource, shape: tuple[int, int], seed: int) -> Tensor:
         """The image to start from, (1, 3, H, W), normalized, with the colors of the losses."""
         X = starting_picture(init, self.content, self.styles[0].image, shape, seed)
         if init == "style":
-            return prepared(self.colors, self.photograph(shape), X)[1]
+            there = self.styles[0].there
+            there = None if there is None else resized(there, shape)
+            content = self.photograph(shape)
+            return prepared(self.colors, content, X, self.visible_at(shape), there)[1]
         return prepared(self.colors, X, X)[0]
 
     def with_alpha(self, image: Image.Image) -> Image.Image:

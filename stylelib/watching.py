@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from html import escape
 from importlib import import_module
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -87,6 +88,7 @@ class Bar:
 
 
 _every: float | None = None  # None: nothing is shown
+_shown: ContextVar[bool] = ContextVar("shown", default=False)  # whether a run is
 
 
 def watch(every: float | None = 0.5) -> None:
@@ -105,8 +107,11 @@ def watch(every: float | None = 0.5) -> None:
 
 @contextmanager
 def watched(callback: Callback | None, of: int) -> Iterator[Callback | None]:
-    """A callback for one run of so many steps: it shows them, then calls the given one."""
-    if _every is None or not (callback is None or callable(callback)):
+    """A callback for one run of so many steps: it shows them, then calls the given one.
+
+    A run within a run, such as that at one of several sizes, is not shown by itself.
+    """
+    if _every is None or _shown.get() or not (callback is None or callable(callback)):
         yield callback
         return
     view: View = Cell() if in_notebook() else Bar()
@@ -119,9 +124,11 @@ def watched(callback: Callback | None, of: int) -> Iterator[Callback | None]:
             due = time.monotonic() + every
         return callback(step) if callback is not None else None
 
+    within = _shown.set(True)
     try:
         yield both
     finally:
+        _shown.reset(within)
         view.close()
 
 
@@ -134,7 +141,7 @@ def shows(loop: Callable[Given, Returned]) -> Callable[Given, Returned]:
     @functools.wraps(loop)
     def run(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
         given: Any = kwargs
-        if _every is None or not isinstance(given["steps"], int):
+        if _every is None or not isinstance(given.get("steps"), int):
             return loop(*args, **kwargs)
         of = len(given.get("history", ())) + given["steps"]
         with watched(given.get("callback"), of) as callback:

@@ -266,7 +266,8 @@ class NeighborsRecipe(Recipe):
             for styles in wanted.regions():
                 region = flat(styles[0].here, grid)
                 if sought[:, region].numel():
-                    target[:, region] = self.matched(sought[:, region], styles, features)
+                    found = self.matched(sought[:, region], styles, features, last=last)
+                    target[:, region] = content[:, region] if found is None else found
                 elif last:
                     raise InputError(
                         "the region of the photograph is too small for 'neighbors', which has "
@@ -282,24 +283,30 @@ class NeighborsRecipe(Recipe):
 
         return objective
 
-    def matched(self, sought: Tensor, styles: Sequence[Painting], features: Features) -> Tensor:
-        """For each column (D, M), the mean of the most similar ones of the styles, (D, M)."""
+    def matched(
+        self, sought: Tensor, styles: Sequence[Painting], features: Features, *, last: bool
+    ) -> Tensor | None:
+        """For each column (D, M), the mean of the most similar ones of the styles, (D, M).
+
+        Before the last size, a style whose region is still too small is left out. None: all are.
+        """
         found = []
         for style in styles:
             turned = [rotated(style, k) for k in range(self.turns)]
             candidates = torch.cat([columns_of(each.X, features) for each in turned], dim=1)
             candidates = candidates[:, allowed_columns(turned, features)]  # (D, K)
-            found.append(candidates[:, nearest(sought, candidates)])
-        if len(found) == 1:
-            return found[0]
-        total = sum(style.weight for style in styles)
-        return sum(
-            (
-                s.weight / total * normalize(Y, dim=0)
-                for s, Y in zip(styles, found, strict=True)
-            ),
-            torch.zeros_like(sought),
-        )
+            if candidates.numel():
+                found.append((style.weight, candidates[:, nearest(sought, candidates)]))
+            elif last:
+                raise InputError(
+                    "the region of a style image is too small for 'neighbors': take a larger "
+                    "one, or a larger image"
+                )
+        if len(found) < 2:
+            return found[0][1] if found else None
+        total = sum(weight for weight, _ in found)
+        parts = (weight / total * normalize(Y, dim=0) for weight, Y in found)
+        return sum(parts, torch.zeros_like(sought))
 
     def finish(self, X: Tensor, wanted: Wanted) -> Tensor:
         """The image, each region with the colors of its styles if `colors` is true."""
@@ -329,7 +336,7 @@ def rotated(style: Painting, quarters: int) -> Painting:
     """
     X, there = style.X, style.there
     if there is not None and style.erode:
-        mean = (X * there).sum(dim=(2, 3), keepdim=True) / there.sum()
+        mean = (X * there).sum(dim=(2, 3), keepdim=True) / there.sum().clamp_min(1e-12)
         X = torch.where(there > 0, X, mean)
     there = None if there is None else torch.rot90(there, quarters, (2, 3))
     return replace(style, X=torch.rot90(X, quarters, (2, 3)), there=there)
@@ -339,14 +346,12 @@ def allowed_columns(turned: Sequence[Painting], features: Features) -> Tensor | 
     """The columns of a style image, in several orientations, that see nothing but its region.
 
     At a small size the deepest layers may have none. Then only the layers before them count;
-    what the deepest ones see outside is the mean color of the region.
+    what the deepest ones see outside is the mean color of the region. If even the first has
+    none, no column is allowed.
 
     Args:
         turned: from `rotated`.
         features: where features come from.
-
-    Raises:
-        InputError: even the first layer has no such position.
     """
     if turned[0].there is None:
         return slice(None)
@@ -358,14 +363,11 @@ def allowed_columns(turned: Sequence[Painting], features: Features) -> Tensor | 
         grids = [interpolate(each, _quarter(style.X), mode="bilinear") for each in outside]
         sees.append(torch.stack(grids).flatten(1))  # (layers, H / 4 * W / 4)
     inside = torch.cat(sees, dim=1) == 0  # (layers, K)
-    for deepest in range(len(inside), 0, -1):
+    for deepest in range(len(inside), 1, -1):
         allowed = inside[:deepest].all(dim=0)
         if allowed.any():
             return allowed
-    raise InputError(
-        "the region of a style image is too small for 'neighbors': take a larger one, or a "
-        "larger image"
-    )
+    return inside[0]
 
 
 def _quarter(X: Tensor) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import ctypes
 import random
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["SECONDS", "Outcome", "Stopped", "guarded"]
+__all__ = ["SECONDS", "Budget", "Outcome", "Stopped", "guarded", "text_of"]
 
 SECONDS = 10.0
 """How long the function may run in one check, all calls together."""
@@ -60,7 +61,7 @@ def guarded(call: Callable[[], Any], seconds: float = SECONDS) -> Outcome:
     def work() -> None:
         random.seed(0)
         np.random.seed(0)  # noqa: NPY002  the generator that a student's code may use
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # torch.manual_seed would change CUDA's, too
         try:
             outcome.append(Outcome(result=call()))
         except BaseException as error:
@@ -77,6 +78,28 @@ def guarded(call: Callable[[], Any], seconds: float = SECONDS) -> Outcome:
                 _stop(thread)
     late = not outcome or isinstance(outcome[0].error, Stopped)
     return Outcome(late=True) if late else outcome[0]
+
+
+class Budget:
+    """Time for several guarded calls together; only what they use themselves is counted."""
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self.seconds = self.left = seconds
+
+    def call(self, function: Callable[[], Any]) -> Outcome:
+        """Call a function of no arguments in the time that is left."""
+        begun = time.monotonic()
+        outcome = guarded(function, max(0.1, self.left))
+        self.left -= time.monotonic() - begun
+        return outcome
+
+
+def text_of(error: BaseException | None) -> str:
+    """The message of an error, which may not have any that can be read."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def _stop(thread: threading.Thread) -> None:

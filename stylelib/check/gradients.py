@@ -9,20 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylelib.check.calls import Outcome, guarded
+from stylelib.check.calls import Budget, Outcome, guarded, text_of
 from stylelib.check.exercises import Arguments, Exercise, Function
 from stylelib.check.probes import ask
 from stylelib.check.ratios import Reason
+from stylelib.check.stops import late_flaw
 from stylelib.check.trials import argument_named
 from stylelib.check.values import Leaf, Values, copied, flatten, misfit, near
 from stylelib.check.verdicts import Verdict
 
-__all__ = ["gradient", "graph_flaw", "target_flaw"]
+__all__ = ["gradient", "graph_flaw", "word_on_targets"]
 
 _STEP = 1e-5
 
 
-def graph_flaw(exercise: Exercise, function: Function, arguments: Arguments) -> Reason | None:
+def graph_flaw(
+    exercise: Exercise, function: Function, arguments: Arguments, budget: Budget
+) -> Reason | None:
     """What is wrong with the gradients that a right function of tensors passes on.
 
     The gradient of a random combination of all values is compared, along random directions,
@@ -30,14 +33,16 @@ def graph_flaw(exercise: Exercise, function: Function, arguments: Arguments) -> 
     """
     given = copied(arguments)
     wanted = [t for t in _tensors(given) if t.requires_grad]
-    outcome = guarded(lambda: _gradients(exercise.call(function, given), wanted))
+    outcome = budget.call(lambda: _gradients(exercise.call(function, given), wanted))
+    if outcome.late:
+        return late_flaw(budget.seconds)
     if outcome.error is not None:
         return Reason(
             "graph_cut",
             "{Yours} has the right values, but its gradient cannot be computed: PyTorch says "
             f'"{_first_line(outcome.error)}". Compute it with operations of PyTorch alone.',
         )
-    if outcome.late or any(g is None for g in outcome.result):
+    if any(g is None for g in outcome.result):
         return Reason(
             "graph_cut",
             "{Yours} has the right values, but no gradient flows from it to the input. Is "
@@ -57,26 +62,27 @@ def graph_flaw(exercise: Exercise, function: Function, arguments: Arguments) -> 
     return None
 
 
-def target_flaw(exercise: Exercise, function: Function, arguments: Arguments) -> Reason | None:
-    """Whether a gradient flows into a target that requires one."""
+def word_on_targets(
+    exercise: Exercise, function: Function, arguments: Arguments, budget: Budget
+) -> str:
+    """A sentence if a gradient flows into a target that requires one, which is no mistake."""
     given = copied(arguments)
     for number in exercise.targets:
         wanted = [target.requires_grad_() for target in _tensors(given[number])]
-        outcome = guarded(
+        outcome = budget.call(
             lambda wanted=wanted: _gradients(exercise.call(function, given), wanted)  # type: ignore[misc]
         )
         found = [] if outcome.error or outcome.late else outcome.result
         if any(g is not None and bool(g.any()) for g in found):
             name = argument_named(exercise, number)
-            return Reason(
-                "target_not_detached",
-                f"{{Yours}} is right, but a gradient flows into {name}, too. It is a fixed "
-                "target: if a network computes it, its graph is kept, and the second "
-                f"backward() fails. Use {_detached(name, arguments[number])}.",
+            return (
+                f"A gradient also flows into {name}, the target. If a network computes it, use "
+                f"{_detached(name, arguments[number])}, or its graph is kept and a second "
+                "backward() fails."
             )
         for target in wanted:
             target.requires_grad_(False)
-    return None
+    return ""
 
 
 def _detached(name: str, target: Any) -> str:
@@ -86,7 +92,7 @@ def _detached(name: str, target: Any) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0][:160]
+    return text_of(error).strip().split("\n")[0][:160]
 
 
 def _tensors(value: Any) -> list[Tensor]:

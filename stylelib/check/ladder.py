@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from stylelib.check.exercises import Arguments, Exercise
 from stylelib.check.ratios import Reason
-from stylelib.check.trials import Trial, article, case_of, part_named
+from stylelib.check.trials import Trial, article, case_of, part_named, said_of
+from stylelib.check.values import TOO_LARGE
 
 __all__ = ["dtype_flaw", "finite_flaw", "layout_flaw", "shape_flaw", "type_flaw"]
 
@@ -80,6 +81,12 @@ def type_flaw(exercise: Exercise, trials: Sequence[Trial]) -> Reason | None:
         for leaf in trial.yours:
             if leaf.comparable and (not kinds or leaf.kind in kinds):
                 continue
+            if leaf.kind == TOO_LARGE:
+                said = (
+                    "{Yours} has more than a million values. Print the shape: is each position "
+                    "compared with each other one?"
+                )
+                return said_of(Reason("too_large", said), exercise.what)
             called = _CALLED.get(leaf.kind, article(leaf.kind))
             part = part_named(exercise, leaf.path).capitalize()
             why = ", or no gradient can flow" if exercise.learns and leaf.comparable else ""
@@ -96,11 +103,11 @@ def shape_flaw(exercise: Exercise, trials: Sequence[Trial]) -> Reason | None:
         for y, e in zip(trial.yours, trial.expected, strict=False):
             if y.shape != e.shape:
                 case = case_of(exercise, trials, index)
-                return Reason(
-                    "shape",
-                    f"Your {_bare(part_named(exercise, e.path))} has the shape "
-                    f"{y.shape}{case}, and {e.shape} is right.{_shape_hint(y.shape, e.shape)}",
+                said = (
+                    f"{{Yours}} has the shape {y.shape}{case}, and {e.shape} is right."
+                    f"{_shape_hint(y.shape, e.shape)}"
                 )
+                return said_of(Reason("shape", said), part_named(exercise, e.path))
     return None
 
 
@@ -113,10 +120,6 @@ def _shape_hint(yours: tuple[int, ...], right: tuple[int, ...]) -> str:
     if len(yours) == len(right) and yours[0] != right[0] and yours[1:] == right[1:]:
         return " The first axis is that of the images of a batch."
     return ""
-
-
-def _bare(what: str) -> str:
-    return what.removeprefix("the ")
 
 
 _BITS: Callable[[str], int] = lambda dtype: int(re.sub(r"\D", "", dtype) or 64)  # noqa: E731
@@ -140,12 +143,8 @@ def dtype_flaw(exercise: Exercise, trials: Sequence[Trial]) -> Reason | None:
                     and _BITS(y.dtype) >= _BITS(wanted)
                 )
             if not fits:
-                part = _bare(part_named(exercise, e.path))
-                return Reason(
-                    "dtype",
-                    f"Your {part} has the right values in {y.dtype}, and it should be "
-                    f"{wanted}.",
-                )
+                said = f"{{Yours}} has the right values in {y.dtype}; {wanted} is needed."
+                return said_of(Reason("dtype", said), part_named(exercise, e.path))
     return None
 
 
@@ -164,10 +163,10 @@ def finite_flaw(exercise: Exercise, trials: Sequence[Trial]) -> Reason | None:
             if bad.any() and np.isfinite(e.values).all():
                 word = "NaN" if np.isnan(y.values).any() else "infinite"
                 case = case_of(exercise, trials, index)
-                return Reason(
-                    "not_finite",
-                    f"Your {_bare(part_named(exercise, e.path))} is {word} in "
-                    f"{int(bad.sum())} of {bad.size} values{case}. Is something divided by 0, "
-                    "or is memory used that was never filled, as by `torch.empty`?",
+                said = (
+                    f"{{Yours}} is {word} in {int(bad.sum())} of {bad.size} values{case}. Is "
+                    "something divided by 0, or is memory used that was never filled, as by "
+                    "`torch.empty`?"
                 )
+                return said_of(Reason("not_finite", said), part_named(exercise, e.path))
     return None

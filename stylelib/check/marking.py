@@ -16,6 +16,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -94,17 +95,32 @@ def _defined(path: Path) -> set[str]:
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise FileError(f"'{path.name}' is not Python: {error}") from None
-    return set(_bound(tree.body))
+    return set(_bound(tree))
 
 
-def _bound(body: Iterable[ast.AST]) -> Iterator[str]:
-    for node in body:
+_OWN_SCOPE = ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+
+
+def _bound(tree: ast.AST) -> Iterator[str]:
+    """Names that are defined, assigned or imported, but for what is imported from stylelib. A
+    stack holds the nodes, since a long sum is nested more deeply than calls may be.
+    """
+    nodes = [tree]
+    while nodes:
+        node = nodes.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
-        else:
-            yield from _bound(ast.iter_child_nodes(node))
+        elif isinstance(node, ast.alias):
+            yield node.asname or node.name
+        elif not isinstance(node, _OWN_SCOPE) and not _ours(node):
+            nodes += ast.iter_child_nodes(node)
+
+
+def _ours(node: ast.AST) -> bool:
+    module = node.module if isinstance(node, ast.ImportFrom) else None
+    return (module or "").partition(".")[0] == "stylelib"
 
 
 def _worked(path: Path, names: list[str], seconds: float) -> dict[str, Verdict]:
@@ -124,18 +140,26 @@ def _worked(path: Path, names: list[str], seconds: float) -> dict[str, Verdict]:
     )
     verdicts: dict[str, Verdict] = {}
     at, why = names[0], "Your function ends the whole process, or needs too much memory."
+    lines, end = _lines(process.stdout), time.monotonic() + seconds
+    begun: set[str] = set()
     try:
-        for line in _lines(process.stdout, seconds):
-            if line is None:
+        while len(verdicts) < len(names):
+            try:
+                line = lines.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
                 why = f"There was no answer within {seconds:g} seconds, so it was stopped."
                 break
-            said = _read(line, names)
-            if said.get("begun"):
-                at = said["name"]
-            elif said:
-                verdicts[said["name"]] = Verdict(
-                    bool(said.get("right")), said["message"], said["mistake"], said["name"]
-                )
+            if line is None:
+                break
+            name, verdict = _read(line, names)
+            if verdict and name not in verdicts:
+                verdicts[name] = verdict
+            elif name and name not in begun:
+                begun.add(name)
+                at = name
+            else:
+                continue
+            end = time.monotonic() + seconds
     finally:
         _end(process)
     if len(verdicts) < len(names):
@@ -143,44 +167,46 @@ def _worked(path: Path, names: list[str], seconds: float) -> dict[str, Verdict]:
     return verdicts
 
 
-def _read(line: str, names: list[str]) -> dict[str, str]:
-    """One answer; nothing for a line that is none."""
+def _read(line: str, names: list[str]) -> tuple[str, Verdict | None]:
+    """The name that a line is about, and the verdict, if it is one; no name if it is neither."""
     try:
         said = json.loads(line)
-    except ValueError:
-        return {}
-    known = isinstance(said, dict) and said.get("name") in names
-    return said if known and ("begun" in said or "message" in said) else {}
+    except (ValueError, RecursionError):
+        return "", None
+    name = said.get("name") if isinstance(said, dict) else None
+    if name not in names:
+        return "", None
+    right, message, mistake = (said.get(key) for key in ("right", "message", "mistake"))
+    if not (isinstance(right, bool) and isinstance(message, str)):
+        return (name if said.get("begun") is True else ""), None
+    if not isinstance(mistake, str | None):
+        return "", None
+    return name, Verdict(right, message, mistake, name)
 
 
-def _lines(stream: IO[str] | None, seconds: float) -> Iterator[str | None]:
-    """The lines of a stream as they come, and None if one takes too long."""
-    lines: queue.Queue[str] = queue.Queue()
+def _lines(stream: IO[str] | None) -> queue.Queue[str | None]:
+    """The lines of a stream as they come, then None.
+
+    They are read in a thread, which also closes the stream: a process that the student's file
+    has started may keep it open.
+    """
+    lines: queue.Queue[str | None] = queue.Queue()
 
     def read() -> None:
-        for line in stream or ():
-            lines.put(line)
-        lines.put("")
+        with stream or contextlib.nullcontext(()) as each:
+            for line in each:
+                lines.put(line)
+        lines.put(None)
 
     threading.Thread(target=read, daemon=True).start()
-    while True:
-        try:
-            line = lines.get(timeout=seconds)
-        except queue.Empty:
-            yield None
-            return
-        if not line:
-            return
-        yield line
+    return lines
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End a worker, and what it has started."""
+    """End a worker, and what it has started, but for what has left its session."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
     process.wait()
-    if process.stdout:
-        process.stdout.close()

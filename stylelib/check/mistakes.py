@@ -6,16 +6,16 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from stylelib.check.calls import Outcome
+from stylelib.check.calls import Outcome, text_of
 from stylelib.check.exercises import Arguments, Exercise, Function, Wrong
 from stylelib.check.ladder import finite_flaw, layout_flaw, shape_flaw, type_flaw
 from stylelib.check.probes import ask, ask_shapes
 from stylelib.check.ratios import Reason, sizes_of
 from stylelib.check.stops import error_flaw
-from stylelib.check.trials import Trial, argument_named, part_named
+from stylelib.check.trials import Trial, argument_named, part_named, said_of, your
 from stylelib.check.values import Leaf, Values, agree, copied, flatten, misfit, near
 
-__all__ = ["changes_flaw", "flaw_of_wrong", "plain", "said_of", "your"]
+__all__ = ["changes_flaw", "flaw_of_wrong", "plain"]
 
 
 def plain(exercise: Exercise, version: Function, arguments: Arguments) -> list[Leaf]:
@@ -23,13 +23,6 @@ def plain(exercise: Exercise, version: Function, arguments: Arguments) -> list[L
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return flatten(exercise.call(version, copied(arguments)))
-
-
-def your(what: str) -> str:
-    """Name a result as the student's: "Your Gram matrix", "One of your style losses"."""
-    if what.startswith("one of the "):
-        return what.replace("one of the", "One of your", 1)
-    return f"Your {what.removeprefix('the ').removeprefix('a ').removeprefix('an ')}"
 
 
 def changes_flaw(exercise: Exercise, trials: Sequence[Trial]) -> Reason | None:
@@ -54,11 +47,6 @@ def changes_flaw(exercise: Exercise, trials: Sequence[Trial]) -> Reason | None:
     return None
 
 
-def said_of(reason: Reason, what: str) -> Reason:
-    """A reason whose sentence is about a result."""
-    return Reason(reason.mistake, reason.sentence.replace("{Yours}", your(what)))
-
-
 def flaw_of_wrong(exercise: Exercise, trials: Sequence[Trial]) -> Reason:
     """The likeliest mistake of a function that is not right."""
     versions = [(wrong, _outcomes(exercise, wrong, trials)) for wrong in exercise.wrongs]
@@ -70,7 +58,7 @@ def flaw_of_wrong(exercise: Exercise, trials: Sequence[Trial]) -> Reason:
             return Reason(pair.name, pair.sentence)
     if reason := error_flaw(exercise, trials):
         return reason
-    if all(trial.outcome.result is None for trial in trials):
+    if all([(leaf.path, leaf.kind) for leaf in t.yours] == [((), "NoneType")] for t in trials):
         return Reason(
             "returns_nothing",
             "Your function returns nothing. End it with `return`, followed by the result.",
@@ -116,7 +104,7 @@ def _same(
 
 def _same_error(outcome: Outcome, error: Any, *, exactly: bool) -> bool:
     return type(outcome.error) is type(error) and (
-        not exactly or str(outcome.error) == str(error)
+        not exactly or text_of(outcome.error) == str(error)
     )
 
 

@@ -7,11 +7,12 @@ import inspect
 import re
 from collections.abc import Sequence
 
+from stylelib.check.calls import text_of
 from stylelib.check.exercises import Arguments, Exercise, Function
 from stylelib.check.ratios import Reason
 from stylelib.check.trials import Trial, article, case_of
 
-__all__ = ["call_flaw", "error_flaw"]
+__all__ = ["call_flaw", "error_flaw", "late_flaw"]
 
 
 def call_flaw(exercise: Exercise, function: Function, arguments: Arguments) -> Reason | None:
@@ -31,7 +32,7 @@ def call_flaw(exercise: Exercise, function: Function, arguments: Arguments) -> R
         return None
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):
+    except Exception:  # it may have a `__signature__` of its own, whatever that is
         return None
     try:
         signature.bind(*arguments)
@@ -127,6 +128,15 @@ _HINTS: tuple[tuple[str, str, str], ...] = (
 )
 
 
+def late_flaw(seconds: float, case: str = "") -> Reason:
+    """A function that had to be stopped."""
+    return Reason(
+        "too_slow",
+        f"Your function was still running after {seconds:g} seconds{case}, so it was stopped. "
+        "Is there a loop that never ends?",
+    )
+
+
 def error_flaw(exercise: Exercise, trials: Sequence[Trial]) -> Reason | None:
     """What a call stopped with, and where."""
     for index, trial in enumerate(trials):
@@ -135,7 +145,7 @@ def error_flaw(exercise: Exercise, trials: Sequence[Trial]) -> Reason | None:
             continue
         case = case_of(exercise, trials, index)
         at = (f" in {line}" if line else "") + case
-        text = " ".join(str(error).split())[:200].rstrip(".")
+        text = " ".join(text_of(error).split())[:200].rstrip(".")
         if isinstance(error, NotImplementedError):
             return Reason("not_written", "Your function is not written yet.")
         if isinstance(error, SystemExit):

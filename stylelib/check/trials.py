@@ -8,9 +8,19 @@ from typing import Any
 
 from stylelib.check.calls import Outcome
 from stylelib.check.exercises import Arguments, Exercise
+from stylelib.check.ratios import Reason
 from stylelib.check.values import Leaf
 
-__all__ = ["Trial", "argument_named", "article", "case_of", "part_named"]
+__all__ = [
+    "Trial",
+    "argument_named",
+    "article",
+    "case_of",
+    "part_named",
+    "said_of",
+    "several",
+    "your",
+]
 
 
 @dataclass
@@ -47,6 +57,38 @@ def case_of(exercise: Exercise, trials: Sequence[Trial], index: int) -> str:
     """What is special about a call: empty, or " for a batch of two images"."""
     known = len(trials) > 1 and index < len(exercise.cases)
     return f" for {exercise.cases[index]}" if known else ""
+
+
+def your(what: str) -> str:
+    """Name a result as the student's: "Your Gram matrix", "One of your style losses"."""
+    if what.startswith("one of the "):
+        return what.replace("one of the", "One of your", 1)
+    return f"Your {what.removeprefix('the ').removeprefix('a ').removeprefix('an ')}"
+
+
+def said_of(reason: Reason, what: str) -> Reason:
+    """A reason whose sentence is about a result."""
+    sentence = reason.sentence
+    for one, more in _SEVERAL if several(what) else ():
+        sentence = sentence.replace(one, more)
+    return Reason(reason.mistake, sentence.replace("{Yours}", your(what)))
+
+
+_SEVERAL = (
+    ("{Yours} is", "{Yours} are"),
+    ("{Yours} has", "{Yours} have"),
+    ("its gradient", "their gradient"),
+    ("from it to", "from them to"),
+)
+"""Words about one result, and about several."""
+
+
+def several(what: str) -> bool:
+    """Whether a result is called by a plural: "the features", but neither "the content loss"
+    nor "one of the features".
+    """
+    head = what.partition(" at ")[0].partition(" of ")[0]
+    return head.endswith("s") and not head.endswith("ss")
 
 
 def article(word: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Number
 from typing import Any
@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 __all__ = [
+    "TOO_LARGE",
     "Leaf",
     "Values",
     "agree",
@@ -28,7 +29,10 @@ __all__ = [
 
 Values = NDArray[np.float64]
 
+TOO_LARGE = "too large"
+"""The kind of a result that has too many values."""
 _DEPTH = 6  # of lists in lists: one may contain itself
+_VALUES, _ARRAYS = 10**6, 1000  # at most, of one result
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Leaf:
 
     Attributes:
         path: where it is in the result: () for the result itself, (0, 1), ("content",).
-        kind: "tensor", "array", "number", "image", or the name of another type.
+        kind: "tensor", "array", "number", "image", `TOO_LARGE`, or the name of another type.
         dtype: "float32"; of an image, its mode.
         values: in float64; empty for what has none.
     """
@@ -58,18 +62,46 @@ class Leaf:
         return self.values.shape
 
 
-def flatten(result: Any, path: tuple[Any, ...] = ()) -> list[Leaf]:
-    """All arrays of a result, from lists, tuples and dictionaries too, in their order."""
-    if len(path) > _DEPTH:
-        return [Leaf(path, type(result).__name__, "", np.zeros(0))]
-    if isinstance(result, Mapping):
-        return [leaf for k, v in result.items() for leaf in flatten(v, (*path, str(k)))]
-    if isinstance(result, list | tuple):
-        return [leaf for k, v in enumerate(result) for leaf in flatten(v, (*path, k))]
+def flatten(result: Any) -> list[Leaf]:
+    """All arrays of a result, from lists, tuples and dictionaries too, in their order.
+
+    What cannot be read has no values. If there are more than a million of them, or a thousand
+    arrays, there is one array that has none, of the kind `TOO_LARGE`.
+    """
+    leaves, size = [], 0
+    for leaf in _leaves(result, ()):
+        leaves.append(leaf)
+        size += leaf.values.size
+        if leaf.kind == TOO_LARGE or size > _VALUES or len(leaves) > _ARRAYS:
+            return [Leaf((), TOO_LARGE, "", np.zeros(0))]
+    return leaves
+
+
+def _leaves(result: Any, path: tuple[Any, ...]) -> Iterator[Leaf]:
     try:
-        return [_leaf(result, path)]
-    except (TypeError, ValueError, RuntimeError, NotImplementedError):
-        return [Leaf(path, type(result).__name__, "", np.zeros(0))]
+        if len(path) > _DEPTH:
+            raise TypeError("lists in lists")
+        if isinstance(result, Mapping):
+            for key, value in result.items():
+                yield from _leaves(value, (*path, str(key)))
+        elif isinstance(result, list | tuple):
+            for index, value in enumerate(result):
+                yield from _leaves(value, (*path, index))
+        elif _size(result) > _VALUES:
+            yield Leaf(path, TOO_LARGE, "", np.zeros(0))
+        else:
+            yield _leaf(result, path)
+    except Exception:  # whatever a student's object does when it is read
+        yield Leaf(path, type(result).__name__, "", np.zeros(0))
+
+
+def _size(result: Any) -> int:
+    """How many values there would be, before memory is used for them."""
+    if isinstance(result, Tensor):
+        return result.numel()
+    if isinstance(result, Image.Image):
+        return result.width * result.height * len(result.getbands())
+    return result.size if isinstance(result, np.ndarray) else 1
 
 
 def _leaf(result: Any, path: tuple[Any, ...]) -> Leaf:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from stylelib.check.calls import Outcome, guarded
+from stylelib.check.calls import Outcome, guarded, text_of
 from stylelib.check.tables import verdict_on
 
 __all__ = ["MEMORY", "main"]
@@ -34,7 +34,7 @@ def main() -> None:
     outcome = guarded(lambda: namespace.update(_loaded(Path(file))), seconds=30.0)
     if outcome.late or outcome.error is not None:
         for name in names:
-            _answer(answers, name, mistake="file", message=_why(outcome))
+            _answer(answers, name, right=False, mistake="file", message=_why(outcome))
         return
     for name in names:
         _answer(answers, name, begun=True)
@@ -69,7 +69,7 @@ def _loaded(file: Path) -> dict[str, Any]:
 def _why(outcome: Outcome) -> str:
     if outcome.late:
         return "The file was still loading after 30 seconds, so it was stopped."
-    kind, text = type(outcome.error).__name__, " ".join(str(outcome.error).split())[:200]
+    kind, text = type(outcome.error).__name__, " ".join(text_of(outcome.error).split())[:200]
     line = f" in {outcome.line}" if outcome.line else ""
     return f"The file stopped with {kind}{line}: {text}"
 

@@ -65,7 +65,7 @@ def with_luminance(X: Tensor, like: Tensor) -> Tensor:
         >>> with_luminance(red, gray).shape
         torch.Size([1, 3, 4, 6])
 
-    Source: Gatys et al. (2017), section 4.2, who change Y of YIQ; there colors out of range are
+    Source: Gatys et al. (2017), section 5.1, who change Y of YIQ; there colors out of range are
     cut off, which changes their luminance.
     """
     check_image("X", X)
@@ -79,7 +79,13 @@ def with_luminance(X: Tensor, like: Tensor) -> Tensor:
     return normalize(wanted + fits * chroma)
 
 
-def prepared(colors: Colors, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+def prepared(
+    colors: Colors,
+    content: Tensor,
+    style: Tensor,
+    opaque: Tensor | None = None,
+    there: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """The photograph and a style image, as the losses are to see them.
 
     Args:
@@ -88,16 +94,29 @@ def prepared(colors: Colors, content: Tensor, style: Tensor) -> tuple[Tensor, Te
             photograph's colors (`match_colors`).
         content: (1, 3, H, W), normalized.
         style: (1, 3, H', W'), normalized.
+        opaque: the part of the photograph whose colors count, (1, 1, H, W); None is all of it.
+        there: that of the style image, (1, 1, H', W').
     """
     if colors == "match":
-        return content, match_colors(style, content)
+        like = [(1.0, content, opaque)]
+        return content, match_colors_within(style, like, there, everywhere=True)
     if colors != "keep":
         return content, style
     Y_content, Y_style = luminance(content), luminance(style)
-    before = Y_style.std(correction=0)
-    spread = Y_content.std(correction=0) / before if before > ROUNDING else 0.0
-    Y_style = (spread * (Y_style - Y_style.mean()) + Y_content.mean()).clamp(0, 1)
+    (mean, before), (wanted, after) = gray_moments(Y_style, there), gray_moments(Y_content, opaque)
+    spread = after / before if before > ROUNDING else 0.0
+    Y_style = (spread * (Y_style - mean) + wanted).clamp(0, 1)
     return normalize(Y_content.expand(-1, 3, -1, -1)), normalize(Y_style.expand(-1, 3, -1, -1))
+
+
+def gray_moments(Y: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the luminance (1, 1, H, W) of a region; see `weights_of`."""
+    weights = weights_of(mask)
+    if weights is None:
+        return Y.mean(), Y.std(correction=0)
+    y = Y.flatten().cpu().double()
+    mean = (weights * y).sum()
+    return mean.to(Y), (weights * (y - mean).square()).sum().sqrt().to(Y)
 
 
 def recolored(colors: Colors, X: Tensor, content: Tensor) -> Tensor:
@@ -142,7 +161,7 @@ def match_colors(X: Tensor, like: Tensor, method: Method = "symmetric") -> Tenso
         True
 
     Source: the optimal transport of normal distributions (Dowson and Landau 1982); "pca" and
-    "cholesky" are those of Gatys et al. (2017), section 4.1.
+    "cholesky" are those of Gatys et al. (2017), section 5.2.
     """
     choice("method", method, METHODS)
     return match_colors_within(X, [(1.0, like, None)], None, method)
@@ -153,6 +172,8 @@ def match_colors_within(
     like: Sequence[tuple[float, Tensor, Tensor | None]],
     here: Tensor | None,
     method: Method = "symmetric",
+    *,
+    everywhere: bool = False,
 ) -> Tensor:
     """As `match_colors`, within a region, and with the colors of several images together.
 
@@ -162,6 +183,7 @@ def match_colors_within(
             (1, 3, H', W'), normalized; its region, (1, 1, H', W'); None is all of it.
         here: the region of `X` that is changed, (1, 1, H, W), 0..1; None is all of it.
         method: see `match_colors`.
+        everywhere: whether all of `X` is changed, in the way that suits the region.
     """
     mean, S = color_moments("X", X, here)
     parts = [(weight, *color_moments("like", Y, there)) for weight, Y, there in like]
@@ -170,7 +192,7 @@ def match_colors_within(
     A = color_map(S, T, method)
     x = X[0].flatten(1).cpu().double()  # (3, H W)
     moved = (A @ (x - mean) + wanted).reshape(X.shape).to(X)
-    return moved if here is None else X + here.to(X) * (moved - X)
+    return moved if here is None or everywhere else X + here.to(X) * (moved - X)
 
 
 def color_map(S: Tensor, T: Tensor, method: Method) -> Tensor:
@@ -219,14 +241,27 @@ def to_triangle(B: Tensor) -> Tensor:
 
 
 def color_moments(name: str, X: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean, (3, 1), and covariance, (3, 3), of the colors of a region, in float64."""
+    """Mean, (3, 1), and covariance, (3, 3), of the colors of a region, in float64.
+
+    The region is as in `weights_of`.
+    """
     check_image(name, X)
     x = X[0].flatten(1).cpu().double()  # (3, H W)
-    weights = None if mask is None else mask.flatten().cpu().double()  # (H W,)
+    weights = weights_of(mask)
     if weights is None:
         return x.mean(dim=1, keepdim=True), x.cov(correction=0)
-    mean = (x * weights).sum(dim=1, keepdim=True) / weights.sum()
-    return mean, x.cov(correction=0, aweights=weights)
+    return (x * weights).sum(dim=1, keepdim=True), x.cov(correction=0, aweights=weights)
+
+
+def weights_of(mask: Tensor | None) -> Tensor | None:
+    """A mask (1, 1, H, W) as weights (H W,) in float64, of sum 1; None for all of the image.
+
+    A region that has been lost in a small image counts as all of it.
+    """
+    if mask is None or not mask.any():
+        return None
+    weights = mask.flatten().cpu().double()
+    return weights / weights.sum()
 
 
 def check_image(name: str, X: Tensor) -> None:

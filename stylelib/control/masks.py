@@ -42,6 +42,8 @@ PLAIN = (
     *(_BatchNorm, _DropoutNd, nn.LocalResponseNorm),
 )
 """Layers in which, in eval mode, a position depends on that position alone."""
+BLOCKS = ("stylelib.networks.Fire", "torchvision.models.squeezenet.Fire")
+"""Modules that see no more than their parts in a row. Of others the code may do anything."""
 
 
 def load_mask(source: MaskSource, name: str = "mask") -> Tensor:
@@ -99,7 +101,7 @@ def _from_values(source: NDArray[Any] | Tensor, name: str) -> Tensor:
 
 def _from_image(source: ImageSource) -> Tensor:
     image, alpha = load_with_alpha(source)
-    gray = np.array(image.convert("L")).astype(np.float32)  # white where it is transparent
+    gray = np.array(image.convert("L")).astype(np.float32)
     if alpha is not None:
         gray = gray * np.array(alpha) / 255
     gray[gray < ALMOST] = 0
@@ -252,7 +254,7 @@ def eroded(mask: Tensor, net: nn.Module, layers: Sequence[Layer]) -> list[Tensor
 
 def least_seen(mask: Tensor, layer: nn.Module) -> Tensor:
     """The least value of a mask that each position of a layer's output depends on."""
-    if isinstance(layer, nn.Sequential):
+    if isinstance(layer, nn.Sequential) and type(layer).forward is nn.Sequential.forward:
         for part in layer:
             mask = least_seen(mask, part)
         return mask
@@ -268,15 +270,11 @@ def least_seen(mask: Tensor, layer: nn.Module) -> Tensor:
         )
     if isinstance(layer, PLAIN):
         return mask
-    parts = list(layer.children())
-    if not parts:
-        raise _unknown(layer)
-    for part in parts:  # maybe side by side: together they see no more than in a row
-        after = least_seen(mask, part)
-        if after.shape != mask.shape:
-            raise _unknown(layer)
-        mask = after
-    return mask
+    if f"{type(layer).__module__}.{type(layer).__name__}" in BLOCKS:
+        for part in layer.children():  # together they see no more than in a row
+            mask = least_seen(mask, part)
+        return mask
+    raise _unknown(layer)
 
 
 def _unknown(module: nn.Module) -> InputError:

@@ -8,7 +8,7 @@ from typing import Any
 from stylelib.arguments import whole
 from stylelib.control.styles import Style
 from stylelib.errors import InputError
-from stylelib.files import ImageSource
+from stylelib.files import ImageSource, kept
 from stylelib.results import TransferResult
 from stylelib.style_transfer import transfer
 
@@ -52,7 +52,11 @@ def style_path(
     if "style" in arguments:
         raise InputError("a path has two styles, `first` and `last`: leave out `style`")
     ends = [each if isinstance(each, Style) else Style(each) for each in (first, last)]
-    found = []
+    ends = [
+        replace(e, image=kept(e.image), here=kept(e.here), there=kept(e.there)) for e in ends
+    ]
+    arguments = {name: kept(value) for name, value in arguments.items()}
+    content, found = kept(content), []
     for k in range(count):
         weights = (1 - k / (count - 1), k / (count - 1))
         styles = [replace(end, weight=w) for end, w in zip(ends, weights, strict=True)]

@@ -10,10 +10,12 @@ from stylelib.arguments import number
 from stylelib.errors import InputError, did_you_mean
 from stylelib.optimization import Objective, gradients_of
 
-__all__ = ["ROUNDS", "balanced", "check_shares"]
+__all__ = ["FEWEST", "ROUNDS", "balanced", "check_shares"]
 
 ROUNDS = 4
 """How often the weights are set at each size."""
+FEWEST = 5
+"""The least number of steps after each time; with one or two, L-BFGS does not move at all."""
 
 
 def check_shares(shares: Mapping[str, float]) -> dict[str, float]:

@@ -41,7 +41,7 @@ class Style:
         InputError: a weight or a size of strokes that cannot be, or an empty list of layers.
 
     Source: Gatys, Ecker, Bethge, Hertzmann and Shechtman (2017), "Controlling perceptual
-    factors in neural style transfer", section 3. There a mask is only resized to each layer.
+    factors in neural style transfer".
     """
 
     image: ImageSource = field(repr=False)
