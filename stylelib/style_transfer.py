@@ -26,7 +26,8 @@ from stylelib.records import Callback
 from stylelib.relatives.assignment import ASSIGNMENT
 from stylelib.relatives.paper import GATYS
 from stylelib.results import TransferResult
-from stylelib.runs import Controls, follow
+from stylelib.runs import follow
+from stylelib.sources import Controls
 from stylelib.synthesis import Init
 
 __all__ = ["FULL", "QUICK", "RECIPES", "TINY", "Profile", "find_recipe", "profile", "transfer"]
@@ -95,7 +96,7 @@ def transfer(
         recipe: one of these names, or a `Recipe` of your own, for example
             `dataclasses.replace(RECIPES["d2l"], style_loss=my_loss)`.
         image_shape: (H, W) for both images; or the shorter side, and each keeps its aspect
-            ratio.
+            ratio. A transfer needs about 0.8 GB of memory, plus 3 GB per million pixels.
         style_shape: the same for the style image alone, if its size should differ. The larger
             it is, the broader the strokes.
         colors: "style" takes the style's colors; "keep" keeps the photograph's and paints only
@@ -106,14 +107,14 @@ def transfer(
         strokes: the size of the style image, and so of its strokes, relative to what
             `style_shape` says.
         shares: the gradient share that each loss should have, such as {"content": 0.45,
-            "style": 0.45, "tv": 0.1}. The weights are set several times at each size, so a
+            "style": 0.45, "tv": 0.1}. The weights are set up to four times at each size, so a
             share means the same for any network and any loss. At most 0.5 each.
         effort: "draft", "normal" or "best": the number of steps, if `steps` does not say.
         steps: the number of steps at all sizes together; with L-BFGS, the number of evaluations
             of the losses.
         lr: Adam's learning rate at the start. L-BFGS has none.
         lr_decay_epoch: each time this many steps have passed, the learning rate is multiplied
-            by 0.8. None: ten times during the run, as in the d2l recipe.
+            by 0.8. None: each time a tenth of the run has passed, as in the d2l recipe.
         weights: a factor for each kind of loss. Those of "d2l" suit the network
             (`weights_for`), those of "coarse-to-fine" suit any, the others the embedded
             weights. With "gatys" the weights of style and total variation are for *each
