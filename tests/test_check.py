@@ -4,14 +4,12 @@ import base64
 import inspect
 import io
 import itertools
-import os
 import random
 import re
 import sys
 import threading
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,11 +22,9 @@ import stylelib
 from stylelib import check
 from stylelib.check import main_line, tables
 from stylelib.check.judging import judge
-from stylelib.check.marking import mark, table
 from stylelib.check.mistakes import plain
 from stylelib.check.values import agree
 from stylelib.check.verdicts import Verdict
-from stylelib.errors import FileError
 from stylelib.from_scratch import AveragePool, ContentLoss, Convolution, MaxPool, TVLoss
 
 MAIN = {exercise.name: exercise for exercise in main_line.EXERCISES}
@@ -450,11 +446,14 @@ def test_changed_inputs_are_noticed_and_do_no_harm():
     assert leaf.mistake == "changes_its_input"
 
 
-def test_a_target_gets_no_gradient():
+def test_a_gradient_that_flows_into_a_target_is_told():
     loss = check.content_loss(f.mse_loss)
-    assert loss.mistake == "target_not_detached"
-    assert "gradient flows into Y, too" in loss.message
-    assert check.content_loss(lambda Y_hat, Y: f.mse_loss(Y_hat, Y.data))
+    assert (loss.right, loss.mistake) == (True, None)
+    assert "A gradient also flows into Y, the target." in loss.message
+    assert "use Y.detach()" in loss.message
+    detached = check.content_loss(lambda Y_hat, Y: f.mse_loss(Y_hat, Y.data))
+    assert detached.right
+    assert "target" not in detached.message
 
     def total(X, contents_Y_hat, styles_Y_hat, contents_Y, styles_Y_gram):
         contents_l, _, tv_l, l = compute_d2l(  # noqa: E741
@@ -465,7 +464,8 @@ def test_a_target_gets_no_gradient():
         return contents_l, styles_l, tv_l, l
 
     verdict = check.compute_loss(total)
-    assert verdict.mistake == "target_not_detached"
+    assert verdict.right
+    assert "flows into styles_Y_gram" in verdict.message
     assert "detach() on each of styles_Y_gram" in verdict.message
 
 
@@ -512,7 +512,7 @@ def test_what_is_kept_between_calls_is_noticed():
 def test_a_right_version_of_another_width():
     narrow = check.preprocess(lambda *given: stylelib.preprocess(*given).double())
     assert narrow.mistake == "dtype"
-    assert "float64, and it should be float32" in narrow.message
+    assert "float64; float32 is needed" in narrow.message
 
 
 # --- hostile functions
@@ -590,6 +590,105 @@ def test_what_runs_too_long_is_stopped(function):
         assert not any(thread.name.endswith("(work)") for thread in threading.enumerate())
 
 
+class Items(dict):
+    def items(self):
+        raise KeyError("items")
+
+
+class NoTextError(Exception):
+    def __str__(self):
+        raise RuntimeError("text")
+
+
+class Strange:
+    @property
+    def __signature__(self):
+        raise RuntimeError("signature")
+
+    def __call__(self, X):
+        return gram_d2l(X)
+
+
+def nested(X):
+    inside = []
+    inside.append(inside)
+    return inside
+
+
+@pytest.mark.parametrize(
+    ("function", "mistake"),
+    [
+        (lambda X: 10**400, "int_for_tensor"),
+        (lambda X: np.broadcast_to(0, (10**13,)), "too_large"),
+        (lambda X: torch.zeros(()).expand(10**13), "too_large"),
+        (lambda X: [0] * 2000, "too_large"),
+        (lambda X: Items(a=1), "items_for_tensor"),
+        (nested, "list_for_tensor"),
+        (stop(NoTextError()), "error"),
+    ],
+)
+def test_what_cannot_be_read_is_named(function, mistake):
+    verdict = check.gram(function)
+    assert (verdict.right, verdict.mistake) == (False, mistake), verdict
+
+
+def test_a_strange_signature_is_no_mistake():
+    assert check.gram(Strange())
+
+
+def test_an_argument_that_contains_itself_does_no_harm():
+    def within(X, net, content_layers, style_layers):
+        result = stylelib.extract_features(X, net, content_layers, style_layers)
+        style_layers.append(style_layers)
+        return result
+
+    assert not check.extract_features(within)
+
+
+def slow_in(number):
+    """A function that is endless from one call on."""
+    calls = []
+
+    def function(X):
+        calls.append(X)
+        return endless(X) if len(calls) >= number else gram_d2l(X)
+
+    return function
+
+
+@pytest.mark.parametrize("more", [1, 2, 3, 4])
+def test_all_calls_share_the_time(more):
+    """The repeated call, and those for gradients, have no time of their own."""
+    begun = time.monotonic()
+    verdict = judge(GRAM, slow_in(len(GRAM.arguments()) + more), seconds=0.5)
+    assert verdict.mistake == "too_slow"
+    assert "after 0.5 seconds" in verdict.message
+    assert time.monotonic() - begun < 5
+
+
+def test_each_gradient_takes_of_the_time():
+    def tired(X):
+        time.sleep(0.15)
+        return gram_d2l(X)
+
+    assert judge(GRAM, tired, seconds=0.6).mistake == "too_slow"
+    assert judge(GRAM, tired, seconds=30)
+
+
+def test_seeding_leaves_other_processors_alone(monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    draws = []
+
+    def drawn(X):
+        draws.append(torch.rand(3).tolist())
+        return gram_d2l(X)
+
+    assert check.gram(drawn)
+    assert not seeded
+    assert draws == draws[:1] * len(draws)
+
+
 def test_a_check_leaves_everything_as_it_was(capsys):
     def rude(X):
         print("noise")  # noqa: T201
@@ -647,6 +746,46 @@ def test_a_verdict_in_a_terminal_is_plain():
     features = check.extract_features(stylelib.extract_features)
     assert "Your features agree with" in features.message
     assert "their gradient" in features.message
+    cut = check.extract_features(torch.no_grad()(extract_d2l))
+    assert "Your features have the right values, but no gradient flows from them" in cut.message
+    wide = check.extract_features(lambda *given: extract_d2l(*given)[0][0][0])
+    assert "one of the" not in wide.message
+
+
+def test_what_is_nan_for_one_input_is_named_by_the_others():
+    """An image of one color has no deviation."""
+
+    def own_statistics(image, image_shape):
+        X = torch.from_numpy(np.array(image.resize(image_shape[::-1]))).double() / 255
+        X = X.flatten(0, 1).T.reshape(1, 3, *image_shape)
+        deviation = X.var((2, 3), keepdim=True, correction=0).sqrt()
+        X = (X - X.mean((2, 3), keepdim=True)) / torch.where(deviation < 1e-6, 0, deviation)
+        return X.float().nan_to_num(float("nan"), float("nan"), float("nan"))
+
+    assert check.preprocess(own_statistics).mistake == "own_statistics"
+
+
+def test_a_loop_that_ends_too_early_is_named():
+    def ends_at_contents(X, net, content_layers, style_layers):
+        contents, styles = [], []
+        for i, layer in enumerate(net):
+            X = layer(X)
+            if i in style_layers:
+                styles.append(X)
+            if i in content_layers:
+                contents.append(X)
+            if len(contents) == len(content_layers):
+                break
+        return contents, styles
+
+    assert check.extract_features(ends_at_contents).mistake == "ends_at_last_content_layer"
+
+
+def test_two_letters_for_images_are_named():
+    def summed(X):
+        return torch.einsum("nchw,mdhw->ncd", X, X) / X[0].numel()
+
+    assert check.gram(summed).mistake == "multiplied_by_all_images"
 
 
 def test_one_colon_too_many_is_named():
@@ -726,85 +865,3 @@ def test_gradient_takes_tensors_and_pairs_of_functions():
     before = x.clone()
     assert check.gradient((lambda x: (x**3).sum(), lambda x: 3 * x**2), x)
     assert torch.equal(x, before)
-
-
-# --- marking
-
-STUDENT = """
-import os, sys
-print("I print"); print("and complain", file=sys.stderr)
-
-def gram(X):
-    F = X.flatten(2)
-    return F @ F.mT
-
-def content_loss(Y_hat, Y):
-    os._exit(0)
-
-def tv_loss(Y_hat):
-    return sum(Y_hat.diff(dim=k).abs().mean() for k in (2, 3)) / 2
-
-def style_loss(Y_hat, gram_Y):
-    return bytearray(64 * 2**30)
-
-def my_own_helper():
-    raise SystemExit
-
-if True:
-    postprocess = None
-"""
-
-
-def test_marking_survives_a_function_that_ends_the_process(tmp_path):
-    file = tmp_path / "student.py"
-    file.write_text(STUDENT)
-    verdicts = {verdict.exercise: verdict for verdict in mark(file)}
-    assert list(verdicts) == ["postprocess", "content_loss", "gram", "style_loss", "tv_loss"]
-    found = {name: verdict.mistake for name, verdict in verdicts.items()}
-    assert found["postprocess"] == "not_callable"
-    assert found["content_loss"] == "stopped"
-    assert found["gram"] == "not_divided"
-    assert found["tv_loss"] is None
-    if Path("/proc/self/statm").exists():
-        assert "MemoryError" in verdicts["style_loss"].message
-    rows = table(verdicts.values()).splitlines()
-    assert rows[-1] == "1 of 5 right"
-    assert max(map(len, rows)) <= 96
-    assert "student" not in sys.modules
-
-
-def test_a_file_that_does_not_load_is_marked_wrong(tmp_path):
-    file = tmp_path / "student.py"
-    file.write_text("import nosuchthing\ndef gram(X): return X\ndef tv_loss(X): return X")
-    first, second = mark(file)
-    assert first.mistake == second.mistake == "file"
-    assert "line 1" in first.message
-    assert "nosuchthing" in first.message
-
-
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
-        ("x = 1", "defines no function"),
-        ("def gram(X:", "is not Python"),
-        ("\0", "is not Python"),
-        (None, "cannot read"),
-    ],
-)
-def test_marking_refuses_other_files(tmp_path, source, words):
-    file = tmp_path / "student.py"
-    if source is not None:
-        file.write_text(source)
-    with pytest.raises(FileError, match=words):
-        mark(file)
-
-
-def test_a_silent_worker_is_stopped(tmp_path):
-    file = tmp_path / "student.py"
-    file.write_text("def gram(X): return X")
-    begun = time.monotonic()
-    (verdict,) = mark(file, seconds=0.01)
-    assert verdict.mistake == "stopped"
-    assert "0.01 seconds" in verdict.message
-    assert time.monotonic() - begun < 20
-    assert os.listdir(tmp_path) == ["student.py"]

@@ -143,7 +143,7 @@ NAMES: dict[str, list[str | None]] = {
     ],
     "content_loss": [
         "half_the_sum",
-        "target_not_detached",
+        None,
         "summed_over_channels",
     ],
     "gram": [
@@ -220,7 +220,7 @@ NAMES: dict[str, list[str | None]] = {
     ],
     "compare_moments": [
         "unbiased",
-        "target_not_detached",
+        None,
     ],
     "compare_gaussians": [
         "root_of_inner_entries",
@@ -243,7 +243,9 @@ NAMES: dict[str, list[str | None]] = {
         "temperature_twice",
     ],
 }
-"""What the checks call them, function by function, in the order of `WRONGS`."""
+"""What the checks call them, function by function, in the order of `WRONGS`. Two are right, and
+the verdict says that a gradient also flows into their target.
+"""
 
 
 def verdict_on(case: Case) -> check.Verdict:
@@ -253,13 +255,15 @@ def verdict_on(case: Case) -> check.Verdict:
     return getattr(check, name)(adapted(space))  # type: ignore[no-any-return]
 
 
-def test_each_is_refused_and_named() -> None:
+def test_each_is_named() -> None:
     verdicts = [verdict_on(case) for case in WRONGS]
     assert len(verdicts) == 64
-    assert not [c.mistake for c, v in zip(WRONGS, verdicts, strict=True) if v.right]
+    accepted = [verdict.message for verdict in verdicts if verdict.right]
+    assert len(accepted) == 2
+    assert all("A gradient also flows into Y" in message for message in accepted)
     found: dict[str, list[str | None]] = {}
     for case, verdict in zip(WRONGS, verdicts, strict=True):
         found.setdefault(case.exercise, []).append(verdict.mistake)
     named = sum(verdict.mistake not in NOT_NAMED for verdict in verdicts)
-    print(f"{len(verdicts)} refused, {named} named")  # noqa: T201  # for pytest -s
+    print(f"{len(verdicts)} judged, {named} named")  # noqa: T201  # for pytest -s
     assert found == NAMES

@@ -361,7 +361,7 @@ def conv_gradients_by_flipping(d: Any, x: Any, weight: Any, padding: int, stride
     x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
     view = np.lib.stride_tricks.sliding_window_view(x, (k, k), (2, 3))[:, :, ::stride, ::stride]
     d_weight = np.einsum("nohw,nchwuv->ocuv", d, view)
-    inner = slice(padding, -padding)
+    inner = slice(padding, -padding or None)
     return d_x[:, :, inner, inner], d_weight, d.sum((0, 2, 3))
 
 
@@ -622,3 +622,61 @@ def test_right_variants_pass(exercise: Exercise) -> None:
         if not exercise.learns:  # those need their graph
             verdict = judge(exercise, lambda *a, variant=variant: variant(*wide(a)))
             assert verdict.right, f"{variant} in float64: {verdict.message}"
+
+
+# --- wrong versions that were once not named
+
+
+def cut_with_padding(d: Any, x: Any, weight: Any, padding: int, stride: int) -> Any:
+    """The slice p:-p is empty without padding."""
+    border = (padding, padding)
+    wide = np.pad(x, ((0, 0), (0, 0), border, border))
+    d_wide, d_weight, d_bias = conv_gradients_by_flipping(d, wide, weight, 0, stride)
+    return d_wide[:, :, padding:-padding, padding:-padding], d_weight, d_bias
+
+
+def cut_and_averaged(d: Any, *given: Any) -> Any:
+    d_x, d_weight, d_bias = cut_with_padding(d, *given)
+    return d_x, d_weight / len(d), d_bias
+
+
+def laid_side_by_side(top_diff: Any, x: Any, k: int, s: int) -> Any:
+    d_x, shares = np.zeros(x.shape), (top_diff / k**2).repeat(k, 2).repeat(k, 3)
+    H, W = np.minimum(x.shape[2:], shares.shape[2:])
+    d_x[:, :, :H, :W] = shares[:, :, :H, :W]
+    return d_x
+
+
+def adam_with_other_brackets(
+    x: Any, gradient: Any, m: Any, v: Any, t: int, lr: float, b1: float, b2: float, eps: float
+) -> Any:
+    m, v = b1 * m + (1 - b1) * gradient, b2 * v + (1 - b2) * gradient**2
+    return x - lr * m / (1 - b1) ** t / (np.sqrt(v / (1 - b2) ** t) + eps), m, v
+
+
+def bands_by_scale_factor(X: Tensor, levels: int) -> list[Tensor]:
+    bands = []
+    for _ in range(levels):
+        small = f.interpolate(X, scale_factor=0.5, mode="bilinear", antialias=True)
+        bands.append(X - f.interpolate(small, X.shape[2:], mode="bilinear"))
+        X = small
+    return [*bands, X]
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "mistake"),
+    [
+        ("convolution_backward", cut_with_padding, "empty_without_padding"),
+        (
+            "convolution_backward",
+            cut_and_averaged,
+            "weight_divided_by_batch_and_empty_without_padding",
+        ),
+        ("average_pool_backward", laid_side_by_side, "side_by_side"),
+        ("adam_step", adam_with_other_brackets, "power_of_the_difference"),
+        ("bands_of", bands_by_scale_factor, "scale_factor"),
+    ],
+)
+def test_what_was_missed_is_named(name: str, version: Callable[..., Any], mistake: str) -> None:
+    verdict = judge(EXERCISES[name], version)
+    assert (verdict.right, verdict.mistake) == (False, mistake), verdict

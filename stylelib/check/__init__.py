@@ -2,7 +2,7 @@
 
 A check runs the function on seeded inputs, compares what comes out with an independent
 computation and with versions that have one known mistake, and returns a `Verdict`. It raises
-nothing, whatever the function does, and ends after 10 seconds.
+nothing, whatever the function does, and stops it after 10 seconds.
 
 Example:
     >>> from stylelib import check
@@ -184,7 +184,7 @@ def average_pool_backward(function: Function) -> Verdict:
 def adam_step(function: Function) -> Verdict:
     """Check `adam_step(x, gradient, m, v, t, learning_rate, beta1, beta2, epsilon)`.
 
-    One step of Adam, in NumPy (chapter 16).
+    One step of Adam, in NumPy: the next x, m and v. It may change them in place (chapter 16).
     """
     return verdict_on("adam_step", function)
 

@@ -238,6 +238,14 @@ WRONGS = (
         mistaken(m_hat=lambda a: a.m / (1 - a.b1), v_hat=lambda a: a.v / (1 - a.b2)),
     ),
     Wrong(
+        "power_of_the_difference",
+        "Your corrections are (1 - beta) ** t; only beta is raised to the power t: "
+        "1 - beta ** t.",
+        mistaken(
+            m_hat=lambda a: a.m / (1 - a.b1) ** a.t, v_hat=lambda a: a.v / (1 - a.b2) ** a.t
+        ),
+    ),
+    Wrong(
         "correction_times_t",
         "Your corrections use beta * t; it is beta ** t.",
         mistaken(

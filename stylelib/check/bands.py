@@ -66,6 +66,13 @@ def smoothed_with_corners(size: int, count: int) -> Array:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
+def every_second(size: int, count: int) -> Array:
+    """As `smoothed`, but for a scale of 2 whatever the sizes are."""
+    centers = 2 * np.arange(count) + 1.0
+    weights = (1 - np.abs(np.arange(size) + 0.5 - centers[:, None]) / 2).clip(0)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
 def areas(size: int, count: int) -> Array:
     """Means of the pixels that a new one covers, even if only in part."""
     matrix = np.zeros((count, size))
@@ -223,6 +230,12 @@ WRONGS = (
         "You make the image smaller by average pooling; resize with mode='bilinear' and "
         "antialias=True.",
         replace(RIGHT, down=averaged),
+    ),
+    Wrong(
+        "scale_factor",
+        "You make the image smaller with scale_factor=0.5, so an odd side is not halved "
+        "exactly: give the size of the small image, as in size=(H // 2, W // 2).",
+        replace(RIGHT, down=every_second),
     ),
     Wrong(
         "areas",

@@ -15,16 +15,22 @@ __all__ = ["CASES", "EXERCISES", "Array", "forward", "forward_arguments", "padde
 Array = NDArray[Any]
 
 
-CASES = "a padding of 1 and a stride of 1", "a padding of 1 and a stride of 2"
+CASES = (
+    "a padding of 1 and a stride of 1",
+    "a padding of 1 and a stride of 2",
+    "no padding and a stride of 2",
+)
 
 
 def forward_arguments() -> list[Arguments]:
-    """Two calls, (x, weight, bias, padding, stride): as in VGG-19, and with a stride of 2."""
+    """Three calls, (x, weight, bias, padding, stride): as in VGG-19, with a stride of 2, and
+    without padding.
+    """
     random = np.random.default_rng(14)
     shapes = ((3, 2, 5, 8), (4, 2, 3, 3), (4,))
     return [
-        (*(random.standard_normal(shape, np.float32) for shape in shapes), 1, stride)
-        for stride in (1, 2)
+        (*(random.standard_normal(shape, np.float32) for shape in shapes), padding, stride)
+        for padding, stride in ((1, 1), (1, 2), (0, 2))
     ]
 
 

@@ -17,7 +17,7 @@ Gradient = Callable[..., Array]
 
 
 def backward_arguments() -> list[Arguments]:
-    """Two calls, (top_diff, x, weight, padding, stride)."""
+    """Three calls, (top_diff, x, weight, padding, stride)."""
     random = np.random.default_rng(15)
     calls: list[Arguments] = []
     for x, weight, bias, padding, stride in forward_arguments():
@@ -86,6 +86,16 @@ def last_position_wins(top_diff: Array, x: Array, weight: Array, p: int, s: int)
 def cut_at_the_end(top_diff: Array, x: Array, weight: Array, p: int, s: int) -> Array:
     """The border is taken off below and on the right."""
     return scattered(top_diff, x, weight, p, s)[:, :, : x.shape[2], : x.shape[3]]
+
+
+def emptied(version: Callable[..., Gradients]) -> Callable[..., Gradients]:
+    """Cut with padding:-padding, which is 0:0 without padding."""
+
+    def emptied_version(d: Array, x: Array, weight: Array, p: int, s: int) -> Gradients:
+        d_x, d_weight, d_bias = version(d, x, weight, p, s)
+        return (d_x if p else d_x[:, :, :0, :0]), d_weight, d_bias
+
+    return emptied_version
 
 
 def last_window_wins(top_diff: Array, x: Array, weight: Array, p: int, s: int) -> Array:
@@ -226,6 +236,12 @@ WRONG_X = (
         "You cut all of the padding's border off below and on the right; cut `padding` rows "
         "and columns off each side.",
         with_x(cut_at_the_end),
+    ),
+    Wrong(
+        "empty_without_padding",
+        "Without padding your d_x is empty: the slice padding:-padding is 0:0 there. End it at "
+        "padding + H, and at padding + W.",
+        emptied(backward),
     ),
     Wrong(
         "x_divided_by_batch",
@@ -426,6 +442,18 @@ WRONG_TOGETHER = (
     ),
 )
 
+WRONGS = (*WRONG_X, *WRONG_WEIGHT, *WRONG_BIAS, *WRONG_TOGETHER)
+EMPTY = next(wrong for wrong in WRONG_X if wrong.name == "empty_without_padding")
+PAIRS = tuple(
+    Wrong(
+        f"{wrong.name}_and_{EMPTY.name}",
+        f"{wrong.sentence} There is a second mistake, too. {EMPTY.sentence}",
+        emptied(wrong.version),
+    )
+    for wrong in WRONGS
+    if "padding" not in wrong.name and wrong.name != "returned_in_other_order"
+)
+
 EXERCISES = (
     Exercise(
         "convolution_backward",
@@ -433,7 +461,8 @@ EXERCISES = (
         "convolution_backward(top_diff, x, weight, padding, stride)",
         backward_arguments,
         backward,
-        (*WRONG_X, *WRONG_WEIGHT, *WRONG_BIAS, *WRONG_TOGETHER),
+        WRONGS,
+        pairs=PAIRS,
         cases=CASES,
         parts=("d_x", "d_weight", "d_bias"),
         chapter="14-convolution",

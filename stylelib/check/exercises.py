@@ -62,8 +62,8 @@ class Exercise:
             or a module among the arguments, an array (or number) if there is an array.
         learns: the tensors among the arguments that require a gradient must get one, and it
             must be that of the reference (by central differences).
-        targets: the numbers of the arguments that are targets: even if they require a
-            gradient, they must get none.
+        targets: the numbers of the arguments that are targets: if they require a gradient
+            and get one, a right function is told so.
         changes: the function may change its arguments.
         run: how a function is called with arguments, if not by `function(*arguments)`: it
             returns the result to compare. The reference and the wrong versions are called

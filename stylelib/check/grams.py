@@ -47,6 +47,12 @@ def rows_first(F: Array) -> Array:
     return F.reshape(len(F), -1, F.shape[1]).swapaxes(1, 2)
 
 
+def _with_sum(F: Array) -> Array:
+    """Each image times the sum of all of them."""
+    rows = F.reshape(*F.shape[:2], -1)
+    return np.asarray(rows @ rows.sum(0).T / rows[0].size)
+
+
 def _unit(F: Array) -> Array:
     rows = F.reshape(*F.shape[:2], -1)
     return np.asarray(rows / np.sqrt((rows**2).sum(2, keepdims=True)))
@@ -145,6 +151,18 @@ GRAM = Exercise(
             "mixes the images of the batch, because reshape(C, -1) cuts through them, and is "
             "not divided by the number of values.",
             lambda F: folded(F) * F.size,
+        ),
+        _of_features(
+            "multiplied_by_all_images",
+            "multiplies each image by the sum of all of them, as `einsum` does with two "
+            "letters for the images. Use the same letter twice.",
+            _with_sum,
+        ),
+        _of_features(
+            "all_images_multiplied",
+            "multiplies the sum of all images by each one, as `einsum` does with two letters "
+            "for the images. Use the same letter twice.",
+            lambda F: _with_sum(F).swapaxes(1, 2),
         ),
         _of_features(
             "of_positions",

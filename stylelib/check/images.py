@@ -182,6 +182,12 @@ PREPROCESS = Exercise(
             lambda p: (p - p.mean((0, 1))) / np.maximum(p.std((0, 1)), 1e-9),
         ),
         _of_levels(
+            "own_statistics_unbiased",
+            "Your image is normalized with its own mean and standard deviation. Use those of "
+            "ImageNet, IMAGE_MEAN and IMAGE_STD.",
+            lambda p: (p - p.mean((0, 1))) / np.maximum(p.std((0, 1), ddof=1), 1e-9),
+        ),
+        _of_levels(
             "paper_units",
             "Your image is in the units of the original VGG: gray levels minus their mean. "
             "Divide by 255 and by IMAGE_STD.",

@@ -123,11 +123,11 @@ def _ours(node: ast.AST) -> bool:
     return (module or "").partition(".")[0] == "stylelib"
 
 
-def _worked(path: Path, names: list[str], seconds: float) -> dict[str, Verdict]:
-    """What one worker says, up to its end. If it breaks off, the name it was at is wrong."""
+def _started(path: Path, names: list[str]) -> subprocess.Popen[str]:
+    """A worker, in a session of its own."""
     package = str(Path(__file__).resolve().parents[2])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-P", "-m", "stylelib.check.worker", str(path), *names],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -138,21 +138,29 @@ def _worked(path: Path, names: list[str], seconds: float) -> dict[str, Verdict]:
         errors="replace",
         start_new_session=True,
     )
+
+
+def _worked(path: Path, names: list[str], seconds: float) -> dict[str, Verdict]:
+    """What one worker says, up to its end. If it breaks off, the name it was at is wrong."""
+    process = _started(path, names)
     verdicts: dict[str, Verdict] = {}
     at, why = names[0], "Your function ends the whole process, or needs too much memory."
-    lines, end = _lines(process.stdout), time.monotonic() + seconds
-    begun: set[str] = set()
+    over, begun, end = threading.Event(), set[str](), time.monotonic() + seconds
+    lines = _lines(process.stdout, over)
     try:
         while len(verdicts) < len(names):
+            left = end - time.monotonic()
             try:
-                line = lines.get(timeout=max(0.0, end - time.monotonic()))
+                line = lines.get(timeout=max(0.0, left))
             except queue.Empty:
+                line = ""
+            if left <= 0 or line == "":
                 why = f"There was no answer within {seconds:g} seconds, so it was stopped."
                 break
             if line is None:
                 break
             name, verdict = _read(line, names)
-            if verdict and name not in verdicts:
+            if verdict is not None and name not in verdicts:
                 verdicts[name] = verdict
             elif name and name not in begun:
                 begun.add(name)
@@ -161,6 +169,7 @@ def _worked(path: Path, names: list[str], seconds: float) -> dict[str, Verdict]:
                 continue
             end = time.monotonic() + seconds
     finally:
+        over.set()
         _end(process)
     if len(verdicts) < len(names):
         verdicts.setdefault(at, Verdict(False, why, "stopped", at))
@@ -168,7 +177,7 @@ def _worked(path: Path, names: list[str], seconds: float) -> dict[str, Verdict]:
 
 
 def _read(line: str, names: list[str]) -> tuple[str, Verdict | None]:
-    """The name that a line is about, and the verdict, if it is one; no name if it is neither."""
+    """The name that a line is about, and the verdict if it is one; else no name."""
     try:
         said = json.loads(line)
     except (ValueError, RecursionError):
@@ -184,11 +193,11 @@ def _read(line: str, names: list[str]) -> tuple[str, Verdict | None]:
     return name, Verdict(right, message, mistake, name)
 
 
-def _lines(stream: IO[str] | None) -> queue.Queue[str | None]:
+def _lines(stream: IO[str] | None, over: threading.Event) -> queue.Queue[str | None]:
     """The lines of a stream as they come, then None.
 
-    They are read in a thread, which also closes the stream: a process that the student's file
-    has started may keep it open.
+    They are read in a thread, which also closes the stream, at its end or at the next line
+    after all is `over`: a process that the student's file has started may keep it open.
     """
     lines: queue.Queue[str | None] = queue.Queue()
 
@@ -196,6 +205,8 @@ def _lines(stream: IO[str] | None) -> queue.Queue[str | None]:
         with stream or contextlib.nullcontext(()) as each:
             for line in each:
                 lines.put(line)
+                if over.is_set():
+                    break
         lines.put(None)
 
     threading.Thread(target=read, daemon=True).start()

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from stylelib.check.calls import Outcome, text_of
 from stylelib.check.exercises import Arguments, Exercise, Function, Wrong
 from stylelib.check.ladder import finite_flaw, layout_flaw, shape_flaw, type_flaw
@@ -64,7 +66,8 @@ def flaw_of_wrong(exercise: Exercise, trials: Sequence[Trial]) -> Reason:
             "Your function returns nothing. End it with `return`, followed by the result.",
         )
     return (
-        _part_like_a_mistake(exercise, trials, versions)
+        _mistake_but_not_finite(exercise, trials, versions)
+        or _part_like_a_mistake(exercise, trials, versions)
         or _probed_layout(exercise, trials)
         or _probed(exercise, trials, versions)
         or type_flaw(exercise, trials)
@@ -106,6 +109,24 @@ def _same_error(outcome: Outcome, error: Any, *, exactly: bool) -> bool:
     return type(outcome.error) is type(error) and (
         not exactly or text_of(outcome.error) == str(error)
     )
+
+
+def _mistake_but_not_finite(
+    exercise: Exercise,
+    trials: Sequence[Trial],
+    versions: Sequence[tuple[Wrong, list[list[Leaf] | Exception]]],
+) -> Reason | None:
+    """A wrong version, but for calls of which nothing is left but NaN or infinite values."""
+    left = [
+        i for i, t in enumerate(trials) if any(np.isfinite(y.values).any() for y in t.yours)
+    ]
+    if len(left) == len(trials) or all(trials[i].right for i in left):
+        return None
+    some = [trials[i] for i in left]
+    for wrong, outcomes in versions:
+        if _same(some, [outcomes[i] for i in left], exercise.tolerance):
+            return Reason(wrong.name, wrong.sentence)
+    return None
 
 
 Column = tuple[list[Values], list[Values]]
@@ -180,7 +201,7 @@ def _part_like_a_mistake(
 
 def _probed_layout(exercise: Exercise, trials: Sequence[Trial]) -> Reason | None:
     """The right arrays, but only one of them, or in another order, or among others."""
-    first = trials[0]
+    first = next(trial for trial in trials if not trial.right)
     yours, right = first.yours, first.expected
     if [a.path for a in yours] == [b.path for b in right] and len(right) == 1:
         return None

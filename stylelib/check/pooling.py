@@ -100,21 +100,13 @@ def hanging_over(x: Array, k: int, s: int, fill: float) -> Array:
 EDGES = ((0, 0), (0, 0), (1, 1), (1, 1))
 
 
-def shared(right: Pooling, verb: str, edge: float) -> tuple[Wrong, ...]:
-    """Mistakes that both kinds have; a border would hold `edge`."""
-    of: Callable[..., Any] = right.of
-
-    def reordered(x: Array, k: int, s: int) -> Array:
-        y = right(x, k, s)
-        return y.transpose(2, 3, 0, 1).reshape(y.shape)
+def wrong_windows(right: Pooling) -> tuple[Wrong, ...]:
+    """Windows at other positions, or of another size."""
 
     def unfinished(x: Array, k: int, s: int) -> Array:
         y = right(x, k, s)
         y[:, :, -1], y[:, :, :, -1] = 0, 0
         return y
-
-    def line_of(i: int, axis: int) -> Callable[[Array], Any]:
-        return lambda window: of(window.take(i, axis))
 
     return (
         Wrong(
@@ -152,6 +144,54 @@ def shared(right: Pooling, verb: str, edge: float) -> tuple[Wrong, ...]:
             replace(right, size=lambda k, s: k + 1),
         ),
         Wrong(
+            "last_windows_left_out",
+            "The last row and the last column of your output stay 0: your loops stop one "
+            "window too early.",
+            unfinished,
+        ),
+    )
+
+
+def wrong_counts(right: Pooling) -> tuple[Wrong, ...]:
+    """Another number of windows."""
+    return (
+        Wrong(
+            "one_window_short",
+            "Your output is one row and one column too small: there are (H - k) // stride + 1 "
+            "rows, and you left out the + 1.",
+            replace(right, count=lambda side, k, s: (side - k) // s),
+        ),
+        Wrong(
+            "counted_by_kernel",
+            "Your output has H // kernel_size rows; (H - kernel_size) // stride + 1 windows "
+            "fit.",
+            replace(right, count=lambda side, k, s: min(side // k, fitting(side, k, s))),
+        ),
+        Wrong(
+            "window_at_each_multiple",
+            "A window of yours starts at every multiple of the stride, so the last ones hang "
+            "over the border; only (H - kernel_size) // stride + 1 windows fit.",
+            replace(right, count=at_each_multiple),
+        ),
+        Wrong(
+            "counted_by_stride",
+            "Your output has H // stride rows, so the last window may hang over the border; "
+            "only (H - kernel_size) // stride + 1 windows fit.",
+            replace(right, count=lambda side, k, s: side // s),
+        ),
+    )
+
+
+def wrong_axes(right: Pooling, verb: str) -> tuple[Wrong, ...]:
+    """Images and channels that are mixed up or lost."""
+    of: Callable[..., Any] = right.of
+
+    def reordered(x: Array, k: int, s: int) -> Array:
+        y = right(x, k, s)
+        return y.transpose(2, 3, 0, 1).reshape(y.shape)
+
+    return (
+        Wrong(
             "channels_mixed",
             f"You {verb} over all channels, too; each channel is pooled by itself.",
             lambda x, k, s: right(np.repeat(of(x, axis=1)[:, None], x.shape[1], 1), k, s),
@@ -178,18 +218,17 @@ def shared(right: Pooling, verb: str, edge: float) -> tuple[Wrong, ...]:
             "(H', W', N, C), so reshape them to that and then transpose to (N, C, H', W').",
             reordered,
         ),
-        Wrong(
-            "last_windows_left_out",
-            "The last row and the last column of your output stay 0: your loops stop one "
-            "window too early.",
-            unfinished,
-        ),
-        Wrong(
-            "one_window_short",
-            "Your output is one row and one column too small: there are (H - k) // stride + 1 "
-            "rows, and you left out the + 1.",
-            replace(right, count=lambda side, k, s: (side - k) // s),
-        ),
+    )
+
+
+def wrong_lines(right: Pooling, verb: str) -> tuple[Wrong, ...]:
+    """Rows or columns of a window alone."""
+    of: Callable[..., Any] = right.of
+
+    def line_of(i: int, axis: int) -> Callable[[Array], Any]:
+        return lambda window: of(window.take(i, axis))
+
+    return (
         Wrong(
             "columns_only",
             f"You {verb} along the width only; do it over rows and columns of the window.",
@@ -211,24 +250,12 @@ def shared(right: Pooling, verb: str, edge: float) -> tuple[Wrong, ...]:
             "there.",
             lambda x, k, s: np.stack([Pooling(line_of(i, 1))(x, k, s) for i in range(k)], -1),
         ),
-        Wrong(
-            "counted_by_kernel",
-            "Your output has H // kernel_size rows; (H - kernel_size) // stride + 1 windows "
-            "fit.",
-            replace(right, count=lambda side, k, s: min(side // k, fitting(side, k, s))),
-        ),
-        Wrong(
-            "window_at_each_multiple",
-            "A window of yours starts at every multiple of the stride, so the last ones hang "
-            "over the border; only (H - kernel_size) // stride + 1 windows fit.",
-            replace(right, count=at_each_multiple),
-        ),
-        Wrong(
-            "counted_by_stride",
-            "Your output has H // stride rows, so the last window may hang over the border; "
-            "only (H - kernel_size) // stride + 1 windows fit.",
-            replace(right, count=lambda side, k, s: side // s),
-        ),
+    )
+
+
+def wrong_values(right: Pooling, edge: float) -> tuple[Wrong, ...]:
+    """Other values than those of the windows; a border would hold `edge`."""
+    return (
         Wrong(
             "padded",
             "You pad the image; this pooling has no padding.",
@@ -244,6 +271,17 @@ def shared(right: Pooling, verb: str, edge: float) -> tuple[Wrong, ...]:
             "You take absolute values first; negative values count as they are.",
             replace(right, before=np.abs),
         ),
+    )
+
+
+def shared(right: Pooling, verb: str, edge: float) -> tuple[Wrong, ...]:
+    """Mistakes that both kinds have; `verb` says what is done to a window."""
+    return (
+        *wrong_windows(right),
+        *wrong_axes(right, verb),
+        *wrong_counts(right),
+        *wrong_lines(right, verb),
+        *wrong_values(right, edge),
     )
 
 

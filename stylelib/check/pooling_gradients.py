@@ -61,7 +61,7 @@ class Spread:
     """The gradient of pooling, by parts.
 
     Attributes:
-        share: of a window, what its places get.
+        share: of a window, what its positions get.
         step: how far windows are apart, of the stride.
         kept: what stays of a pixel's gradient when a later window reaches it, of the shares.
         given: what the gradients are spread of, of top_diff and x.
@@ -100,12 +100,12 @@ def at_last_maximum(window: Array) -> int:
 
 
 def none_kept(share: Array) -> Any:
-    """A later window overwrites all of its places."""
+    """A later window overwrites all of its positions."""
     return 0
 
 
 def others_kept(share: Array) -> Any:
-    """A later window overwrites the places that it gives something to."""
+    """A later window overwrites the positions that it gives something to."""
     return share == 0
 
 
@@ -153,14 +153,22 @@ def repeated(top_diff: Array, x: Array, k: int, s: int) -> Array:
     return top_diff[:, :, rows][:, :, :, columns] / float(k * k)
 
 
+def side_by_side(top_diff: Array, x: Array, k: int, s: int) -> Array:
+    """Shares of k x k pixels one beside the other, whatever the stride is."""
+    d_x, shares = np.zeros(x.shape), np.kron(top_diff, np.ones((k, k))) / float(k * k)
+    H, W = (min(sides) for sides in zip(x.shape[2:], shares.shape[2:], strict=True))
+    d_x[:, :, :H, :W] = shares[:, :, :H, :W]
+    return d_x
+
+
 def reordered(top_diff: Array) -> Array:
     """The gradients of (N, C, H', W'), read as if they were (H', W', N, C)."""
     N, C, height, width = top_diff.shape
     return top_diff.reshape(height, width, N, C).transpose(2, 3, 0, 1)
 
 
-def shared(right: Spread) -> tuple[Wrong, ...]:
-    """Mistakes that both kinds of pooling have."""
+def wrong_places(right: Spread) -> tuple[Wrong, ...]:
+    """Gradients that go to other windows or images, or stay where they are."""
     return (
         Wrong(
             "windows_not_moved_by_stride",
@@ -173,6 +181,24 @@ def shared(right: Spread) -> tuple[Wrong, ...]:
             "W', N, C), but top_diff.reshape(-1) reads (N, C, H', W'); transpose it first.",
             replace(right, given=lambda d, x: reordered(d)),
         ),
+        Wrong(
+            "first_image_only",
+            "Only the first image of the batch gets a gradient.",
+            replace(
+                right, given=lambda d, x: d * (np.arange(len(d)) == 0)[:, None, None, None]
+            ),
+        ),
+        Wrong(
+            "of_output_shape",
+            "Your gradient has the shape of the output; it should have the shape of x.",
+            lambda d, x, k, s: d,
+        ),
+    )
+
+
+def wrong_factors(right: Spread) -> tuple[Wrong, ...]:
+    """Gradients at the right positions, but of another size."""
+    return (
         Wrong(
             "top_diff_ignored",
             "You do not use top_diff: by the chain rule each window's share is multiplied by "
@@ -200,19 +226,12 @@ def shared(right: Spread) -> tuple[Wrong, ...]:
             "You multiply the gradient by x; each position only gets its share of top_diff.",
             lambda d, x, k, s: right(d, x, k, s) * x,
         ),
-        Wrong(
-            "first_image_only",
-            "Only the first image of the batch gets a gradient.",
-            replace(
-                right, given=lambda d, x: d * (np.arange(len(d)) == 0)[:, None, None, None]
-            ),
-        ),
-        Wrong(
-            "of_output_shape",
-            "Your gradient has the shape of the output; it should have the shape of x.",
-            lambda d, x, k, s: d,
-        ),
     )
+
+
+def shared(right: Spread) -> tuple[Wrong, ...]:
+    """Mistakes that both kinds of pooling have."""
+    return (*wrong_places(right), *wrong_factors(right))
 
 
 MAXIMUM = (
@@ -284,9 +303,8 @@ MAXIMUM = (
     ),
     Wrong(
         "place_in_window_only",
-        "You use the maximum's position in its window as if it were a position in the "
-        "image: add "
-        "(i * stride, j * stride).",
+        "You use the maximum's position in its window as if it were a position in the image: "
+        "add (i * stride, j * stride).",
         from_corner,
     ),
     Wrong(
@@ -393,6 +411,12 @@ AVERAGE = (
         "You repeat each gradient `stride` times as if windows lay side by side; windows of "
         "kernel_size may overlap, and there their gradients add up.",
         lambda d, x, k, s: Spread(lambda w: np.full(w.shape, 1 / k**2))(d, x, s, s),
+    ),
+    Wrong(
+        "side_by_side",
+        "You lay shares of kernel_size x kernel_size pixels side by side; windows start "
+        "`stride` pixels apart, and where they overlap, their shares add up.",
+        side_by_side,
     ),
     Wrong(
         "repeated",

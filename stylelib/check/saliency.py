@@ -44,7 +44,7 @@ def score_arguments() -> list[Arguments]:
     """Two calls, (X, y, model): images, their classes, and a small smooth network in eval mode.
 
     No class that is asked for is the one with the highest score. The first two images, which
-    are pictured, have different ones.
+    are shown, have different ones.
     """
     calls: list[Arguments] = []
     for seed, shape in ((23, (2, 3, 5, 7)), (19, (3, 3, 6, 4))):

@@ -113,6 +113,22 @@ def _before_deepest(X: Tensor, net: nn.Sequential, *layers: list[int]) -> Found:
     return _features(X, net, contents, styles)
 
 
+def _up_to(last: Callable[[list[int], list[int]], float]) -> Callable[..., Found]:
+    """The loop ends at a layer, so what is deeper is missing."""
+
+    def version(X: Tensor, net: nn.Sequential, *layers: list[int]) -> Found:
+        end = last(*layers)
+        contents, styles = ([k for k in some if k <= end] for some in layers)
+        return _features(X, net, contents, styles)
+
+    return version
+
+
+def _within_last_content(X: Tensor, net: nn.Sequential, *layers: list[int]) -> Found:
+    contents, styles = layers
+    return _features(X, net, contents, [k for k in styles if k < max(contents)])
+
+
 def _same_input(X: Tensor, net: nn.Sequential, *layers: list[int]) -> Found:
     x = X.detach().double().numpy()
     contents, styles = (
@@ -262,6 +278,24 @@ FEATURES = Exercise(
             "deepest_missing",
             "Your function stops before the deepest layer. The loop has to include it.",
             _before_deepest,
+        ),
+        Wrong(
+            "ends_at_last_content_layer",
+            "Your loop ends at the last content layer, so the features of deeper style layers "
+            "are missing.",
+            _up_to(lambda contents, _: max(contents)),
+        ),
+        Wrong(
+            "ends_within_last_content_layer",
+            "Your loop ends as soon as the last content layer is taken, so the features of "
+            "style layers that are as deep or deeper are missing.",
+            _within_last_content,
+        ),
+        Wrong(
+            "ends_at_last_style_layer",
+            "Your loop ends at the last style layer, so the features of deeper content layers "
+            "are missing.",
+            _up_to(lambda _, styles: max(styles)),
         ),
         Wrong(
             "each_layer_on_the_image",
