@@ -21,7 +21,7 @@ test: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict stylelib
 	$(BIN)/mypy tools benchmarks
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=worksteal
 
 # The inner loop, in less than a minute: the library's core, without whole transfers and processes.
 quick: .venv/installed

@@ -10,7 +10,7 @@ import os
 import tempfile
 import warnings
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -21,6 +21,7 @@ from stylelib.errors import FileError, InputError, StylelibError
 __all__ = [
     "ImageSource",
     "check_output",
+    "kept",
     "load_image",
     "load_with_alpha",
     "make_folder",
@@ -114,6 +115,13 @@ def load_with_alpha(source: ImageSource) -> tuple[Image.Image, Image.Image | Non
             raise FileError(f"{name} is damaged or cut short: {error}") from error
 
 
+def kept(source: Any) -> Any:
+    """The content of an open file, which can be read only once; anything else as it is."""
+    if hasattr(source, "read"):
+        return _open_source(source)[0].read()
+    return source
+
+
 def _open_source(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[BinaryIO, str]:
     """The content of `source` as a seekable stream, and its name in messages."""
     if isinstance(source, bytes | bytearray | memoryview):
@@ -170,7 +178,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
             "a 32-bit float image (mode 'F') has no agreed range; convert it to 8 bits first"
         )
     if upright.has_transparency_data:
-        return upright.convert("RGBA").convert("RGB")
+        upright = upright.convert("RGBA")
     # Leave the file's other data out, or the orientation would be applied twice
     plain = Image.new("RGB", upright.size)
     plain.paste(upright.convert("RGB"))

@@ -253,6 +253,36 @@ def test_to_keep_colors_both_images_lose_theirs_and_the_style_gets_the_light_of_
     assert of_Y.std() == pytest.approx(wanted.std(), abs=1e-6)
 
 
+def test_light_is_measured_in_regions_and_changed_everywhere():
+    content, style = (preprocess(image, 40) for image in (PHOTO, PAINTING))
+    opaque, there = (
+        torch.from_numpy(np.random.default_rng(k).random(each.shape[2:]))[None, None]
+        for k, each in enumerate((content, style))
+    )
+    Y = prepared("keep", content, style, opaque, there)[1]
+    found, before, wanted = (
+        (each[0].double().permute(1, 2, 0).numpy() * STD + MEAN) @ [0.299, 0.587, 0.114]
+        for each in (Y, style, content)
+    )
+
+    def of_region(levels, mask):
+        mean = np.average(levels, weights=mask[0, 0])
+        return mean, np.average((levels - mean) ** 2, weights=mask[0, 0]) ** 0.5
+
+    (mean, spread), (new_mean, new_spread) = of_region(before, there), of_region(wanted, opaque)
+    expected = new_mean + (before - mean) * new_spread / spread
+    assert 0 < expected.min() < expected.max() < 1
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_region_that_is_lost_in_a_small_image_is_all_of_it():
+    content, style = preprocess(PHOTO, 20), preprocess(PAINTING, 20)
+    nothing = torch.zeros(1, 1, *style.shape[2:])
+    for word in ("keep", "match"):
+        plain = prepared(word, content, style)[1]
+        assert torch.equal(prepared(word, content, style, None, nothing)[1], plain)
+
+
 def test_a_style_of_one_color_gets_one_gray():
     content, flat = preprocess(PHOTO, 64), normalized(np.full((61, 83, 3), (200, 13, 77)))
     Y = prepared("keep", content, flat)[1]

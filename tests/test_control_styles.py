@@ -1,5 +1,7 @@
 """Several styles, against matrices in float64, and against runs of one style."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -288,3 +290,29 @@ def test_a_path_begins_and_ends_with_transfers_of_one_style(tmp_path):
     assert weights == [0.5, 0.5]
     assert not torch.equal(results[1].picture, results[0].picture)
     assert not torch.equal(results[1].picture, results[2].picture)
+
+
+def test_the_files_of_a_path_are_read_once():
+    def file(image):
+        stream = io.BytesIO()
+        image.save(stream, "PNG")
+        stream.seek(0)
+        return stream
+
+    mask = Image.fromarray((255 * LEFT).astype(np.uint8))
+    images = [FRAME, pixels(32, 32, 1), pixels(32, 32, 2), mask, mask, pixels(32, 32, 3)]
+    arguments = {"recipe": "d2l", **EXACT}
+    from_files, plain = (
+        style_path(
+            content, Style(a, here=here), Style(b, there=there), 3, init=init, **arguments
+        )
+        for content, a, b, here, there, init in (map(file, images), images)
+    )
+    for found, expected in zip(from_files, plain, strict=True):
+        assert torch.equal(found.picture, expected.picture)
+
+
+def test_strokes_that_would_need_a_huge_style_image_are_refused():
+    message = "strokes of 900 ask for a style image of 28800 x 28800, over 89,478,485 pixels"
+    with pytest.raises(InputError, match=message):
+        transfer(FRAME, Style(pixels(32, 32), strokes=300), strokes=3, **EXACT)

@@ -39,6 +39,7 @@ ORDER = [
     "synthesis",
     "recipes",
     "control.shares",
+    "sources",
     "runs",
     "relatives.quasi_newton",
     "relatives.conventions",

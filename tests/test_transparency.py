@@ -3,20 +3,23 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
+from torch import nn
+from toys import normalized
 
-from stylelib import RECIPES, InputError, preprocess, samples, transfer
+from stylelib import RECIPES, InputError, Style, load_image, preprocess, samples, transfer
 from stylelib.files import load_with_alpha
 
 STYLE = samples.load("mosaic")
 SIZE = (72, 48)
 
 
-def cut_out(seed=0):
-    """The cat in an ellipse; behind it random colors, or those of one seed."""
+def cut_out(seed=0, soft=False):
+    """The cat in an ellipse, perhaps with a soft border; behind it the colors of a seed."""
     colors = np.asarray(samples.load("chelsea").resize(SIZE)).copy()
     alpha = Image.new("L", SIZE, 0)
     ImageDraw.Draw(alpha).ellipse((12, 4, 60, 44), fill=255)
+    alpha = alpha.filter(ImageFilter.GaussianBlur(4)) if soft else alpha
     outside = np.asarray(alpha) == 0
     colors[outside] = np.random.default_rng(seed).integers(0, 256, (outside.sum(), 3))
     image = Image.fromarray(colors)
@@ -24,9 +27,9 @@ def cut_out(seed=0):
     return image
 
 
-def painted(content, recipe="d2l", **arguments):
+def painted(content, recipe="d2l", style=STYLE, **arguments):
     return transfer(
-        content, STYLE, recipe=recipe, image_shape=48, steps=4, device="cpu", **arguments
+        content, style, recipe=recipe, image_shape=48, steps=4, device="cpu", **arguments
     )
 
 
@@ -55,9 +58,59 @@ def test_the_alpha_channel_comes_back_and_transparent_pixels_stay(recipe):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_what_is_hidden_changes_nothing(recipe):
-    first, second = (painted(cut_out(seed=seed), recipe) for seed in (1, 2))
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"colors": "keep"}, {"colors": "match"}, {"colors": "only"}, {"strength": 0.5}],
+    ids=str,
+)
+@pytest.mark.parametrize("soft", [False, True])
+def test_what_is_hidden_changes_nothing(recipe, how, soft):
+    first, second = (painted(cut_out(seed, soft), recipe, **how) for seed in (1, 2))
     assert torch.equal(first.picture, second.picture)
+
+
+@pytest.mark.parametrize("recipe", ["coarse-to-fine", "d2l", "gatys", "assignment"])
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_strength_of_0_asks_for_the_statistics_of_what_is_visible(recipe, soft):
+    how = {"init": "content", "scales": 1, "precision": "float32", "clamp": False}
+    found = painted(cut_out(soft=soft), recipe, strength=0, **how).history[0].losses["style"]
+    whole = painted(cut_out(soft=soft), recipe, **how).history[0].losses["style"]
+    assert found < 1e-9 * whole
+
+
+def wanted_with(monkeypatch, content, style, **how):
+    """What a transfer wants at the last of its sizes."""
+    seen, objective = [], type(RECIPES["d2l"]).objective
+
+    def watched(self, wanted, *arguments, **others):
+        seen.append(wanted)
+        return objective(self, wanted, *arguments, **others)
+
+    monkeypatch.setattr(type(RECIPES["d2l"]), "objective", watched)
+    painted(content, style=style, **how)
+    return seen[-1]
+
+
+@pytest.mark.parametrize("word", ["keep", "match"])
+def test_colors_are_measured_where_they_are_used(monkeypatch, word):
+    """In the visible part of the photograph, and in the region of the style."""
+    photo, there = cut_out(), np.zeros((48, 72))
+    there[:, 20:50] = 1
+    style = Style(STYLE.resize(SIZE), there=there)
+    wanted = wanted_with(monkeypatch, photo, style, colors=word)
+    colors = wanted.content[0].double().numpy()[:, np.asarray(photo.getchannel("A")) > 0]
+    matched = wanted.styles[0].X[0].double().numpy()[:, there > 0]
+    np.testing.assert_allclose(matched.mean(axis=1), colors.mean(axis=1), atol=1e-5)
+    np.testing.assert_allclose(np.cov(matched, ddof=0), np.cov(colors, ddof=0), atol=1e-5)
+
+
+def test_matched_to_itself_the_photograph_stays(monkeypatch):
+    """As a style of a strength below 1, also in a region."""
+    here = np.zeros((48, 72))
+    here[:, :36] = 1
+    style = Style(STYLE, here=here)
+    wanted = wanted_with(monkeypatch, cut_out(), style, colors="match", strength=0.5)
+    assert torch.equal(wanted.styles[1].X, wanted.content)
 
 
 def test_an_opaque_alpha_channel_is_none():
@@ -75,6 +128,60 @@ def test_a_photograph_with_nothing_visible_is_refused():
     photo.putalpha(0)
     with pytest.raises(InputError, match="alpha channel of the photograph is empty"):
         painted(photo)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_an_even_alpha_changes_nothing_but_the_alpha(recipe):
+    photo = samples.load("chelsea").resize(SIZE)
+    plain = painted(photo, recipe)
+    photo.putalpha(120)
+    result = painted(photo, recipe)
+    assert result.image.getchannel("A").getextrema() == (120, 120)
+    apart = (result.picture - plain.picture).abs().mean()
+    moved = (plain.picture - preprocess(photo.convert("RGB"), 48)).abs().mean()
+    assert float(apart) < 0.05 * float(moved)
+
+
+def test_every_level_of_alpha_comes_back():
+    levels = np.linspace(0, 255, 48 * 72).round().astype(np.uint8).reshape(48, 72)
+    assert len(np.unique(levels)) == 256
+    photo = samples.load("chelsea").resize(SIZE)
+    photo.putalpha(Image.fromarray(levels))
+    result = painted(photo)
+    np.testing.assert_array_equal(np.asarray(result.image.getchannel("A")), levels)
+
+
+def test_the_color_of_a_pixel_does_not_depend_on_its_alpha(monkeypatch):
+    image = Image.new("RGBA", (4, 2), (200, 0, 0, 150))
+    rgb, alpha = load_with_alpha(image)
+    assert rgb.getpixel((0, 0)) == (200, 0, 0)
+    assert alpha.getpixel((0, 0)) == 150
+    white = round(255 - 255 * 150 / 255)
+    on_white = (round(200 * 150 / 255 + white), white, white)
+    assert load_image(image).getpixel((0, 0)) == on_white
+    photo = cut_out(soft=True)
+    wanted = wanted_with(monkeypatch, photo, STYLE)
+    visible = torch.from_numpy(np.asarray(photo.getchannel("A")) > 0)
+    expected = normalized(np.asarray(photo)[..., :3])
+    torch.testing.assert_close(
+        wanted.content[..., visible], expected[..., visible], rtol=0, atol=1e-5
+    )
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, stride=2)
+
+    def forward(self, X):
+        return self.second(self.first(X).relu())
+
+
+def test_a_network_of_which_it_is_not_known_what_it_sees_takes_transparency():
+    layers = {"content_layers": ["second"], "style_layers": ["first"]}
+    style = Style(STYLE, erode=False)
+    result = painted(cut_out(), style=style, net=Model().eval(), weights=(1, 1, 1), **layers)
+    assert result.image.mode == "RGBA"
 
 
 def test_it_is_saved_with_transparency_where_the_format_has_it(tmp_path):

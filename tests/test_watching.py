@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from stylelib import DivergenceError, InputError, optimize, watching
+from stylelib.descents import AdamDescent
+from stylelib.pyramid import paint
 from stylelib.watching import watch
 
 
@@ -92,6 +94,30 @@ def test_later_runs_go_on_counting(cell):
     watch(every=0)
     run(history=run().history)
     assert "step 4 of 6" in cell[4][1]
+
+
+def test_sizes_are_parts_of_one_run(cell):
+    watch(every=0)
+
+    def paint_both(index, X):
+        return lambda X: {"far": (X - 1).square().mean()}
+
+    X = torch.zeros(1, 3, 4, 6)
+    paint(X, [(4, 6), (8, 12)], paint_both, AdamDescent(), steps=4)
+    assert {place for place, _ in cell} == {0}
+    assert [text[text.find("step") :].split(":")[0] for _, text in cell[:-1]] == [
+        f"step {number} of 4" for number in (1, 2, 3, 4)
+    ]
+    assert cell[-1][1] == ""
+    run(steps=1)  # and the next one is shown again
+    assert "step 1 of 1" in cell[-2][1]
+
+
+def test_a_missing_number_of_steps_is_an_error_of_the_call(cell):
+    watch(every=0)
+    X = torch.zeros(1, 3, 4, 6, requires_grad=True)
+    with pytest.raises(TypeError, match="steps"):
+        optimize(X, lambda X: {"x": X.sum()}, torch.optim.SGD([X]))
 
 
 def test_it_goes_away_when_a_run_fails(cell):

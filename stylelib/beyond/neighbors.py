@@ -288,7 +288,8 @@ class NeighborsRecipe(Recipe):
     ) -> Tensor | None:
         """For each column (D, M), the mean of the most similar ones of the styles, (D, M).
 
-        Before the last size, a style whose region is still too small is left out. None: all are.
+        Before the last size, a style whose region is still too small is left out; None if all
+        are.
         """
         found = []
         for style in styles:

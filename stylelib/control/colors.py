@@ -103,14 +103,15 @@ def prepared(
     if colors != "keep":
         return content, style
     Y_content, Y_style = luminance(content), luminance(style)
-    (mean, before), (wanted, after) = gray_moments(Y_style, there), gray_moments(Y_content, opaque)
+    mean, before = gray_moments(Y_style, there)
+    wanted, after = gray_moments(Y_content, opaque)
     spread = after / before if before > ROUNDING else 0.0
     Y_style = (spread * (Y_style - mean) + wanted).clamp(0, 1)
     return normalize(Y_content.expand(-1, 3, -1, -1)), normalize(Y_style.expand(-1, 3, -1, -1))
 
 
 def gray_moments(Y: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of the luminance (1, 1, H, W) of a region; see `weights_of`."""
+    """Mean and standard deviation of a luminance (1, 1, H, W) in a region, as `weights_of`."""
     weights = weights_of(mask)
     if weights is None:
         return Y.mean(), Y.std(correction=0)

@@ -55,7 +55,8 @@ def style_path(
     ends = [
         replace(e, image=kept(e.image), here=kept(e.here), there=kept(e.there)) for e in ends
     ]
-    arguments = {name: kept(value) for name, value in arguments.items()}
+    if "init" in arguments:
+        arguments["init"] = kept(arguments["init"])
     content, found = kept(content), []
     for k in range(count):
         weights = (1 - k / (count - 1), k / (count - 1))

@@ -47,7 +47,10 @@ def check_shares(shares: Mapping[str, float]) -> dict[str, float]:
 
 
 def balanced(
-    objective: Objective, X: Tensor, shares: Mapping[str, float]
+    objective: Objective,
+    X: Tensor,
+    shares: Mapping[str, float],
+    precise: Objective | None = None,
 ) -> tuple[Objective, dict[str, float]]:
     """An objective whose losses have the given shares of the gradient at an image.
 
@@ -55,6 +58,9 @@ def balanced(
         objective: from an image to named losses.
         X: the image, (1, 3, H, W), normalized.
         shares: of each loss.
+        precise: the same losses in float32, whose gradients are measured; None: `objective`
+            itself. At the photograph itself, bfloat16 gives the content loss a gradient of
+            nothing but rounding errors.
 
     Returns:
         The objective with a factor for each loss, and these factors. They are all 1 if the
@@ -63,7 +69,7 @@ def balanced(
     Raises:
         InputError: the objective has other losses than `shares`.
     """
-    norms = {name: float(g.abs().sum()) for name, g in gradients_of(X, objective)}
+    norms = {name: float(g.abs().sum()) for name, g in gradients_of(X, precise or objective)}
     for name in shares:
         if name not in norms:
             hint = did_you_mean(name, norms, f"the losses are {', '.join(norms)}")
