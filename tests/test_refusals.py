@@ -87,10 +87,13 @@ def table(function, right, *rows, name=""):
 
 
 def short(row):
-    """The wrong arguments; or the words, if these would be too long."""
+    """The wrong arguments; or the words, if these would be too long. Without addresses, so that a
+    test has the same name in every process.
+    """
     arguments = {} if callable(row.wrong) else row.wrong
     text = ", ".join(f"{name}={shown(value)}" for name, value in arguments.items())
-    return row.words if not text or " at 0x" in text or len(text) > 80 else text
+    words = re.sub(r" at 0x[0-9a-fA-F]+", "", row.words)
+    return words if not text or " at 0x" in text or len(text) > 80 else text
 
 
 def shown(value):
