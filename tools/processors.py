@@ -91,7 +91,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     chosen = options.processors or [
-        name for name in processors if not options.selection or processors[name]
+        name for name in processors if not options.selection or name != "one thread"
     ]
     if unknown := set(chosen) - set(processors):
         parser.error(f"cannot imitate {sorted(unknown)} here; choose from {[*processors]}")
