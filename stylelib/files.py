@@ -5,6 +5,7 @@ This module handles PIL images only and does not need PyTorch.
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import tempfile
@@ -21,6 +22,7 @@ from stylelib.errors import FileError, InputError, StylelibError
 __all__ = [
     "ImageSource",
     "check_output",
+    "data_uri",
     "kept",
     "load_image",
     "load_with_alpha",
@@ -290,6 +292,19 @@ def write_whole(path: Path, data: bytes) -> Path:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
     return path
+
+
+def data_uri(image: Image.Image, kind: str, **options: Any) -> str:
+    """An image as an address that holds it, for the `src` of HTML.
+
+    Args:
+        image: the image.
+        kind: of the file, "PNG" or "JPEG".
+        options: for Pillow's `save`.
+    """
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def make_folder(folder: Path) -> None:

@@ -16,7 +16,14 @@ from torch.nn.functional import interpolate
 from stylelib.arguments import check_callback, several
 from stylelib.descents import Clamp, Descent
 from stylelib.errors import InputError, Interrupted
-from stylelib.optimization import Objective, gradients_of, optimize, residual_of, shares_of
+from stylelib.optimization import (
+    Objective,
+    Optimized,
+    gradients_of,
+    optimize,
+    residual_of,
+    shares_of,
+)
 from stylelib.records import Callback, Record, Step
 from stylelib.watching import shows
 
@@ -165,19 +172,7 @@ def paint(
             stage = Stage(index, X, end - begin, descent, clamp)
             stage.began = began
             done = stage.go_on_from(state) if state is not None and goes_on else 0
-            try:
-                made = optimize(
-                    stage.X,
-                    objective,
-                    stage.optimizer,
-                    steps=end - begin - done,
-                    scheduler=stage.scheduler,
-                    clamp=clamp,
-                    callback=follow,
-                    history=history,
-                )
-            except Interrupted as stop:
-                made = stop.result
+            made = stage.run(objective, end - begin - done, clamp, follow, history)
             X, history = descent.end(stage.optimizer, made.picture), made.history
             interrupted = made.interrupted
             if stopped or interrupted:
@@ -220,6 +215,30 @@ class Stage:
         torch.set_rng_state(state.random)
         self.before = state.made
         return state.made
+
+    def run(
+        self,
+        objective: Objective,
+        steps: int,
+        clamp: Clamp,
+        callback: Callback,
+        history: Sequence[Record],
+    ) -> Optimized:
+        """Make the steps, as `optimize` does; those made so far if Ctrl-C ends them."""
+        try:
+            return optimize(
+                self.X,
+                objective,
+                self.optimizer,
+                steps=steps,
+                scheduler=self.scheduler,
+                clamp=clamp,
+                callback=callback,
+                history=history,
+            )
+        except Interrupted as stop:
+            made: Optimized = stop.result
+            return made
 
     def state(self, history: Sequence[Record]) -> RunState:
         """A copy of where the run stands now; `history` is that of the runs before this one."""

@@ -183,7 +183,7 @@ class Recipe:
             InputError: a region is too small.
         """
         layers_of = {
-            style: factors_of(self.style_layers if style.layers is None else style.layers)
+            style: style.factors(self.style_layers)
             for region in wanted.regions()
             for style in region
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import torch
@@ -157,21 +157,14 @@ def finished(
 
 def described(styles: Sequence[Style]) -> Any:
     """What to call the styles in the settings: an image's name, or all that was asked."""
-    found = [
-        {
-            "image": describe(style.image),
-            "weight": style.weight,
-            "layers": style.layers,
-            "here": style.here is not None,
-            "there": style.there is not None,
-            "strokes": style.strokes,
-            "erode": style.erode,
-        }
-        for style in styles
-    ]
-    name = found[0]["image"]
-    plain = {"image": name, "weight": 1.0, "layers": None, "here": False, "there": False}
-    return name if found == [plain | {"strokes": 1.0, "erode": True}] else found
+
+    def asked(style: Style) -> dict[str, Any]:
+        said = {each.name: getattr(style, each.name) for each in fields(style)}
+        masks = {"here": style.here is not None, "there": style.there is not None}
+        return said | masks | {"image": describe(style.image)}
+
+    found, first = [asked(style) for style in styles], styles[0].image
+    return describe(first) if found == [asked(Style(first))] else found
 
 
 def planned(

@@ -10,9 +10,7 @@ Example:
 
 from __future__ import annotations
 
-import base64
 import functools
-import io
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +21,7 @@ from importlib import import_module
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from stylelib.arguments import number
+from stylelib.files import data_uri
 from stylelib.records import Record
 
 __all__ = ["watch"]
@@ -169,7 +168,5 @@ def picture_of(step: Record) -> str:
         return ""
     from stylelib.images import postprocess  # the loop in NumPy goes without PyTorch
 
-    buffer = io.BytesIO()
-    postprocess(picture[:1]).save(buffer, "JPEG", quality=90)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="the image so far" width="{WIDTH}" src="data:image/jpeg;base64,{data}">'
+    source = data_uri(postprocess(picture[:1]), "JPEG", quality=90)
+    return f'<img alt="the image so far" width="{WIDTH}" src="{source}">'

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as f
 import torchvision
 from PIL import Image
+from toys import recipe_features
 
 import stylelib
 from stylelib import check
@@ -132,17 +133,6 @@ def postprocess_in_place(X):
     X = X.squeeze(0).permute(1, 2, 0).clone()
     X.mul_(STD).add_(MEAN).clamp_(0, 1).mul_(255).round_()
     return Image.fromarray(X.numpy().astype("uint8"))
-
-
-def extract_d2l(X, net, content_layers, style_layers):
-    contents, styles = [], []
-    for i in range(len(net)):
-        X = net[i](X)
-        if i in style_layers:
-            styles.append(X)
-        if i in content_layers:
-            contents.append(X)
-    return contents, styles
 
 
 def extract_from_outputs(X, net, content_layers, style_layers):
@@ -279,7 +269,7 @@ RIGHT = {
     ],
     "extract_features": [
         stylelib.extract_features,
-        extract_d2l,
+        recipe_features,
         extract_from_outputs,
         extract_from_slices,
     ],
@@ -425,7 +415,7 @@ def test_parts_are_named():
         return stylelib.compute_loss(*given, weights=(2, 1e4, 1))
 
     assert check.compute_loss(both).mistake == "no_tv_weight"
-    one = check.extract_features(lambda *given: extract_d2l(*given)[::-1])
+    one = check.extract_features(lambda *given: recipe_features(*given)[::-1])
     assert one.mistake == "styles_first"
 
 
@@ -746,9 +736,9 @@ def test_a_verdict_in_a_terminal_is_plain():
     features = check.extract_features(stylelib.extract_features)
     assert "Your features agree with" in features.message
     assert "their gradient" in features.message
-    cut = check.extract_features(torch.no_grad()(extract_d2l))
+    cut = check.extract_features(torch.no_grad()(recipe_features))
     assert "Your features have the right values, but no gradient flows from them" in cut.message
-    wide = check.extract_features(lambda *given: extract_d2l(*given)[0][0][0])
+    wide = check.extract_features(lambda *given: recipe_features(*given)[0][0][0])
     assert "one of the" not in wide.message
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
-from toys import noise, recipe_gram, tiny_network
+from toys import noise, recipe_features, recipe_gram, tiny_network
 
 from stylelib import (
     LossWeights,
@@ -72,17 +72,6 @@ def test_inits_have_an_adam_that_holds_the_picture():
     assert group["weight_decay"] == 0
     assert image.is_leaf
     assert image.requires_grad
-
-
-def recipe_features(X, net, content_layers, style_layers):
-    contents, styles = [], []
-    for i in range(len(net)):
-        X = net[i](X)
-        if i in style_layers:
-            styles.append(X)
-        if i in content_layers:
-            contents.append(X)
-    return contents, styles
 
 
 def recipe_train(X, content_X, style_X, net, lr, num_epochs, lr_decay_epoch, layers):

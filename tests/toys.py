@@ -124,6 +124,18 @@ def mean_variation(X):
     return 0.5 * (down / (N * C * (H - 1) * W) + across / (N * C * H * (W - 1)))
 
 
+def recipe_features(X, net, content_layers, style_layers):
+    """As the d2l code takes them."""
+    contents, styles = [], []
+    for i in range(len(net)):
+        X = net[i](X)
+        if i in style_layers:
+            styles.append(X)
+        if i in content_layers:
+            contents.append(X)
+    return contents, styles
+
+
 def recipe_gram(X):
     """As d2l writes it, for one picture."""
     num_channels, n = X.shape[1], X.numel() // X.shape[1]

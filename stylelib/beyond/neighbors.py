@@ -44,7 +44,7 @@ HYPERCOLUMN_LAYERS = (
 )
 """The layers whose features a hypercolumn contains."""
 SMALLEST_SIDE = 32
-"""The smallest shorter side of the first size; a smaller one has too few positions to match."""
+"""The least shorter side of the first size. A smaller one has too few positions to match."""
 
 
 def hypercolumns(features: Sequence[Tensor], grid: tuple[int, int]) -> Tensor:

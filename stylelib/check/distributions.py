@@ -27,20 +27,23 @@ def feature_arguments() -> list[Arguments]:
     calls: list[Arguments] = []
     for seed, (N, C, H, W) in ((23, (2, 3, 4, 5)), (24, (3, 4, 3, 7))):
         random = np.random.default_rng(seed)
-
-        def drawn(count: int, C: int = C, H: int = H, W: int = W) -> Tensor:
-            mix = np.eye(C) + 0.4 * random.standard_normal((count, C, C))  # noqa: B023
-            means = random.standard_normal((count, C, 1))  # noqa: B023
-            noise = random.standard_normal((count, C, H * W))  # noqa: B023
-            return torch.from_numpy((mix @ noise + means).reshape(count, C, H, W)).float()
-
-        calls.append((drawn(N).requires_grad_(), drawn(1)))
+        Y_hat, Y = (drawn(random, count, C, H, W) for count in (N, 1))
+        calls.append((Y_hat.requires_grad_(), Y))
     return calls
+
+
+def drawn(random: np.random.Generator, N: int, C: int, H: int, W: int) -> Tensor:
+    """Features (N, C, H, W) whose channels depend on each other."""
+    mix = np.eye(C) + 0.4 * random.standard_normal((N, C, C))
+    means = random.standard_normal((N, C, 1))
+    noise = random.standard_normal((N, C, H * W))
+    return torch.from_numpy((mix @ noise + means).reshape(N, C, H, W)).float()
 
 
 def clouds(Y_hat: Tensor, Y: Tensor) -> tuple[Array, Array]:
     """Both as points in columns, in float64: (N, C, M) and (1, C, M)."""
-    return tuple(F.detach().double().flatten(2).numpy() for F in (Y_hat, Y))  # type: ignore[return-value]  # two of them
+    F, P = (each.detach().double().flatten(2).numpy() for each in (Y_hat, Y))
+    return F, P
 
 
 Formula = Callable[[Array, Array], Any]

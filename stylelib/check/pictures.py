@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from stylelib.check.values import Values
+from stylelib.files import data_uri
 
 __all__ = ["pictured"]
 
@@ -35,7 +33,7 @@ def pictured(yours: Values, expected: Values, how: str | None) -> str:
         named["difference"] = np.abs(y - e).sum(-1)
     figures = "".join(
         f'<figure style="display: inline-block; margin: 0.6em 1em 0 0">'
-        f'<img alt="{name}" src="data:image/png;base64,{_png(values, e, how)}">'
+        f'<img alt="{name}" src="{_png(values, e, how)}">'
         f"<figcaption>{name}</figcaption></figure>"
         for name, values in named.items()
     )
@@ -54,7 +52,7 @@ def _plane(values: Values, how: str) -> Values | None:
 
 
 def _png(values: Values, expected: Values, how: str) -> str:
-    """A PNG in base 64. A matrix is blue below 0 and red above, in the units of `expected`."""
+    """A PNG, for `src`. A matrix is blue below 0 and red above, in the units of `expected`."""
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     if values.ndim == 3:
         low, high = float(expected.min()), float(expected.max())
@@ -68,8 +66,5 @@ def _png(values: Values, expected: Values, how: str) -> str:
     levels: NDArray[np.uint8] = (np.clip(pixels, 0, 1) * 255).round().astype(np.uint8)
     image = Image.fromarray(levels)
     scale = max(1, _SIDE // max(image.size))
-    buffer = io.BytesIO()
-    image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST).save(
-        buffer, "PNG"
-    )
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+    size = image.width * scale, image.height * scale
+    return data_uri(image.resize(size, Image.Resampling.NEAREST), "PNG")

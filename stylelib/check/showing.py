@@ -154,12 +154,12 @@ POSTPROCESS = Exercise(
         ),
         *_of_values(
             "divided_by_std",
-            "Your image is divided by IMAGE_STD. Multiply by it on the way back.",
+            "Your image is divided by IMAGE_STD. Multiply by it to undo that.",
             lambda x: x / STD + MEAN,
         ),
         *_of_values(
             "mean_subtracted",
-            "Your image has IMAGE_MEAN subtracted. Add it on the way back.",
+            "Your image has IMAGE_MEAN subtracted. Add it to undo that.",
             lambda x: x * STD - MEAN,
         ),
         *_of_values(

@@ -110,8 +110,8 @@ DIVERGENCE = (
     ),
     of_rows(
         "arguments_swapped_and_summed",
-        "You compute KL(S_hat || S) and add up the positions; it is the mean of KL(S || "
-        "S_hat).",
+        "You compute KL(S_hat || S) and add up the positions; it is the mean of "
+        "KL(S || S_hat).",
         lambda S_hat, S: kl(S_hat, S).sum(),
     ),
     of_rows(

@@ -39,8 +39,7 @@ def direction_arguments() -> list[Arguments]:
 
 def vectors(g: Tensor, pairs: Pairs) -> tuple[Array, list[tuple[Array, Array]]]:
     """In float64."""
-    wide: Callable[[Tensor], Array] = lambda v: v.numpy().astype(np.float64)  # noqa: E731
-    return wide(g), [(wide(s), wide(y)) for s, y in pairs]
+    return g.double().numpy(), [(s.double().numpy(), y.double().numpy()) for s, y in pairs]
 
 
 def right(g: Tensor, pairs: Pairs) -> Array:

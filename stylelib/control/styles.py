@@ -100,6 +100,10 @@ class Painting:
         here, there = (None if m is None else m.to(device) for m in (self.here, self.there))
         return replace(self, X=self.X.to(device), here=here, there=there)
 
+    def factors(self, layers: Layers) -> dict[Layer, float]:
+        """Its layers with their factors; `layers` are those of a style that has none."""
+        return factors_of(layers if self.layers is None else self.layers)
+
     def shares_region(self, other: Painting) -> bool:
         """Whether both are for the same region of the photograph."""
         if self.here is None or other.here is None:
@@ -157,9 +161,7 @@ class Wanted:
         """
         found = []
         for group in self.regions():
-            factors = [
-                factors_of(layers if style.layers is None else style.layers) for style in group
-            ]
+            factors = [style.factors(layers) for style in group]
             parts = [
                 {layer: style.weight * size(style, layer) for layer in own}
                 for style, own in zip(group, factors, strict=True)
