@@ -356,8 +356,8 @@ def within(loss: FeatureLoss, here: Tensor | None, there: Tensor | None) -> Feat
     Raises:
         InputError: the loss compares positions with those beside them.
 
-    Source: Gatys et al. (2017), equation 5: features times the mask, whose squares add up to 1.
-    Here they add up to the number of positions, because `gram` divides by it.
+    Source: Gatys et al. (2017), guided Gram matrices: features times the mask, whose squares
+    add up to 1. Here they add up to the number of positions, because `gram` divides by it.
 
     Example:
         >>> from stylelib import compare_features
