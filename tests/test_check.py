@@ -348,8 +348,8 @@ MISTAKES = {
     "negative": (lambda X: -gram_d2l(X), "sign", "sign is wrong"),
     "H W too often": (
         lambda X: gram_d2l(X) / X[0, 0].numel(),
-        "divided_by_positions",
-        "once too often",
+        "divisor_positions_twice",
+        "divided by C * (H * W) ** 2",
     ),
     "times N": (lambda X: gram_d2l(X) * len(X), "not_divided_by_images", "of images in"),
     "an offset": (lambda X: gram_d2l(X) + 1, "offset", "off by 1"),
@@ -371,10 +371,10 @@ MISTAKES = {
     "bfloat16": (lambda X: gram_d2l(X).bfloat16().to(torch.float16), "values", "differs"),
     "one row doubled": (
         lambda X: torch.cat([gram_d2l(X)[:, :1] * 2, gram_d2l(X)[:, 1:]], 1),
-        "values",
-        "is right",
+        "wrong_at_first_row",
+        "is right but for the first row",
     ),
-    "one image only": (lambda X: gram_d2l(X[:1]).expand(len(X), -1, -1), "some_inputs_only", "one image"),
+    "one image only": (lambda X: gram_d2l(X[:1]).expand(len(X), -1, -1), "first_for_all", "of the first image"),
 }  # fmt: skip
 
 

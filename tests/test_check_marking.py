@@ -1,13 +1,16 @@
 """Marking a file: `python -m stylelib check FILE` and `stylelib.check.marking`."""
 
+import io
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from stylelib.check.marking import _defined, _read, mark, table
+from stylelib.check.marking import LONGEST, _defined, _lines, _read, mark, table
 from stylelib.errors import FileError
 
 STUDENT = """
@@ -144,6 +147,61 @@ def gram(X):
     begun = time.monotonic()
     assert marked(tmp_path, child, seconds=6)["gram"].mistake == "stopped"
     assert time.monotonic() - begun < 20
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux")
+def test_a_child_that_leaves_its_session_is_ended(tmp_path):
+    child = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    with open("child", "w") as file:
+        print(os.getpid(), file=file)
+    time.sleep(60)
+    os._exit(0)
+while not os.path.exists("child") or not open("child").read().endswith("\\n"):
+    time.sleep(0.01)
+"""
+    assert marked(tmp_path, child + GRAM)["gram"].right
+    number = int((tmp_path / "child").read_text())
+    end = time.monotonic() + 10
+    while runs(number):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def runs(number):
+    """Whether a process is there and has not ended."""
+    try:
+        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_line_without_end_is_read_in_parts():
+    text = "x" * (2 * LONGEST + 7) + "\n{}\n"
+    lines = _lines(io.StringIO(text), threading.Event())
+    found = list(iter(lambda: lines.get(timeout=10), None))
+    assert [len(line) for line in found] == [LONGEST, LONGEST, 8, 3]
+    assert "".join(found) == text
+
+
+def test_reading_ends_if_nobody_listens():
+    class Endless(io.StringIO):
+        def readline(self, size=-1):
+            return "x"
+
+    stream, over = Endless(), threading.Event()
+    lines = _lines(stream, over)
+    while not lines.full():
+        time.sleep(0.01)
+    over.set()
+    end = time.monotonic() + 10
+    while not stream.closed:
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(

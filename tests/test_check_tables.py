@@ -1,4 +1,4 @@
-"""The tables of chapters 9, 14 to 16, 18 to 20 and 23 to 25: references and wrong versions."""
+"""The tables of chapters 8 to 12 and 14 to 28: references and wrong versions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import right_versions
 import torch
 import torch.nn.functional as f
 from torch import Tensor
@@ -16,13 +17,15 @@ from torch import Tensor
 from stylelib import compare_gaussians, compare_moments, compare_sliced
 from stylelib.beyond.measures import structure_divergence
 from stylelib.beyond.neighbors import bands_of, nearest
-from stylelib.check import beyond, layers, sees
+from stylelib.check import beyond, control, layers, relatives, sees
 from stylelib.check.exercises import Exercise
 from stylelib.check.judging import judge
 from stylelib.from_scratch import Adam, AveragePool, Convolution, MaxPool
 
 EXERCISES = {
-    each.name: each for each in (*layers.EXERCISES, *sees.EXERCISES, *beyond.EXERCISES)
+    each.name: each
+    for table in (relatives, layers, sees, beyond, control)
+    for each in table.EXERCISES
 }
 every_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=list(EXERCISES))
 
@@ -77,8 +80,8 @@ def test_all_versions_differ(exercise: Exercise) -> None:
 
 
 def test_how_many() -> None:
-    assert len(EXERCISES) == 17
-    assert sum(len(exercise.wrongs) for exercise in EXERCISES.values()) > 500
+    assert len(EXERCISES) == 27
+    assert sum(len(exercise.wrongs) for exercise in EXERCISES.values()) > 700
 
 
 @every_exercise
@@ -230,6 +233,7 @@ BY_TORCH: dict[str, Callable[..., Any]] = {
     "nearest": nearest_by_torch,
     "structure_divergence": divergence_by_torch,
     "bands_of": bands_of,
+    **right_versions.BY_TORCH,
 }
 
 
@@ -295,6 +299,7 @@ BY_LIBRARY: dict[str, Callable[..., Any]] = {
     "nearest": nearest,
     "structure_divergence": structure_divergence,
     "bands_of": bands_of,
+    **right_versions.BY_LIBRARY,
 }
 
 
@@ -610,6 +615,7 @@ VARIANTS: dict[str, list[Callable[..., Any]]] = {
         divergence_over_columns,
     ],
     "bands_of": [bands_of, bands_in_place, bands_recursively],
+    **right_versions.VARIANTS,
 }
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "average_pool_backward",
     "average_pool_forward",
     "bands_of",
+    "channel_step",
     "class_visualization_step",
     "compute_loss",
     "content_loss",
@@ -37,16 +38,25 @@ __all__ = [
     "fooling_step",
     "gaussian_loss",
     "gradient",
+    "gradient_residual",
     "gram",
+    "guided_gram",
     "lbfgs_direction",
+    "match_colors",
     "max_pool_backward",
     "max_pool_forward",
+    "mixed_target",
     "moments_loss",
     "nearest",
+    "paper_style_loss",
     "postprocess",
     "preprocess",
+    "range_loss",
+    "relative_error",
     "saliency_map",
+    "size_fractions",
     "sliced_loss",
+    "slope_along",
     "structure_divergence",
     "style_loss",
     "training_step",
@@ -132,6 +142,40 @@ def training_step(function: Function) -> Verdict:
     return verdict_on("training_step", function)
 
 
+def gradient_residual(function: Function) -> Verdict:
+    """Check `gradient_residual(gradients)`.
+
+    What is left of several gradients when they are added, as a fraction (chapter 8).
+    """
+    return verdict_on("gradient_residual", function)
+
+
+def range_loss(function: Function) -> Verdict:
+    """Check `range_loss(X)`.
+
+    The mean square of how far normalized pixels lie below black or above white (chapter 10).
+    """
+    return verdict_on("range_loss", function)
+
+
+def relative_error(function: Function) -> Verdict:
+    """Check `relative_error(Y_hat, Y)`.
+
+    The relative error of the Gram matrix of an image, whose sample may have another size
+    (chapter 11).
+    """
+    return verdict_on("relative_error", function)
+
+
+def paper_style_loss(function: Function) -> Verdict:
+    """Check `paper_style_loss(F, S)`.
+
+    The style loss of Gatys et al., for features (C, M) and a style image's, (C, M_S), as if it
+    had M positions, too (chapter 12).
+    """
+    return verdict_on("paper_style_loss", function)
+
+
 def convolution_forward(function: Function) -> Verdict:
     """Check `convolution_forward(x, weight, bias, padding, stride)`.
 
@@ -189,6 +233,14 @@ def adam_step(function: Function) -> Verdict:
     return verdict_on("adam_step", function)
 
 
+def slope_along(function: Function) -> Verdict:
+    """Check `slope_along(f, x, v, h)`.
+
+    How fast a function changes along a direction, by a central difference (chapter 17).
+    """
+    return verdict_on("slope_along", function)
+
+
 def saliency_map(function: Function) -> Verdict:
     """Check `saliency_map(X, y, model)`.
 
@@ -213,12 +265,29 @@ def class_visualization_step(function: Function) -> Verdict:
     return verdict_on("class_visualization_step", function)
 
 
+def channel_step(function: Function) -> Verdict:
+    """Check `channel_step(X, channels, net, lr)`.
+
+    One step of each image toward a larger mean of its own channel of the map that `net` gives
+    (chapter 21).
+    """
+    return verdict_on("channel_step", function)
+
+
 def lbfgs_direction(function: Function) -> Verdict:
     """Check `lbfgs_direction(g, pairs)`.
 
     The direction of L-BFGS, by the two-loop recursion (chapter 9).
     """
     return verdict_on("lbfgs_direction", function)
+
+
+def size_fractions(function: Function) -> Verdict:
+    """Check `size_fractions(side, smallest)`.
+
+    The sizes from coarse to fine as fractions of the last one, the smallest first (chapter 22).
+    """
+    return verdict_on("size_fractions", function)
 
 
 def moments_loss(function: Function) -> Verdict:
@@ -267,3 +336,28 @@ def bands_of(function: Function) -> Verdict:
     The bands of a Laplacian pyramid (chapter 24).
     """
     return verdict_on("bands_of", function)
+
+
+def match_colors(function: Function) -> Verdict:
+    """Check `match_colors(X, like)`.
+
+    An image with the mean and the covariance of another's colors, by the symmetric map (chapter
+    26).
+    """
+    return verdict_on("match_colors", function)
+
+
+def mixed_target(function: Function) -> Verdict:
+    """Check `mixed_target(Ys, weights)`.
+
+    The weighted mean of the Gram matrices of several paintings, (C, C) (chapter 27).
+    """
+    return verdict_on("mixed_target", function)
+
+
+def guided_gram(function: Function) -> Verdict:
+    """Check `guided_gram(Y, mask)`.
+
+    The Gram matrices of a region, (N, C, C), whose mask may have soft edges (chapter 28).
+    """
+    return verdict_on("guided_gram", function)

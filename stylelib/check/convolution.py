@@ -27,11 +27,13 @@ def forward_arguments() -> list[Arguments]:
     without padding.
     """
     random = np.random.default_rng(14)
-    shapes = ((3, 2, 5, 8), (4, 2, 3, 3), (4,))
-    return [
-        (*(random.standard_normal(shape, np.float32) for shape in shapes), padding, stride)
-        for padding, stride in ((1, 1), (1, 2), (0, 2))
-    ]
+    sizes = ((3, 2, 4, 5, 8), (2, 3, 5, 6, 9), (3, 2, 4, 5, 8))
+    calls: list[Arguments] = []
+    for (N, C, out, H, W), padding, stride in zip(sizes, (1, 1, 0), (1, 2, 2), strict=True):
+        shapes = (N, C, H, W), (out, C, 3, 3), (out,)
+        arrays = (random.standard_normal(shape, np.float32) for shape in shapes)
+        calls.append((*arrays, padding, stride))
+    return calls
 
 
 def forward(x: Array, weight: Array, bias: Array, padding: int, stride: int) -> Array:

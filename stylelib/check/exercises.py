@@ -48,6 +48,8 @@ class Exercise:
         reference: the right values, in float64, by plain loops or NumPy: an array, a tensor, a
             number, an image, or a list, tuple or dictionary of them. It gets copies.
         wrongs: the first one that fits is named.
+        rarer: more wrong versions with one mistake each, made by families, tried if none of
+            `wrongs` fits. Nothing is combined with them.
         pairs: versions with two mistakes (see `stylelib.check.pairs`), tried if none with one
             fits.
         picture: how a difference is shown: "matrix" (values in colors), "image" (an array
@@ -89,6 +91,7 @@ class Exercise:
     run: Callable[[Function, Arguments], Any] | None = None
     chapter: str = ""
     pairs: tuple[Wrong, ...] = ()
+    rarer: tuple[Wrong, ...] = ()
 
     def call(self, function: Function, arguments: Arguments) -> Any:
         """The result of a version of the function."""

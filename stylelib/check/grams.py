@@ -5,12 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from stylelib.check.exercises import Exercise, Wrong
+from stylelib.check.exercises import Arguments, Exercise, Wrong
 from stylelib.check.inputs import CASES, SHAPES, Array, array, features
 
-__all__ = ["EXERCISES", "centered", "folded", "gram_by_sums", "gram_of", "joined", "rows_first"]
+__all__ = [
+    "EXERCISES",
+    "GRAM",
+    "centered",
+    "folded",
+    "gram_by_sums",
+    "gram_of",
+    "joined",
+    "rows_first",
+]
 
 
 def gram_by_sums(X: Tensor) -> Array:
@@ -67,11 +77,20 @@ def _of_features(name: str, sentence: str, formula: Any) -> Wrong:
     return Wrong(name, f"Your Gram matrix {sentence}", lambda X: formula(array(X)))
 
 
+def _features_of_both_signs() -> list[Arguments]:
+    """The means of neighboring channels have different signs, so some products are negative."""
+    calls: list[Arguments] = []
+    for k, shape in enumerate(SHAPES):
+        signs = torch.tensor([(-1.0) ** c for c in range(shape[1])]).view(1, -1, 1, 1)
+        calls.append(((features(k, *shape) * signs).requires_grad_(),))
+    return calls
+
+
 GRAM = Exercise(
     "gram",
     "the Gram matrix",
     "gram(X)",
-    lambda: [(features(k, *shape, learns=True),) for k, shape in enumerate(SHAPES)],
+    _features_of_both_signs,
     gram_by_sums,
     (
         _of_features(

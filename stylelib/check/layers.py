@@ -1,4 +1,4 @@
-"""The exercises of chapters 14 to 16: layers and Adam, in NumPy."""
+"""The exercises of chapters 14 to 17: layers, Adam and a check of gradients, in NumPy."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from stylelib.check import (
     adam,
     convolution,
     convolution_gradients,
+    directions,
     pooling,
     pooling_gradients,
 )
+from stylelib.check.rarer import with_families
 
 __all__ = ["EXERCISES"]
 
-EXERCISES = (
-    *convolution.EXERCISES,
-    *convolution_gradients.EXERCISES,
-    *pooling.EXERCISES,
-    *pooling_gradients.EXERCISES,
-    *adam.EXERCISES,
+EXERCISES = with_families(
+    (
+        *convolution.EXERCISES,
+        *convolution_gradients.EXERCISES,
+        *pooling.EXERCISES,
+        *pooling_gradients.EXERCISES,
+        *adam.EXERCISES,
+        *directions.EXERCISES,
+    )
 )

@@ -13,17 +13,20 @@ from stylelib.check import (
     totals,
     variation,
 )
+from stylelib.check.rarer import with_families
 
 __all__ = ["EXERCISES"]
 
-EXERCISES = (
-    *images.EXERCISES,
-    *showing.EXERCISES,
-    *taking_features.EXERCISES,
-    *content.EXERCISES,
-    *grams.EXERCISES,
-    *style.EXERCISES,
-    *variation.EXERCISES,
-    *totals.EXERCISES,
-    *steps.EXERCISES,
+EXERCISES = with_families(
+    (
+        *images.EXERCISES,
+        *showing.EXERCISES,
+        *taking_features.EXERCISES,
+        *content.EXERCISES,
+        *grams.EXERCISES,
+        *style.EXERCISES,
+        *variation.EXERCISES,
+        *totals.EXERCISES,
+        *steps.EXERCISES,
+    )
 )

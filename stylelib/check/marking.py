@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import io
 import json
 import os
 import queue
+import secrets
 import signal
 import subprocess
 import sys
@@ -30,6 +32,10 @@ __all__ = ["as_json", "mark", "table"]
 
 SECONDS = 60.0
 """How long the worker may be silent: it loads PyTorch and the file, or runs one check."""
+LONGEST = 100_000
+"""The most characters of a line that are read at once: it may have no end."""
+TOKEN = "STYLELIB_MARKING"
+"""The environment variable by which all that a worker has started is found."""
 
 
 def mark(file: str | os.PathLike[str], *, seconds: float = SECONDS) -> list[Verdict]:
@@ -123,8 +129,8 @@ def _ours(node: ast.AST) -> bool:
     return (module or "").partition(".")[0] == "stylelib"
 
 
-def _started(path: Path, names: list[str]) -> subprocess.Popen[str]:
-    """A worker, in a session of its own."""
+def _started(path: Path, names: list[str], token: str) -> subprocess.Popen[str]:
+    """A worker, in a session of its own, with a token in its environment."""
     package = str(Path(__file__).resolve().parents[2])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.Popen(
@@ -133,7 +139,7 @@ def _started(path: Path, names: list[str]) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=path.parent,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), TOKEN: token},
         encoding="utf-8",
         errors="replace",
         start_new_session=True,
@@ -142,7 +148,8 @@ def _started(path: Path, names: list[str]) -> subprocess.Popen[str]:
 
 def _worked(path: Path, names: list[str], seconds: float) -> dict[str, Verdict]:
     """What one worker says, up to its end. If it breaks off, the name it was at is wrong."""
-    process = _started(path, names)
+    token = secrets.token_hex(16)
+    process = _started(path, names, token)
     verdicts: dict[str, Verdict] = {}
     at, why = names[0], "Your function ends the whole process, or needs too much memory."
     over, begun, end = threading.Event(), set[str](), time.monotonic() + seconds
@@ -170,7 +177,7 @@ def _worked(path: Path, names: list[str], seconds: float) -> dict[str, Verdict]:
             end = time.monotonic() + seconds
     finally:
         over.set()
-        _end(process)
+        _end(process, token)
     if len(verdicts) < len(names):
         verdicts.setdefault(at, Verdict(False, why, "stopped", at))
     return verdicts
@@ -199,25 +206,45 @@ def _lines(stream: IO[str] | None, over: threading.Event) -> queue.Queue[str | N
     They are read in a thread, which also closes the stream, at its end or at the next line
     after all is `over`: a process that the student's file has started may keep it open.
     """
-    lines: queue.Queue[str | None] = queue.Queue()
+    lines: queue.Queue[str | None] = queue.Queue(maxsize=100)
+
+    def put(line: str | None) -> None:
+        while not over.is_set():
+            with contextlib.suppress(queue.Full):
+                lines.put(line, timeout=0.5)
+                return
 
     def read() -> None:
-        with stream or contextlib.nullcontext(()) as each:
-            for line in each:
-                lines.put(line)
-                if over.is_set():
-                    break
-        lines.put(None)
+        with stream or io.StringIO() as each:
+            while not over.is_set() and (line := each.readline(LONGEST)):
+                put(line)
+        put(None)
 
     threading.Thread(target=read, daemon=True).start()
     return lines
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """End a worker, and what it has started, but for what has left its session."""
+def _end(process: subprocess.Popen[str], token: str) -> None:
+    """End a worker, and what it has started; what has left its session, on Linux alone."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
     process.wait()
+    for _ in range(10):  # it may start others meanwhile
+        if not (found := _left_behind(token)):
+            break
+        for number in found:
+            with contextlib.suppress(OSError):
+                os.kill(number, signal.SIGKILL)
+
+
+def _left_behind(token: str) -> list[int]:
+    """The processes that have the token in their environment, as Linux tells it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it is not ours, or has ended
+            if token.encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found

@@ -128,8 +128,8 @@ NEAREST = (
     ),
     scored(
         "not_normalized",
-        "You compare inner products; divide the columns by their lengths, so that they are "
-        "cosines.",
+        "You compare inner products, or divide the columns alone: divide the candidates by "
+        "their lengths, too, or long ones win.",
         lambda a, b: centered(a).T @ centered(b),
     ),
     scored(

@@ -11,6 +11,7 @@ import numpy as np
 from stylelib.check.calls import Outcome, text_of
 from stylelib.check.exercises import Arguments, Exercise, Function, Wrong
 from stylelib.check.ladder import finite_flaw, layout_flaw, shape_flaw, type_flaw
+from stylelib.check.places import place_flaw
 from stylelib.check.probes import ask, ask_shapes
 from stylelib.check.ratios import Reason, sizes_of
 from stylelib.check.stops import error_flaw
@@ -55,9 +56,9 @@ def flaw_of_wrong(exercise: Exercise, trials: Sequence[Trial]) -> Reason:
     for wrong, outcomes in versions:
         if _same(trials, outcomes, exercise.tolerance):
             return Reason(wrong.name, wrong.sentence)
-    for pair in exercise.pairs:
-        if _same(trials, _outcomes(exercise, pair, trials), exercise.tolerance):
-            return Reason(pair.name, pair.sentence)
+    for other in (*exercise.rarer, *exercise.pairs):
+        if _fits(exercise, other, trials):
+            return Reason(other.name, other.sentence)
     if reason := error_flaw(exercise, trials):
         return reason
     if all([(leaf.path, leaf.kind) for leaf in t.yours] == [((), "NoneType")] for t in trials):
@@ -70,6 +71,7 @@ def flaw_of_wrong(exercise: Exercise, trials: Sequence[Trial]) -> Reason:
         or _part_like_a_mistake(exercise, trials, versions)
         or _probed_layout(exercise, trials)
         or _probed(exercise, trials, versions)
+        or _placed(exercise, trials)
         or type_flaw(exercise, trials)
         or layout_flaw(exercise, trials)
         or shape_flaw(exercise, trials)
@@ -90,6 +92,14 @@ def _outcomes(
         except Exception as error:
             found.append(error)
     return found
+
+
+def _fits(exercise: Exercise, wrong: Wrong, trials: Sequence[Trial]) -> bool:
+    """Whether a wrong version gives what came out. It stops at the first call that differs."""
+    for trial in (trial for trial in trials if trial.outcome.error is None):
+        if not _same([trial], _outcomes(exercise, wrong, [trial]), exercise.tolerance):
+            return False
+    return _same(trials, _outcomes(exercise, wrong, trials), exercise.tolerance)
 
 
 def _same(
@@ -250,6 +260,15 @@ def _probed(
             reason = ask(yours, values, sizes, exercise.tolerance) if values else None
             if reason:
                 return _besides(wrong, reason, part)
+    return None
+
+
+def _placed(exercise: Exercise, trials: Sequence[Trial]) -> Reason | None:
+    """Where the first wrong part of the result is wrong."""
+    for path, (yours, expected) in _wrong_columns(exercise, trials).items():
+        reason = place_flaw(yours, expected, exercise.tolerance)
+        if reason and len(yours) == len(trials):
+            return said_of(reason, part_named(exercise, path))
     return None
 
 

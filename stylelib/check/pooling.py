@@ -156,6 +156,12 @@ def wrong_counts(right: Pooling) -> tuple[Wrong, ...]:
     """Another number of windows."""
     return (
         Wrong(
+            "range_ends_too_early",
+            "Your windows end one too early where the last one just fits, as with "
+            "range(0, H - k, stride): end the range at H - k + 1.",
+            replace(right, count=lambda side, k, s: -((k - side) // s)),
+        ),
+        Wrong(
             "one_window_short",
             "Your output is one row and one column too small: there are (H - k) // stride + 1 "
             "rows, and you left out the + 1.",

@@ -198,7 +198,7 @@ def ask(
 
 def _changed(probe: Probe, e: Values) -> Values:
     with np.errstate(all="ignore"):
-        return probe.change(e) if e.ndim or probe in SAME else np.zeros(0)
+        return probe.change(e) if e.size and (e.ndim or probe in SAME) else np.zeros(0)
 
 
 def _offset(yours: Sequence[Values], base: Sequence[Values], tolerance: float) -> Reason | None:

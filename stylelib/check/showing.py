@@ -12,7 +12,7 @@ from torch import Tensor
 from stylelib.check.exercises import Arguments, Exercise, Wrong
 from stylelib.check.images import MEAN, STD, channels_first
 
-__all__ = ["EXERCISES"]
+__all__ = ["EXERCISES", "last_axis", "shown_levels"]
 
 Array = NDArray[np.float64]
 
@@ -27,18 +27,19 @@ def _tensors() -> list[Arguments]:
     return found
 
 
-def _levels(X: Tensor) -> Array:
+def shown_levels(X: Tensor) -> Array:
     """Gray levels (H, W, 3), neither clamped nor rounded."""
-    return np.asarray((_last(X) * STD + MEAN) * 255)
+    return np.asarray((last_axis(X) * STD + MEAN) * 255)
 
 
-def _last(X: Tensor) -> Array:
+def last_axis(X: Tensor) -> Array:
+    """The channels last, (H, W, 3)."""
     return np.asarray(X[0].double().numpy().transpose(1, 2, 0))
 
 
 def _shown(X: Tensor) -> Array:
     """Pixel by pixel: std * x + mean, clamped, times 255, rounded."""
-    p = _levels(X)
+    p = shown_levels(X)
     for i in np.ndindex(p.shape):
         p[i] = round(min(255.0, max(0.0, float(p[i]))))
     return p
@@ -66,14 +67,14 @@ def _of_values(name: str, sentence: str, formula: Any) -> tuple[Wrong, Wrong]:
     """
     cut = f"{sentence} Besides, round the gray levels instead of cutting off their decimals."
     return (
-        Wrong(name, sentence, lambda X: _rounded(formula(_last(X)))),
-        Wrong(f"{name}_and_truncated", cut, lambda X: _truncated(formula(_last(X)))),
+        Wrong(name, sentence, lambda X: _rounded(formula(last_axis(X)))),
+        Wrong(f"{name}_and_truncated", cut, lambda X: _truncated(formula(last_axis(X)))),
     )
 
 
 def _of_levels_back(name: str, sentence: str, formula: Any) -> Wrong:
     """A mistake in what becomes of gray levels (H, W, 3) that are not yet clamped."""
-    return Wrong(name, sentence, lambda X: formula(_levels(X)))
+    return Wrong(name, sentence, lambda X: formula(shown_levels(X)))
 
 
 def _turned(name: str, sentence: str, formula: Any) -> tuple[Wrong, Wrong]:
@@ -83,7 +84,7 @@ def _turned(name: str, sentence: str, formula: Any) -> tuple[Wrong, Wrong]:
         Wrong(
             f"{name}_and_truncated",
             f"{sentence} Besides, round the gray levels instead of cutting off their decimals.",
-            lambda X: formula(np.trunc(np.clip(_levels(X), 0, 255))),
+            lambda X: formula(np.trunc(np.clip(shown_levels(X), 0, 255))),
         ),
     )
 
@@ -103,7 +104,8 @@ POSTPROCESS = Exercise(
         ),
         _of_levels_back(
             "rounded_up",
-            "Your gray levels are rounded up. Round to the nearest.",
+            "Your gray levels are rounded up. Round to the nearest, without adding 0.5 before "
+            "it.",
             lambda p: np.ceil(np.clip(p, 0, 255)),
         ),
         _of_levels_back(

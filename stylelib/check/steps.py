@@ -12,7 +12,15 @@ from torch import Tensor
 
 from stylelib.check.exercises import Arguments, Exercise, Function, Wrong
 
-__all__ = ["EXERCISES"]
+__all__ = [
+    "EXERCISES",
+    "Objective",
+    "backward",
+    "before_step",
+    "on_gradient",
+    "step_on",
+    "then",
+]
 
 Array = NDArray[np.float64]
 Objective = Callable[[Tensor], dict[str, Tensor]]
@@ -23,7 +31,9 @@ def _starts() -> list[Arguments]:
     """An image, a target, and the optimizer: plain descent, and Adam."""
     random = np.random.default_rng(7)
     X, T = (torch.from_numpy(random.standard_normal((1, 3, 4, 5))) for _ in range(2))
-    return [(X, T, torch.optim.SGD, 1.0), (0.5 * X, T, torch.optim.Adam, 0.2)]
+    wide = 0.5 * X
+    wide[0, 0, 0, :2] = torch.tensor((3.1, -3.1))
+    return [(X, T, torch.optim.SGD, 1.0), (wide, T, torch.optim.Adam, 0.2)]
 
 
 def _objective(T: Tensor) -> Objective:
@@ -63,7 +73,7 @@ def _gradient(X: Array, objective: Objective) -> Array:
         for t in (h, -h):
             moved = X.copy()
             moved[i] += t
-            values.append(float(_sum(objective(torch.from_numpy(moved)))))
+            values.append(float(total_of(objective(torch.from_numpy(moved)))))
         g[i] = (values[0] - values[1]) / (2 * h)
     return g
 
@@ -81,7 +91,7 @@ def by_hand(X: Tensor, objective: Objective, optimizer: Any) -> None:
     x -= group["lr"] * g  # X shares this memory
 
 
-def _step_on(
+def step_on(
     total: Callable[[dict[str, Tensor]], Tensor],
 ) -> Callable[[Tensor, Objective, Any], None]:
     """A step that is right but for what is made of the losses."""
@@ -94,25 +104,25 @@ def _step_on(
     return step
 
 
-def _then(after: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Objective, Any], None]:
+def then(after: Callable[[Tensor, Any], Any]) -> Callable[[Tensor, Objective, Any], None]:
     """A right step, and something after it."""
 
     def step(X: Tensor, objective: Objective, optimizer: Any) -> None:
-        _step_on(_sum)(X, objective, optimizer)
+        step_on(total_of)(X, objective, optimizer)
         with torch.no_grad():
             after(X, optimizer)
 
     return step
 
 
-def _before_step(
+def before_step(
     change: Callable[[Tensor, Any], None],
 ) -> Callable[[Tensor, Objective, Any], None]:
     """A step in which something happens to the gradient before it is used."""
 
     def step(X: Tensor, objective: Objective, optimizer: Any) -> None:
         optimizer.zero_grad()
-        _backward(X, objective)
+        backward(X, objective)
         with torch.no_grad():
             change(X, optimizer)
         optimizer.step()
@@ -120,34 +130,36 @@ def _before_step(
     return step
 
 
-def _sum(losses: dict[str, Tensor]) -> Tensor:
+def total_of(losses: dict[str, Tensor]) -> Tensor:
+    """The sum of all losses."""
     return torch.stack(list(losses.values())).sum()
 
 
-def _backward(X: Tensor, objective: Objective) -> None:
-    torch.autograd.backward(_sum(objective(X)))
+def backward(X: Tensor, objective: Objective) -> None:
+    """Compute the gradient of the sum of all losses."""
+    torch.autograd.backward(total_of(objective(X)))
 
 
 def _never_zero(X: Tensor, objective: Objective, optimizer: Any) -> None:
-    _backward(X, objective)
+    backward(X, objective)
     optimizer.step()
 
 
 def _step_first(X: Tensor, objective: Objective, optimizer: Any) -> None:
     optimizer.step()
     optimizer.zero_grad()
-    _backward(X, objective)
+    backward(X, objective)
 
 
 def _no_backward(X: Tensor, objective: Objective, optimizer: Any) -> None:
     optimizer.zero_grad()
-    _sum(objective(X))
+    total_of(objective(X))
     optimizer.step()
 
 
 def _no_step(X: Tensor, objective: Objective, optimizer: Any) -> None:
     optimizer.zero_grad()
-    _backward(X, objective)
+    backward(X, objective)
 
 
 def _step_twice(X: Tensor, objective: Objective, optimizer: Any) -> None:
@@ -157,19 +169,19 @@ def _step_twice(X: Tensor, objective: Objective, optimizer: Any) -> None:
 
 
 def _twice(X: Tensor, objective: Objective, optimizer: Any) -> None:
-    _step_on(_sum)(X, objective, optimizer)
-    _step_on(_sum)(X, objective, optimizer)
+    step_on(total_of)(X, objective, optimizer)
+    step_on(total_of)(X, objective, optimizer)
 
 
 def _backward_twice(X: Tensor, objective: Objective, optimizer: Any) -> None:
     _no_step(X, objective, optimizer)
-    _backward(X, objective)
+    backward(X, objective)
     optimizer.step()
 
 
 def _step_for_each(X: Tensor, objective: Objective, optimizer: Any) -> None:
     for name in objective(X):
-        _step_on(lambda losses, name=name: losses[name])(X, objective, optimizer)  # type: ignore[misc]
+        step_on(lambda losses, name=name: losses[name])(X, objective, optimizer)  # type: ignore[misc]
 
 
 def _also_by_hand(X: Tensor, optimizer: Any) -> None:
@@ -183,7 +195,9 @@ def _by_hand_only(X: Tensor, objective: Objective, optimizer: Any) -> None:
         _also_by_hand(X, optimizer)
 
 
-def _on_gradient(change: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Any], None]:
+def on_gradient(change: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Any], None]:
+    """A change of the gradient, for `before_step`."""
+
     def changed(X: Tensor, _: Any) -> None:
         assert X.grad is not None
         X.grad.copy_(change(X.grad))
@@ -218,7 +232,7 @@ STEP = Exercise(
             "zeroed_too_late",
             "Your image does not move: optimizer.zero_grad() comes between backward() and "
             "step(), and erases the gradient. Call it first.",
-            _before_step(lambda X, optimizer: optimizer.zero_grad()),
+            before_step(lambda X, optimizer: optimizer.zero_grad()),
         ),
         Wrong(
             "step_before_backward",
@@ -228,47 +242,47 @@ STEP = Exercise(
         Wrong(
             "ascent",
             "Your step goes uphill: the loss has the wrong sign, and grows.",
-            _step_on(lambda losses: -_sum(losses)),
+            step_on(lambda losses: -total_of(losses)),
         ),
         Wrong(
             "first_loss_only",
             "Your step uses only the first of the losses. Add all of them.",
-            _step_on(lambda losses: next(iter(losses.values()))),
+            step_on(lambda losses: next(iter(losses.values()))),
         ),
         Wrong(
             "last_loss_only",
             "Your step uses only the last of the losses. Add all of them.",
-            _step_on(lambda losses: list(losses.values())[-1]),
+            step_on(lambda losses: list(losses.values())[-1]),
         ),
         Wrong(
             "mean_of_losses",
             "Your step uses the mean of the losses. Add them.",
-            _step_on(lambda losses: _sum(losses) / len(losses)),
+            step_on(lambda losses: total_of(losses) / len(losses)),
         ),
         Wrong(
             "product_of_losses",
             "Your step multiplies the losses. Add them.",
-            _step_on(lambda losses: torch.stack(list(losses.values())).prod()),
+            step_on(lambda losses: torch.stack(list(losses.values())).prod()),
         ),
         Wrong(
             "largest_loss",
             "Your step uses only the largest of the losses. Add all of them.",
-            _step_on(lambda losses: torch.stack(list(losses.values())).max()),
+            step_on(lambda losses: torch.stack(list(losses.values())).max()),
         ),
         Wrong(
             "squared_loss",
             "Your step squares the total. Use the sum of the losses itself.",
-            _step_on(lambda losses: _sum(losses) ** 2),
+            step_on(lambda losses: total_of(losses) ** 2),
         ),
         Wrong(
             "root_of_loss",
             "Your step takes the root of the total. Use the sum itself.",
-            _step_on(lambda losses: _sum(losses).sqrt()),
+            step_on(lambda losses: total_of(losses).sqrt()),
         ),
         Wrong(
             "log_of_loss",
             "Your step takes the logarithm of the total. Use the sum itself.",
-            _step_on(lambda losses: _sum(losses).log()),
+            step_on(lambda losses: total_of(losses).log()),
         ),
         Wrong("step_called_twice", "Your function calls optimizer.step() twice.", _step_twice),
         Wrong("two_steps", "Your function makes two steps. Make one.", _twice),
@@ -286,7 +300,7 @@ STEP = Exercise(
             "also_by_hand",
             "Your function moves the image by itself, and the optimizer moves it, too. Leave "
             "it to optimizer.step().",
-            _then(_also_by_hand),
+            then(_also_by_hand),
         ),
         Wrong(
             "by_hand_only",
@@ -298,27 +312,27 @@ STEP = Exercise(
             "clamped_to_0_1",
             "Your function clamps the image to 0..1. A normalized image has other limits, and "
             "a step leaves it as it is.",
-            _then(lambda X, _: X.clamp_(0, 1)),
+            then(lambda X, _: X.clamp_(0, 1)),
         ),
         Wrong(
             "clamped_to_1",
             "Your function clamps the image to -1..1. Leave it as it is.",
-            _then(lambda X, _: X.clamp_(-1, 1)),
+            then(lambda X, _: X.clamp_(-1, 1)),
         ),
         Wrong(
             "sign_of_gradient",
             "Your step uses only the sign of the gradient.",
-            _before_step(_on_gradient(torch.sign)),
+            before_step(on_gradient(torch.sign)),
         ),
         Wrong(
             "normalized_gradient",
             "Your step divides the gradient by its length.",
-            _before_step(_on_gradient(lambda g: g / g.norm())),
+            before_step(on_gradient(lambda g: g / g.norm())),
         ),
         Wrong(
             "averaged_gradient",
             "Your step divides the gradient by its mean absolute value.",
-            _before_step(_on_gradient(lambda g: g / g.abs().mean())),
+            before_step(on_gradient(lambda g: g / g.abs().mean())),
         ),
     ),
     picture=None,

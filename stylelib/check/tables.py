@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stylelib.check import beyond, layers, main_line, sees
+from stylelib.check import beyond, control, layers, main_line, relatives, sees
 from stylelib.check.exercises import Exercise, Function
 from stylelib.check.judging import judge
 from stylelib.check.verdicts import Verdict
@@ -11,7 +11,7 @@ __all__ = ["EXERCISES", "verdict_on"]
 
 EXERCISES: dict[str, Exercise] = {
     exercise.name: exercise
-    for table in (main_line, layers, sees, beyond)
+    for table in (main_line, relatives, layers, sees, beyond, control)
     for exercise in table.EXERCISES
 }
 """The exercises, in the order of the chapters."""

@@ -42,7 +42,7 @@ def _inputs() -> list[Arguments]:
     for shape, contents, styles in (
         ((1, 3, 6, 8), [5], [0, 2]),
         ((2, 3, 4, 6), [2], [0, 2, 5]),
-        ((1, 3, 8, 4), [1, 4], [3]),
+        ((1, 3, 8, 4), [1, 4, 6], [3]),
     ):
         X = torch.from_numpy(random.standard_normal(shape)).float().requires_grad_()
         given.append((X, small_network(), contents, styles))

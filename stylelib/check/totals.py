@@ -16,7 +16,7 @@ from stylelib.check.grams import gram_by_sums
 from stylelib.check.inputs import array, features
 from stylelib.check.variation import variation
 
-__all__ = ["EXERCISES"]
+__all__ = ["EXERCISES", "WEIGHTS", "Total", "in_all", "in_sum", "plain_losses", "total"]
 
 Array = NDArray[np.float64]
 Total = tuple[list[float], list[float], float, float]
@@ -28,7 +28,7 @@ WEIGHTS = 1.0, 1e4, 10.0
 
 def _losses_of_one_image() -> list[Arguments]:
     given: list[Arguments] = []
-    for seed, N, contents, styles in ((50, 1, 1, 2), (60, 2, 2, 3)):
+    for seed, N, contents, styles in ((50, 1, 1, 3), (60, 2, 2, 3)):
         shapes = [(N, 2 + k, 3, 4 + k) for k in range(5)]
         fresh = [features(seed + k, *shapes[k], learns=True) for k in range(contents + styles)]
         targets = [features(seed + 5 + k, *shapes[k]) for k in range(contents + styles)]
@@ -38,7 +38,7 @@ def _losses_of_one_image() -> list[Arguments]:
     return given
 
 
-def _plain(
+def plain_losses(
     X: Tensor, contents_hat: Tensors, styles_hat: Tensors, contents: Tensors, grams: Tensors
 ) -> tuple[list[float], list[float], float]:
     """The three kinds of losses, without weights."""
@@ -54,12 +54,13 @@ def _plain(
 
 
 def _weighted(weights: tuple[float, float, float], *given: Any) -> Total:
-    (contents_l, styles_l, tv_l), (alpha, beta, tv) = _plain(*given), weights
+    (contents_l, styles_l, tv_l), (alpha, beta, tv) = plain_losses(*given), weights
     contents_l, styles_l = [alpha * c for c in contents_l], [beta * s for s in styles_l]
     return contents_l, styles_l, tv * tv_l, sum(contents_l) + sum(styles_l) + tv * tv_l
 
 
-def _total(*given: Any) -> Total:
+def total(*given: Any) -> Total:
+    """The reference."""
     return _weighted(WEIGHTS, *given)
 
 
@@ -67,34 +68,34 @@ def _with_weights(name: str, sentence: str, *weights: float) -> Wrong:
     return Wrong(name, sentence, lambda *given: _weighted(weights, *given))  # type: ignore[arg-type]
 
 
-def _in_sum(name: str, sentence: str, total: Callable[..., float]) -> Wrong:
+def in_sum(name: str, sentence: str, formula: Callable[..., float]) -> Wrong:
     """A mistake in the sum of the losses only."""
 
     def version(*given: Any) -> Total:
-        contents_l, styles_l, tv_l, L = _total(*given)
-        return contents_l, styles_l, tv_l, total(contents_l, styles_l, tv_l, L)
+        contents_l, styles_l, tv_l, L = total(*given)
+        return contents_l, styles_l, tv_l, formula(contents_l, styles_l, tv_l, L)
 
     return Wrong(name, sentence, version)
 
 
-def _in_all(name: str, sentence: str, change: Callable[..., Any]) -> Wrong:
+def in_all(name: str, sentence: str, change: Callable[..., Any]) -> Wrong:
     """A mistake in what is returned of the right losses."""
-    return Wrong(name, sentence, lambda *given: change(*_total(*given)))
+    return Wrong(name, sentence, lambda *given: change(*total(*given)))
 
 
 def _unweighted_sum(*given: Any) -> Total:
-    contents_l, styles_l, tv_l, _ = _total(*given)
+    contents_l, styles_l, tv_l, _ = total(*given)
     plain = _weighted((1.0, 1.0, 1.0), *given)
     return contents_l, styles_l, tv_l, plain[3]
 
 
 def _weighted_sum_of_plain(*given: Any) -> Total:
-    return (*_plain(*given), _total(*given)[3])
+    return (*plain_losses(*given), total(*given)[3])
 
 
 def _weighted_twice(*given: Any) -> Total:
     twice = _weighted((WEIGHTS[0] ** 2, WEIGHTS[1] ** 2, WEIGHTS[2] ** 2), *given)
-    return (*_total(*given)[:3], twice[3])
+    return (*total(*given)[:3], twice[3])
 
 
 def _with_sums(*given: Any) -> Total:
@@ -113,7 +114,7 @@ def _with_sums(*given: Any) -> Total:
 
 
 def _without_half(*given: Any) -> Total:
-    contents_l, styles_l, tv_l, L = _total(*given)
+    contents_l, styles_l, tv_l, L = total(*given)
     return contents_l, styles_l, 2 * tv_l, L + tv_l
 
 
@@ -122,7 +123,7 @@ TOTAL = Exercise(
     "the total loss",
     "compute_loss(X, contents_Y_hat, styles_Y_hat, contents_Y, styles_Y_gram)",
     _losses_of_one_image,
-    _total,
+    total,
     (
         _with_weights(
             "no_weights",
@@ -192,97 +193,97 @@ TOTAL = Exercise(
             1e4,
             1e4,
         ),
-        _in_sum(
+        in_sum(
             "tv_left_out", "Your total leaves out total variation.", lambda c, s, t, L: L - t
         ),
-        _in_sum(
+        in_sum(
             "styles_left_out",
             "Your total leaves out the style losses.",
             lambda c, s, t, L: sum(c) + t,
         ),
-        _in_sum(
+        in_sum(
             "contents_left_out",
             "Your total leaves out the content losses.",
             lambda c, s, t, L: sum(s) + t,
         ),
-        _in_sum(
+        in_sum(
             "styles_only",
             "Your total has only the style losses in it. Add all losses.",
             lambda c, s, t, L: sum(s),
         ),
-        _in_sum(
+        in_sum(
             "contents_only",
             "Your total has only the content losses in it. Add all losses.",
             lambda c, s, t, L: sum(c),
         ),
-        _in_sum(
+        in_sum(
             "tv_twice", "Your total counts total variation twice.", lambda c, s, t, L: L + t
         ),
-        _in_sum(
+        in_sum(
             "ten_times_the_styles",
             "Your total has the style losses ten times. `10 * styles_l` repeats the list, and "
             "the weight of 1e4 is complete without it.",
             lambda c, s, t, L: L + 9 * sum(s),
         ),
-        _in_sum(
+        in_sum(
             "mean_of_the_losses",
             "Your total is the mean of the losses. Add them.",
             lambda c, s, t, L: L / (len(c) + len(s) + 1),
         ),
-        _in_sum(
+        in_sum(
             "layers_averaged",
             "Your total averages each kind of loss over its layers. Add them.",
             lambda c, s, t, L: float(np.mean(c) + np.mean(s) + t),
         ),
-        _in_sum(
+        in_sum(
             "styles_averaged",
             "Your total averages the style losses over their layers. Add them.",
             lambda c, s, t, L: float(sum(c) + np.mean(s) + t),
         ),
-        _in_sum(
+        in_sum(
             "first_layers_only",
             "Your total has only the first layer of each kind of loss.",
             lambda c, s, t, L: c[0] + s[0] + t,
         ),
-        _in_sum(
+        in_sum(
             "first_style_only",
             "Your total has only the first style loss. Add all of them.",
             lambda c, s, t, L: sum(c) + s[0] + t,
         ),
-        _in_sum(
+        in_sum(
             "last_style_only",
             "Your total has only the last style loss. Add all of them.",
             lambda c, s, t, L: sum(c) + s[-1] + t,
         ),
-        _in_sum(
+        in_sum(
             "product",
             "Your total multiplies the losses. Add them.",
             lambda c, s, t, L: float(np.prod([*c, *s, t])),
         ),
-        _in_all(
+        in_all(
             "total_only",
             "Your function returns only the total. Return contents_l, styles_l, tv_l and the "
             "total, l.",
             lambda c, s, t, L: L,
         ),
-        _in_all(
+        in_all(
             "no_total",
             "Your function returns the losses without their sum. Return contents_l, styles_l, "
             "tv_l and the total, l.",
             lambda c, s, t, L: (c, s, t),
         ),
-        _in_all(
+        in_all(
             "total_first",
             "Your function returns the total first. Return contents_l, styles_l, tv_l, l.",
             lambda c, s, t, L: (L, c, s, t),
         ),
-        _in_all(
+        in_all(
             "styles_first",
             "Your function returns the style losses first. Return contents_l, styles_l, tv_l, "
             "l.",
             lambda c, s, t, L: (s, c, t, L),
         ),
-        _in_all(
+        in_all(
             "sums_for_lists",
             "Your function returns sums in place of the lists contents_l and styles_l. Return "
             "one loss for each layer.",
