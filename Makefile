@@ -11,7 +11,7 @@ export STYLELIB_PROFILE := $(PROFILE)
 # The environment in .venv decides, whatever else is set up in the shell.
 unexport PYTHONPATH
 
-.PHONY: book test quick test-processors test-site serve pdf lab wheel smoke bench bench-paper clean requirements samples pairs pictures
+.PHONY: book test quick test-processors test-site serve pdf lab wheel smoke bench bench-scale bench-paper bench-kills fuzz audit clean requirements samples pairs large pictures
 
 book: .venv/installed
 	@$(BIN)/python tools/build_book.py
@@ -63,11 +63,29 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/race.py
 	$(BIN)/python benchmarks/scratch.py
 
+# Memory and time by the size of the image, plain and by tiles; half an hour.
+bench-scale: .venv/installed
+	$(BIN)/python benchmarks/scale.py
+
 # The method of the paper; the last of the three takes one to three hours.
 bench-paper: .venv/installed
 	$(BIN)/python benchmarks/paper.py inversion
 	$(BIN)/python benchmarks/paper.py texture
 	$(BIN)/python benchmarks/paper.py divergence
+
+# Kill a hundred runs at random moments, and compare what they go on to; minutes.
+bench-kills: .venv/installed
+	$(BIN)/python benchmarks/kills.py $(or $(KILLS),100)
+
+# Damage what the library is given, at random: make fuzz MINUTES=5. It prints each case that breaks
+# a rule, and how to run it again.
+MINUTES ?= 10
+fuzz: .venv/installed
+	$(BIN)/python tools/fuzz.py --minutes $(MINUTES)
+
+# Known weaknesses of the pinned packages, as PyPI tells them. Needs the network.
+audit: .venv/installed
+	$(BIN)/uv tool run pip-audit --strict --disable-pip --no-deps --requirement requirements.txt
 
 clean:
 	rm -rf .venv _build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
@@ -85,6 +103,10 @@ samples: .venv/installed
 # Paint the pictures that chapter 25 compares; twenty minutes.
 pairs: .venv/installed
 	$(BIN)/python benchmarks/pairs.py book/images/pairs
+
+# Paint the image of 4,096 x 2,731 pixels that chapter 30 shows; half an hour, 12 GB of memory.
+large: .venv/installed
+	$(BIN)/python tools/paint_large.py book/images/large
 
 # Paint the pictures that the README shows.
 pictures: .venv/installed

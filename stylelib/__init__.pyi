@@ -21,6 +21,8 @@ from .control.colors import with_luminance as with_luminance
 from .control.masks import load_mask as load_mask
 from .control.masks import region_of_color as region_of_color
 from .control.paths import style_path as style_path
+from .control.sheets import Sheet as Sheet
+from .control.sheets import sheet as sheet
 from .control.styles import Style as Style
 from .descents import AdamDescent as AdamDescent
 from .errors import DivergenceError as DivergenceError
@@ -41,6 +43,18 @@ from .images import postprocess as postprocess
 from .images import preprocess as preprocess
 from .images import save_image as save_image
 from .images import visible_range as visible_range
+from .large.batches import batch as batch
+from .large.clips import flicker as flicker
+from .large.clips import write_animation as write_animation
+from .large.estimates import Estimate as Estimate
+from .large.estimates import estimate as estimate
+from .large.frames import frames as frames
+from .large.jobs import Job as Job
+from .large.reports import BatchReport as BatchReport
+from .large.reports import Outcome as Outcome
+from .large.sums import Additive as Additive
+from .large.sums import adds_up as adds_up
+from .large.tiles import TiledFeatures as TiledFeatures
 from .layers import CONTENT_LAYERS as CONTENT_LAYERS
 from .layers import SQUEEZENET_LAYERS as SQUEEZENET_LAYERS
 from .layers import STYLE_LAYERS as STYLE_LAYERS
@@ -70,7 +84,6 @@ from .optimization import Optimized as Optimized
 from .optimization import gradient_residual as gradient_residual
 from .optimization import gradient_shares as gradient_shares
 from .optimization import optimize as optimize
-from .pyramid import RunState as RunState
 from .recipes import Recipe as Recipe
 from .records import Record as Record
 from .records import Step as Step
@@ -110,6 +123,7 @@ from .sees.visualization import channel_visualization as channel_visualization
 from .sees.visualization import channel_visualizations as channel_visualizations
 from .sees.visualization import class_visualization as class_visualization
 from .sees.visualization import class_visualizations as class_visualizations
+from .stages import RunState as RunState
 from .style_transfer import FULL as FULL
 from .style_transfer import QUICK as QUICK
 from .style_transfer import RECIPES as RECIPES
@@ -138,6 +152,7 @@ __all__ = [
     "AdamDescent",
     "BacktrackingLBFGS",
     "BacktrackingLBFGSDescent",
+    "BatchReport",
     "ContentLoss",
     "Convention",
     "DivergenceError",
@@ -147,6 +162,7 @@ __all__ = [
     "InputError",
     "IntegratedGradients",
     "Interrupted",
+    "Job",
     "LBFGSDescent",
     "LossNetwork",
     "LossWeights",
@@ -158,6 +174,7 @@ __all__ = [
     "NetworkFeatures",
     "Normalization",
     "Optimized",
+    "Outcome",
     "Prior",
     "Profile",
     "Recipe",
@@ -173,6 +190,7 @@ __all__ = [
     "VisualizationResult",
     "__version__",
     "assignment",
+    "batch",
     "channel_visualization",
     "channel_visualizations",
     "check",
@@ -195,8 +213,10 @@ __all__ = [
     "convert_weight",
     "cut_out",
     "extract_features",
+    "flicker",
     "fooling_image",
     "fooling_images",
+    "frames",
     "frechet_distance",
     "get_contents",
     "get_inits",
@@ -238,4 +258,5 @@ __all__ = [
     "vgg19",
     "visible_range",
     "weights_for",
+    "write_animation",
 ]

@@ -9,9 +9,12 @@ from typing import NoReturn
 
 from stylelib._version import __version__
 from stylelib.errors import StylelibError
+from stylelib.large.interrupts import terminations
 
 COMMANDS = {
     "transfer": "paint one image in the style of another",
+    "batch": "paint many images, several at once",
+    "frames": "paint the frames of a clip",
     "texture": "make an image of any size with the texture of another",
     "invert": "make an image from the features of one layer",
     "saliency": "show which pixels the score of a class depends on",
@@ -62,9 +65,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 for success, 1 if the loss diverged or a checked function is wrong, 2 for bad input,
-        and 130 if Ctrl-C ended the run, even if an image was saved.
+        and 130 if Ctrl-C or 143 if SIGTERM ended the run, even if an image was saved.
     """
     options = _parse(sys.argv[1:] if arguments is None else arguments)
+    with terminations() as received:
+        code = _run(options)
+    return 143 if code == 130 and received else code
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run a command, and say in one line why it failed."""
     from stylelib import commands
 
     try:
@@ -74,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"stylelib: {text}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stylelib: stopped by Ctrl-C before there was an image", file=sys.stderr)
+        print("stylelib: stopped before there was an image", file=sys.stderr)
         return 130
 
 

@@ -124,7 +124,10 @@ def several(name: str, values: Any, *, least: int = 1) -> list[Any]:
         raise InputError(f"{name} must be a list, for example [{values!r}], not {values!r}")
     if len(values) < least:
         raise InputError(f"{name} is empty: give at least {'one' if least == 1 else least}")
-    return values.tolist() if hasattr(values, "tolist") else list(values)
+    try:
+        return values.tolist() if hasattr(values, "tolist") else list(values)
+    except RuntimeError as error:  # a tensor that is sparse, or on the device "meta"
+        raise InputError(f"{name} must be a list, not {values!r}") from error
 
 
 def sides(name: str, value: Any, *, least: int = 1) -> tuple[int, ...]:
@@ -176,7 +179,11 @@ def check_path(name: str, value: Any) -> Path:
     Raises:
         InputError: it is not a path.
     """
-    if not isinstance(value, str | os.PathLike):
+    try:
+        usable = isinstance(value, str | os.PathLike) and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        usable = False
+    if not usable:
         raise InputError(f"{name} must be a path, not {value!r}")
     return Path(value)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from stylelib.arguments import number, whole
+from stylelib.errors import InputError
 
 __all__ = ["AdamDescent", "Clamp", "Descent", "check_lr"]
 
@@ -39,6 +40,12 @@ class Descent(Protocol):
 
     def end(self, optimizer: torch.optim.Optimizer, X: Tensor) -> Tensor:
         """The image to return after the last step; X is where the optimizer ended."""
+
+
+def check_descent(descent: Any) -> None:
+    """Check that a value is a way to move an image."""
+    if not (callable(getattr(descent, "begin", None)) and hasattr(descent, "exact")):
+        raise InputError(f"descent must be a Descent, such as AdamDescent(), not {descent!r}")
 
 
 @dataclass(frozen=True)

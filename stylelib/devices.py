@@ -28,7 +28,7 @@ def find_device(device: torch.device | str | None) -> torch.device:
     try:
         found = torch.device(device)
         torch.zeros(1, device=found).item()
-    except (RuntimeError, AssertionError, TypeError) as error:  # no such device
+    except (RuntimeError, AssertionError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"device '{device}' cannot be used here; try 'cpu', 'cuda' or 'mps'"
         ) from error

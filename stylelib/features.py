@@ -83,7 +83,7 @@ class NetworkFeatures:
         with torch.autocast(X.device.type, torch.bfloat16, enabled=half):
             Y = X
             for index in range(deepest + 1):
-                Y = self.net[index](Y)
+                Y = _passed(self.net[index], Y, index)
                 if index in taps:
                     features[index] = Y.to(X.dtype) if self.widen else Y
         return [features[tap] for tap in taps]
@@ -96,6 +96,19 @@ class NetworkFeatures:
                 f"an image of {X.shape[2]} x {X.shape[3]} pixels is too small for layer "
                 f"{deepest}: each side needs {smallest} or more"
             )
+
+
+def _passed(layer: nn.Module, Y: Tensor, index: int) -> Tensor:
+    """What a layer makes of features; its number is for the message."""
+    try:
+        output: Tensor = layer(Y)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # for example, a kernel larger than its input
+        raise InputError(
+            f"layer {index} of the network cannot process {tuple(Y.shape)}: {error}"
+        ) from error
+    return output
 
 
 def check_batch(X: Tensor) -> None:
@@ -190,13 +203,22 @@ class FeatureExtractor(nn.Module):
 
 def _smallest_side(layers: Sequence[nn.Module]) -> int:
     """The smallest height or width of an image that has an output after these layers."""
+    parts = [part for layer in layers for part in layer.modules()]
+    return max(_smallest_along(axis, parts) for axis in (0, 1))
+
+
+def _smallest_along(axis: int, parts: Sequence[nn.Module]) -> int:
+    """The smallest height (axis 0) or width (axis 1)."""
     side = 1
-    for part in reversed([part for layer in layers for part in layer.modules()]):
+    for part in reversed(parts):
         if isinstance(part, nn.Conv2d):
-            side = part.stride[0] * (side - 1) + part.kernel_size[0] - 2 * int(part.padding[0])
+            window = part.dilation[axis] * (part.kernel_size[axis] - 1) + 1
+            sides = part._reversed_padding_repeated_twice  # numbers, even for "same"
+            padding = sum(sides[2:] if axis == 0 else sides[:2])
+            side = part.stride[axis] * (side - 1) + window - padding
         elif isinstance(part, nn.MaxPool2d | nn.AvgPool2d):
             kernel, stride = (
-                n if isinstance(n, int) else n[0] for n in (part.kernel_size, part.stride)
+                n if isinstance(n, int) else n[axis] for n in (part.kernel_size, part.stride)
             )
             side = stride * (side - 1) + kernel - (stride - 1 if part.ceil_mode else 0)
         side = max(1, side)

@@ -30,7 +30,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing("matplotlib", "figures") from error
 
-__all__ = ["Pictures", "compare", "encode", "filmstrip", "show_images"]
+__all__ = ["Pictures", "arranged", "compare", "encode", "filmstrip", "show_images"]
 
 Showable = Image.Image | Tensor | NDArray[Any]
 
@@ -199,6 +199,18 @@ def show_images(
         >>> show_images([samples.load("chelsea"), samples.load("mosaic")], ["content", "style"])
         <2 images: content; style>
     """
+    return arranged(images, titles, columns=columns, width=width, cmap=cmap)._show()
+
+
+def arranged(
+    images: Sequence[Showable],
+    titles: Sequence[str] | None = None,
+    *,
+    columns: int | None = None,
+    width: float = 9.0,
+    cmap: str = "magma",
+) -> Pictures:
+    """Images in a grid, as `show_images` shows them, without showing them."""
     images = several("images", images)
     titles = _check_titles(titles, len(images))
     columns = len(images) if columns is None else whole("columns", columns)
@@ -218,7 +230,7 @@ def show_images(
         _Picture(image, title, _scaled(image, longest) if is_tiny else size)
         for image, title, size, is_tiny in zip(opened, titles, sizes, tiny, strict=True)
     ]
-    return Pictures(pictures, columns, across)._show()
+    return Pictures(pictures, columns, across)
 
 
 def compare(

@@ -10,8 +10,10 @@ import io
 import os
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -23,6 +25,7 @@ __all__ = [
     "ImageSource",
     "check_output",
     "data_uri",
+    "encoded",
     "kept",
     "load_image",
     "load_with_alpha",
@@ -31,11 +34,14 @@ __all__ = [
     "target_shape",
     "write_image",
     "write_whole",
+    "written_whole",
 ]
 
 MAX_PIXELS = 89_478_485
 """Images with more pixels are refused, because a small file can unpack to gigabytes. Pillow
 warns above the same limit."""
+MAX_BYTES = 2**30
+"""Files with more bytes are refused; a device, such as /dev/zero, has no end."""
 
 FORMATS = {
     ".png": "PNG",
@@ -67,8 +73,9 @@ def load_image(source: ImageSource) -> Image.Image:
         A new RGB image with 8 bits per channel.
 
     Raises:
-        FileError: the file is missing, empty, truncated, not an image, a directory, or unpacks
-            to more than `MAX_PIXELS`.
+        FileError: the file is missing, empty, truncated, not an image, a directory, larger
+            than `MAX_BYTES`, or unpacks to more than `MAX_PIXELS`. EPS is refused, too: it is
+            a program, which Pillow gives to Ghostscript.
         InputError: the source is of another kind, or the range of its pixels is unknown (32-bit
             modes).
 
@@ -101,6 +108,8 @@ def load_with_alpha(source: ImageSource) -> tuple[Image.Image, Image.Image | Non
         try:
             if not isinstance(source, Image.Image):
                 image = Image.open(stream)
+            if image.format == "EPS":
+                raise FileError(f"{name} is a program in PostScript (EPS), which is not run")
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             image.load()
@@ -133,7 +142,8 @@ def _open_source(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[Bin
         try:
             if path.is_dir():
                 raise FileError(f"{name} is a directory, not an image")
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
         except FileNotFoundError:
             raise FileError(f"there is no file {name}") from None
         except FileError:
@@ -143,7 +153,7 @@ def _open_source(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[Bin
     elif hasattr(source, "read"):
         name = f"'{getattr(source, 'name', 'the given file')}'"
         try:
-            data = source.read()
+            data = source.read(MAX_BYTES + 1)
         except UnicodeDecodeError:  # opened as text, but the bytes are not text
             data = None
         except (OSError, ValueError) as error:  # a closed file raises ValueError
@@ -157,6 +167,8 @@ def _open_source(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[Bin
         )
     if not data:
         raise FileError(f"{name} is empty (0 bytes)")
+    if len(data) > MAX_BYTES:
+        raise FileError(f"{name} has more than {MAX_BYTES:,} bytes; make it smaller first")
     return io.BytesIO(data), name
 
 
@@ -224,7 +236,13 @@ _TURNS = {
 
 def write_image(image: Image.Image, path: str | os.PathLike[str], *, quality: int = 95) -> Path:
     """Write a PIL image to a file, whole or not at all; see `stylelib.save_image`."""
-    picture_format = check_output(path)
+    check_output(path)
+    return write_whole(Path(path), encoded(image, Path(path).suffix, quality=quality))
+
+
+def encoded(image: Image.Image, ending: str, *, quality: int = 95) -> bytes:
+    """The content of a file that shows an image; `ending` is one of `FORMATS`."""
+    picture_format = FORMATS[ending.lower()]
     quality = whole("quality", quality, most=100)
     picture = _turn_upright(image)
     if picture_format == "JPEG" and picture.mode != "RGB":
@@ -232,12 +250,12 @@ def write_image(image: Image.Image, path: str | os.PathLike[str], *, quality: in
     buffer = io.BytesIO()
     try:
         picture.save(buffer, picture_format, quality=quality)
-    except (OSError, ValueError, KeyError, OverflowError, SystemError) as error:
+    except Exception as error:  # Pillow's encoders raise many kinds, as its decoders do
         raise InputError(
             f"cannot write a {picture.mode} image of {picture.size} as {picture_format}: "
             f"{error}"
         ) from error
-    return write_whole(Path(path), buffer.getvalue())
+    return buffer.getvalue()
 
 
 def check_output(path: str | os.PathLike[str]) -> str:
@@ -270,16 +288,35 @@ def check_output(path: str | os.PathLike[str]) -> str:
 
 def write_whole(path: Path, data: bytes) -> Path:
     """Write `data` to `path` whole or not at all; an older file stays until then."""
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
+    with written_whole(path) as stream:
+        stream.write(data)
+    return path
+
+
+@contextmanager
+def written_whole(path: Path, prefix: str = ".stylelib-") -> Iterator[IO[bytes]]:
+    """A stream whose content becomes the file `path` when the block ends without an exception.
+
+    Args:
+        path: of the file; an older one stays until then.
+        prefix: with which the name of the temporary file beside it begins.
+
+    Raises:
+        FileError: the file cannot be written.
+    """
+    try:
+        target = Path(os.path.realpath(path))
+    except ValueError as error:  # a name that no file can have
+        raise FileError(f"cannot write '{path}': {error}") from error
+    if os.path.isdir(target):
         raise FileError(f"'{path}' is a directory; give the name of a file in it")
     temporary = ""
     try:
         with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=".stylelib-", delete=False
+            dir=target.parent, prefix=prefix, delete=False
         ) as stream:
             temporary = stream.name
-            stream.write(data)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(
@@ -291,7 +328,6 @@ def write_whole(path: Path, data: bytes) -> Path:
     finally:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
-    return path
 
 
 def data_uri(image: Image.Image, kind: str, **options: Any) -> str:
@@ -311,8 +347,9 @@ def make_folder(folder: Path) -> None:
     """Make a folder and its parents if they do not exist."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"cannot make the folder '{folder}': {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError for a name that no file can have
+        said = getattr(error, "strerror", None) or error
+        raise FileError(f"cannot make the folder '{folder}': {said}") from error
 
 
 def _umask() -> int:
@@ -332,7 +369,9 @@ def target_shape(
 ) -> tuple[int, int]:
     """The (height, width) that the argument called `name` means for an image."""
     given = sides(name, image_shape)
-    if len(given) == 2:
+    if max(given) > MAX_PIXELS:
+        height, width = given[0], given[-1]
+    elif len(given) == 2:
         height, width = given
     else:
         scale = given[0] / min(image.size)

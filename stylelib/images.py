@@ -25,6 +25,7 @@ __all__ = [
     "IMAGE_STD",
     "ImageSource",
     "denormalize",
+    "has_numbers",
     "load_image",
     "normalize",
     "postprocess",
@@ -74,13 +75,23 @@ def save_image(
 
 def _in_grays(numbers: Tensor) -> Image.Image:
     """A map (H, W) or (1, H, W) in gray levels: 0 is black, its largest value white."""
-    if numbers.is_complex():
-        raise InputError(f"a map to save must have real values, not {numbers.dtype}")
+    if not has_numbers(numbers):
+        what = f"{numbers.dtype} {numbers.layout} on {numbers.device}"
+        raise InputError(f"a map to save must have real values, not {what}")
     numbers = numbers.detach().double().cpu().reshape(numbers.shape[-2:])
     if numbers.numel() == 0 or not bool(((numbers >= 0) & (numbers < math.inf)).all()):
         raise InputError("a map to save must have finite values of 0 or more")
     levels = 255 * numbers / numbers.max().clamp_min(torch.finfo(torch.float64).tiny)
     return Image.fromarray(levels.round().to(torch.uint8).numpy())
+
+
+def has_numbers(X: Tensor) -> bool:
+    """Whether a tensor holds a real number for each entry.
+
+    One that is sparse, nested or quantized, or on the device "meta", does not.
+    """
+    plain = X.layout is torch.strided and not (X.is_nested or X.is_quantized)
+    return plain and not (X.is_meta or X.is_complex())
 
 
 def preprocess(image: Image.Image, image_shape: int | tuple[int, int]) -> Tensor:
@@ -140,6 +151,8 @@ def postprocess(X: Tensor) -> Image.Image:
     """
     if not isinstance(X, Tensor):
         raise InputError(f"postprocess needs a tensor, not {type(X).__name__}")
+    if not has_numbers(X):
+        raise InputError(f"postprocess needs real values, not {X.dtype} {X.layout} {X.device}")
     picture = X.detach()[0] if X.ndim == 4 and X.shape[0] == 1 else X.detach()
     if (
         picture.ndim != 3

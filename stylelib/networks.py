@@ -208,6 +208,8 @@ def check_module(net: Net) -> Net:
     if not isinstance(net, nn.Module):
         kind = type(net).__name__
         raise InputError(f"a network must be an nn.Module, such as vgg19(), not {kind}")
+    if any(parameter.is_meta for parameter in net.parameters()):
+        raise InputError("the network has no weights: its parameters are on the device 'meta'")
     return net
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,17 @@ from torch import Tensor
 from stylelib.arguments import check_function, number, several
 from stylelib.errors import InputError
 from stylelib.features import Features
+from stylelib.large.sums import (
+    AddsUp,
+    BySums,
+    Spread,
+    Summed,
+    adds_up,
+    by_sums_of,
+    features_by_sums,
+    grams_by_sums,
+    relative_by_sums,
+)
 from stylelib.layers import Layer
 from stylelib.losses import check_features, check_tensor, content_loss, gram, style_loss
 from stylelib.optimization import Objective
@@ -83,6 +94,10 @@ def compare_grams(Y: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda Y_hat: style_loss(Y_hat, gram_Y)
 
 
+adds_up(compare_features, features_by_sums)
+adds_up(compare_grams, grams_by_sums)
+
+
 def relative(loss: FeatureLoss) -> FeatureLoss:
     """A loss divided by its value for features that are all 0, which is the size of the target.
 
@@ -110,6 +125,7 @@ def relative(loss: FeatureLoss) -> FeatureLoss:
         return lambda Y_hat: absolute(Y_hat) / size
 
     vars(compare).update(marks_of(loss), absolute=loss)
+    adds_up(compare, relative_by_sums(by_sums_of(loss)))
     return compare
 
 
@@ -126,13 +142,20 @@ def factors_of(layers: Layers, name: str = "layers") -> dict[Layer, float]:
     if isinstance(layers, Mapping):
         return {layer: number(f"the factor of {layer}", f) for layer, f in layers.items()}
     listed = several(name, layers, least=0)
-    if len(set(listed)) < len(listed):
+    try:
+        twice = len(set(listed)) < len(listed)
+    except TypeError:  # a list in the list
+        raise InputError(f"{name} are numbers or names of layers, not {listed!r}") from None
+    if twice:
         raise InputError(f"{name} names a layer twice: {listed}; give it a factor of 2 instead")
     return dict.fromkeys(listed, 1.0)
 
 
-Loss = Callable[[Tensor, Mapping[Layer, Tensor]], Tensor]
-"""A loss of an image and its features by layer."""
+Seen = Mapping[Layer | Summed, Tensor]
+"""The features of an image by layer, or sums over their positions."""
+Loss = Callable[[Tensor, Seen], Tensor]
+"""A loss of an image and its features. It asks for those at the layers of its term, or for
+those in its attribute `looks`."""
 
 
 class Term(Protocol):
@@ -191,25 +214,91 @@ class Match:
     def loss_given(self, features: Features) -> Loss:
         """Compares the features at each layer with those of the target."""
         factors = factors_of(self.layers)
-        Ys = features(self.target, list(factors))
-        losses = []
-        for (layer, factor), Y in zip(factors.items(), Ys, strict=True):
-            compare = self.loss_at(layer)
-            narrow = hasattr(compare, "takes_bfloat16")
-            losses.append((layer, factor, compare(Y), narrow))
+        parts: dict[Layer, Part] = {}
+        if isinstance(features, AddsUp):
+            parts |= self.parts_by_sums(features)
+        whole = [layer for layer in factors if layer not in parts]
+        Ys = features(self.target, whole) if whole or not parts else []
+        for layer, Y in zip(whole, Ys, strict=True):
+            parts[layer] = self.part(layer, Y)
+        return MatchLoss(self, [(factor, parts[layer]) for layer, factor in factors.items()])
 
-        def loss(X: Tensor, seen: Mapping[Layer, Tensor]) -> Tensor:
-            each = [
-                factor * compare(seen[layer] if narrow else seen[layer].to(X.dtype))
-                for layer, factor, compare, narrow in losses
-            ]
-            if not each:
-                return X.new_zeros(())
-            if self.averages:
-                return self.weight * (torch.stack(each).sum() / len(each))
-            return sum((self.weight * one for one in each[1:]), self.weight * each[0])
+    def part(self, layer: Layer, Y: Tensor) -> Part:
+        """The loss at a layer, whose target features are Y."""
+        loss = self.loss_at(layer)
+        compare, narrow = loss(Y), hasattr(loss, "takes_bfloat16")
+        return Part(layer, lambda X, F: compare(F if narrow else F.to(X.dtype)))
 
-        return loss
+    def parts_by_sums(self, features: AddsUp) -> dict[Layer, Part]:
+        """The losses that are functions of sums over positions, by layer."""
+        parts = {}
+        for layer in factors_of(self.layers):
+            by_sums = by_sums_of(self.loss_at(layer))
+            if by_sums is not None:
+                parts[layer] = self.part_by_sums(layer, by_sums, features)
+        return parts
+
+    def part_by_sums(self, layer: Layer, by_sums: BySums, features: AddsUp) -> Part:
+        """The loss at a layer as a function of sums over its positions."""
+        loss = by_sums(Spread(features, self.target, layer))
+        if not hasattr(self.loss_at(layer), "takes_bfloat16"):
+            loss = loss.after(lambda F, where: F.to(self.target.dtype))
+        return Part(
+            Summed(layer, loss.sums),
+            lambda X, S: loss.value(S, features.shapes(X, [layer])[0]),
+        )
+
+
+class Part(NamedTuple):
+    """A loss at one layer.
+
+    Attributes:
+        look: what it asks for: the layer's features, or a sum of them.
+        loss: of the image and what it asked for.
+    """
+
+    look: Layer | Summed
+    loss: Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class MatchLoss:
+    """The weighted loss of a `Match`; `parts` are the layers' factors and losses."""
+
+    match: Match
+    parts: Sequence[tuple[float, Part]]
+
+    @property
+    def looks(self) -> list[Layer | Summed]:
+        """What it asks for."""
+        return [part.look for _, part in self.parts]
+
+    def __call__(self, X: Tensor, seen: Seen) -> Tensor:
+        """The sum or the mean of the layers' losses, times the weight."""
+        weight = self.match.weight
+        each = [factor * part.loss(X, seen[part.look]) for factor, part in self.parts]
+        if not each:
+            return X.new_zeros(())
+        if self.match.averages:
+            return weight * (torch.stack(each).sum() / len(each))
+        return sum((weight * one for one in each[1:]), weight * each[0])
+
+
+def sizes_of(
+    losses: Mapping[Layer, FeatureLoss], X: Tensor, features: Features
+) -> dict[Layer, float]:
+    """What each loss is for features that are all 0. The image X is the target."""
+    sizes: dict[Layer, float] = {}
+    with torch.no_grad():
+        if isinstance(features, AddsUp):
+            for layer, by_sums in ((k, by_sums_of(loss)) for k, loss in losses.items()):
+                if by_sums is not None:
+                    Y = Spread(features, X, layer)
+                    sizes[layer] = float(Y.at_zero(by_sums(Y)))
+        whole = [layer for layer in losses if layer not in sizes]
+        for layer, F in zip(whole, features(X, whole), strict=True):
+            sizes[layer] = float(losses[layer](F)(torch.zeros_like(F)))
+    return {layer: sizes[layer] for layer in losses}
 
 
 @dataclass(frozen=True)
@@ -246,7 +335,7 @@ def objective_of(
         terms: what is wanted.
         features: where features come from, for example `NetworkFeatures(vgg19())`.
         targets: where those of the targets come from; None is the same. They are computed only
-            once, so they can be more precise.
+            once, so they can be more precise. If they come by tiles (`TiledFeatures`), both do.
 
     Raises:
         InputError: there are no terms, or a layer that there is not.
@@ -257,10 +346,13 @@ def objective_of(
     with torch.no_grad():
         sources = features if targets is None else targets
         losses = [(term.name, term.loss_given(sources)) for term in terms]
-    layers = list(dict.fromkeys(layer for term in terms for layer in term.layers))
+    asked = [
+        getattr(loss, "looks", t.layers) for t, (_, loss) in zip(terms, losses, strict=True)
+    ]
+    looks = list(dict.fromkeys(look for of_term in asked for look in of_term))
 
     def objective(X: Tensor) -> dict[str, Tensor]:
-        seen = dict(zip(layers, features(X, layers), strict=True))
+        seen = dict(zip(looks, features(X, looks), strict=True))
         found: dict[str, Tensor] = {}
         for name, loss in losses:
             value = loss(X, seen)

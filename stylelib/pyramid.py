@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
-from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from stylelib.arguments import check_callback, several
 from stylelib.descents import Clamp, Descent
-from stylelib.errors import InputError, Interrupted
-from stylelib.optimization import (
-    Objective,
-    Optimized,
-    gradients_of,
-    optimize,
-    residual_of,
-    shares_of,
-)
+from stylelib.optimization import Objective, gradients_of, residual_of, shares_of
 from stylelib.records import Callback, Record, Step
+from stylelib.stages import RunState, Stage, check_state
 from stylelib.watching import shows
 
-__all__ = ["Painted", "RunState", "doubling", "ladder", "paint", "sizes"]
+__all__ = ["Painted", "doubling", "ladder", "paint", "sizes"]
 
 
 @dataclass(frozen=True)
@@ -39,12 +30,15 @@ class Painted:
         history: a record of each step, counted on from size to size.
         interrupted: whether Ctrl-C ended it.
         objective: that of the last size; None if Ctrl-C came while a size was prepared.
+        state: from which `paint` gives the same again, without a step; None if the run was
+            stopped before its end.
     """
 
     picture: Tensor
     history: list[Record]
     interrupted: bool
     objective: Objective | None
+    state: RunState | None = None
 
     def balance(self) -> tuple[dict[str, float], float | None]:
         """Each loss's share of the gradient, and what is left of their sum; nothing if Ctrl-C
@@ -55,35 +49,6 @@ class Painted:
             return shares_of(gradients), residual_of(gradients) if gradients else None
         except KeyboardInterrupt:
             return {}, None
-
-
-@dataclass(frozen=True, eq=False)
-class RunState:
-    """Where a run stands between two steps. Handed back, it goes on to the same bits.
-
-    All of it can be written by `torch.save`.
-
-    Attributes:
-        picture: (1, 3, H, W), normalized, as the optimizer left it.
-        began: what it was when the size began.
-        descent: how it is moved: the name of the class.
-        size: the number of the size in work, 0 for the first.
-        made: the number of steps made at this size.
-        optimizer: its `state_dict`.
-        scheduler: its `state_dict`; None if there is none.
-        history: a record of each step, of all sizes.
-        random: PyTorch's random state, of the processor.
-    """
-
-    picture: Tensor
-    began: Tensor
-    descent: str
-    size: int
-    made: int
-    optimizer: dict[str, Any]
-    scheduler: dict[str, Any] | None
-    history: list[Record]
-    random: Tensor
 
 
 def doubling(count: int) -> list[float]:
@@ -112,6 +77,33 @@ def sizes(shape: tuple[int, int], fractions: Sequence[float]) -> list[tuple[int,
     ]
 
 
+def ends_of(steps: int | Sequence[int], count: int) -> list[int]:
+    """How many steps have been made before each size, and in the end.
+
+    Args:
+        steps: the number at all sizes together, or at each of them.
+        count: the number of sizes.
+    """
+    if isinstance(steps, Sequence):
+        return [sum(steps[:i]) for i in range(count + 1)]
+    return [steps * i // count for i in range(count + 1)]
+
+
+def done_of(made: int, ends: Sequence[int], shapes: Sequence[tuple[int, int]]) -> float:
+    """The fraction of a run's work that is done. A step counts by its pixels.
+
+    Args:
+        made: the number of steps so far.
+        ends: as from `ends_of`.
+        shapes: (H, W) of each size.
+    """
+    done = total = 0
+    for (begin, end), shape in zip(pairwise(ends), shapes, strict=True):
+        total += (end - begin) * math.prod(shape)
+        done += min(max(made - begin, 0), end - begin) * math.prod(shape)
+    return min(1.0, done / total) if total else 1.0
+
+
 @shows
 def paint(
     start: Tensor,
@@ -119,7 +111,7 @@ def paint(
     objective_at: Callable[[int, Tensor], Objective],
     descent: Descent,
     *,
-    steps: int,
+    steps: int | Sequence[int],
     clamp: Clamp = None,
     callback: Callback | None = None,
     state: RunState | None = None,
@@ -132,7 +124,7 @@ def paint(
         objective_at: the objective at the size of a number, 0 for the first, given the image
             as it is then.
         descent: how the image is moved.
-        steps: the number of steps, divided evenly among the sizes.
+        steps: the number of steps, divided evenly among the sizes; or that at each of them.
         clamp: as for `optimize`.
         callback: called with a `Step` after each step, counted on from size to size.
         state: where an earlier run with the same arguments stood (`Step.state`). This one
@@ -146,16 +138,19 @@ def paint(
     history: list[Record] = []
     interrupted = stopped = False
     objective: Objective | None = None
+    stage: Stage | None = None
     X, several_shapes = start.detach(), several("shapes", shapes)
-    ends = [steps * i // len(several_shapes) for i in range(len(several_shapes) + 1)]
+    ends = ends_of(steps, len(several_shapes))
     if state is not None:
-        _check_state(state, shapes, ends, descent)
+        check_state(state, shapes, ends, descent)
         X, history = state.picture.to(X.device), list(state.history)
 
     def follow(step: Step) -> bool:
         nonlocal stopped
+        assert stage is not None
         stage.made.append(step.record)
-        seen = replace(step, state=lambda: stage.state(history), of=steps)
+        done = done_of(step.evaluations, ends, shapes)
+        seen = replace(step, state=partial(stage.state, history), of=ends[-1], done=done)
         stopped = bool(callback and callback(seen))
         return stopped
 
@@ -166,12 +161,10 @@ def paint(
             objective = None
             if X.shape[2:] != shapes[index]:
                 X = interpolate(X, shapes[index], mode="bicubic", antialias=True)
-            goes_on = state is not None and index == state.size
-            began = state.began.to(X.device) if state is not None and goes_on else X
-            objective = objective_at(index, began)
-            stage = Stage(index, X, end - begin, descent, clamp)
-            stage.began = began
-            done = stage.go_on_from(state) if state is not None and goes_on else 0
+            stage = Stage(index, X, end - begin, descent, clamp, state)
+            objective = objective_at(index, stage.began)
+            done = 0 if state is None else stage.go_on_from(state)
+            state = None
             made = stage.run(objective, end - begin - done, clamp, follow, history)
             X, history = descent.end(stage.optimizer, made.picture), made.history
             interrupted = made.interrupted
@@ -181,100 +174,5 @@ def paint(
         if not history:
             raise
         interrupted = True
-    return Painted(X.detach(), history, interrupted, objective)
-
-
-class Stage:
-    """The work at one size: the image, and what moves it.
-
-    Args:
-        number: of the size, 0 for the first.
-        X: the image to begin with, (1, 3, H, W), normalized.
-        steps: at this size.
-        descent: how it is moved.
-        clamp: as for `optimize`.
-
-    Attributes:
-        made: the records of the steps made here, by this run.
-    """
-
-    def __init__(
-        self, number: int, X: Tensor, steps: int, descent: Descent, clamp: Clamp
-    ) -> None:
-        self.number, self.descent, self.began = number, descent, X
-        self.X = X.detach().clone().requires_grad_()
-        self.optimizer, self.scheduler = descent.begin(self.X, steps, clamp)
-        self.made: list[Record] = []
-        self.before = 0
-
-    def go_on_from(self, state: RunState) -> int:
-        """Restore the optimizer. Returns how many steps it had made."""
-        self.optimizer.load_state_dict(copy.deepcopy(state.optimizer))
-        if self.scheduler is not None and state.scheduler is not None:
-            self.scheduler.load_state_dict(state.scheduler)
-        torch.set_rng_state(state.random)
-        self.before = state.made
-        return state.made
-
-    def run(
-        self,
-        objective: Objective,
-        steps: int,
-        clamp: Clamp,
-        callback: Callback,
-        history: Sequence[Record],
-    ) -> Optimized:
-        """Make the steps, as `optimize` does; those made so far if Ctrl-C ends them."""
-        try:
-            return optimize(
-                self.X,
-                objective,
-                self.optimizer,
-                steps=steps,
-                scheduler=self.scheduler,
-                clamp=clamp,
-                callback=callback,
-                history=history,
-            )
-        except Interrupted as stop:
-            made: Optimized = stop.result
-            return made
-
-    def state(self, history: Sequence[Record]) -> RunState:
-        """A copy of where the run stands now; `history` is that of the runs before this one."""
-        return RunState(
-            picture=self.X.detach().clone(),
-            began=self.began.detach().clone(),
-            descent=type(self.descent).__name__,
-            size=self.number,
-            made=self.before + len(self.made),
-            optimizer=copy.deepcopy(self.optimizer.state_dict()),
-            scheduler=None if self.scheduler is None else self.scheduler.state_dict(),
-            history=[*history, *self.made],
-            random=torch.get_rng_state(),
-        )
-
-
-def _check_state(
-    state: RunState, shapes: Sequence[tuple[int, int]], ends: Sequence[int], descent: Descent
-) -> None:
-    """Refuse a state of a run with other sizes, another way to move, or more steps."""
-    if not isinstance(state, RunState):
-        raise InputError(f"state is what Step.state() gives, not {state!r}")
-    shape = tuple(state.picture.shape[2:])
-    if state.size >= len(shapes) or shape != tuple(shapes[state.size]):
-        raise InputError(
-            f"the state is of another run: size {state.size + 1} with {shape[0]} x {shape[1]} "
-            f"pixels, where this one has {[tuple(each) for each in shapes]}"
-        )
-    kind = type(descent).__name__
-    if state.descent != kind:
-        raise InputError(
-            f"the state is of another run: it moves by {state.descent}, this one by {kind}"
-        )
-    here = ends[state.size + 1] - ends[state.size]
-    if len(state.history) > ends[-1] or state.made > here:
-        raise InputError(
-            f"the state has {len(state.history)} steps, more than the {ends[-1]} asked for, or "
-            f"more at its size than {here}"
-        )
+    ended = None if stage is None or stopped or interrupted else stage.ended(X, history)
+    return Painted(X.detach(), history, interrupted, objective, ended)

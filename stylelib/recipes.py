@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from stylelib.arguments import check_function, choice, number, several, whole
 from stylelib.control.masks import inside, masks_at, within
 from stylelib.control.styles import Painting, Wanted
-from stylelib.descents import AdamDescent, Clamp, Descent
+from stylelib.descents import AdamDescent, Clamp, Descent, check_descent
 from stylelib.errors import InputError
 from stylelib.features import Features
 from stylelib.images import visible_range
+from stylelib.large.sums import by_sums_of, shapes_at
 from stylelib.layers import CONTENT_LAYERS, STYLE_LAYERS, Layer
 from stylelib.losses import LossWeights, check_weights, tv_loss
 from stylelib.networks import layer_label
@@ -31,6 +32,7 @@ from stylelib.objectives import (
     factors_of,
     marks_of,
     objective_of,
+    sizes_of,
 )
 from stylelib.optimization import Objective
 from stylelib.precision import PRECISIONS, Precision
@@ -66,7 +68,8 @@ class Recipe:
         precision: the arithmetic of the network.
         smallest: about the shorter side of the first size, in pixels; each size after it is the
             square root of 2 times as large. None: there is one size.
-        efforts: how many steps there are at each size, for "draft", "normal" and "best".
+        efforts: how many steps there are at each size, for "draft", "normal" and "best". Of
+            several sizes, those above a megapixel get fewer.
     """
 
     weights: LossWeights | None = None
@@ -102,6 +105,7 @@ class Recipe:
         choice("init", self.init, INITS)
         if not self.layers:
             raise InputError("there is nothing to compare: name a content or a style layer")
+        check_descent(self.descent)
         if self.descent.exact and self.precision == "bfloat16":
             raise InputError("L-BFGS needs precision 'float32', not 'bfloat16'")
 
@@ -111,6 +115,17 @@ class Recipe:
         return [
             *factors_of(self.content_layers, "content_layers"),
             *factors_of(self.style_layers, "style_layers"),
+        ]
+
+    @property
+    def needed_whole(self) -> list[Layer]:
+        """The layers whose features its losses need all at once, so not tile by tile."""
+        losses = {"content_layers": self.content_loss, "style_layers": self.style_loss}
+        return [
+            layer
+            for name, loss in losses.items()
+            if by_sums_of(loss) is None
+            for layer in factors_of(getattr(self, name))
         ]
 
     @property
@@ -207,7 +222,7 @@ class Recipe:
         for style, layers in wanted.weighted(
             self.style_layers, lambda style, layer: sizes[style].get(layer, 0.0), label
         ):
-            part = len(layers) / len(at_all) if self.averages else 1.0
+            part = len(layers) / len(at_all) if self.averages and at_all else 1.0
             terms.append(
                 Match("style", style.X, layers, losses[style], weight * part, self.averages)
             )
@@ -225,12 +240,9 @@ class Recipe:
         absolute = marks_of(self.style_loss).get("absolute")  # of a `relative` loss
         if alone or absolute is None:
             return dict.fromkeys(masks, 1.0)
-        with torch.no_grad():
-            Ys = features(X, list(masks))
-            return {
-                layer: float(within(absolute, mask, mask)(Y)(torch.zeros_like(Y))) or 1.0
-                for (layer, mask), Y in zip(masks.items(), Ys, strict=True)
-            }
+        losses = {layer: within(absolute, mask, mask) for layer, mask in masks.items()}
+        found = sizes_of(losses, X, features)
+        return {layer: size or 1.0 for layer, size in found.items()}
 
     def objective(
         self, wanted: Wanted, X: Tensor, features: Features, precise: Features, *, last: bool
@@ -282,8 +294,8 @@ class Recipe:
         }
 
     def _positions(self, content_X: Tensor, features: Features) -> float:
-        with torch.no_grad():
-            counts = [Y[0, 0].numel() for Y in features(content_X, list(self.content_layers))]
+        shapes = shapes_at(features, content_X, list(self.content_layers))
+        counts = [H * W for _, _, H, W in shapes]
         return sum(counts) / len(counts) if counts else 1
 
 

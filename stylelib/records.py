@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from stylelib.pyramid import RunState
+    from stylelib.stages import RunState
 
-__all__ = ["Callback", "Record", "Step"]
+__all__ = ["Callback", "Record", "Snapshot", "Step"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,13 @@ class Record:
         return math.fsum(self.losses.values())
 
 
+class Snapshot(Protocol):
+    """A function that returns where a run stands."""
+
+    def __call__(self, *, copied: bool = True) -> RunState:
+        """The state. Without `copied` it shares its tensors with the run, which moves on."""
+
+
 @dataclass(frozen=True)
 class Step(Record):
     """The argument of a callback: the record of a step and its image.
@@ -51,11 +58,14 @@ class Step(Record):
             the run can continue later (`RunState`). Call it within the callback. None if
             `optimize` is called directly.
         of: the total number of steps, or evaluations, of the run; None if it is not known.
+        done: the fraction of the run's work that is done, 0..1, in which a step at a size
+            counts by its pixels; None if it is not known.
     """
 
     picture: Tensor = field(repr=False, compare=False)
-    state: Callable[[], RunState] | None = field(default=None, repr=False, compare=False)
+    state: Snapshot | None = field(default=None, repr=False, compare=False)
     of: int | None = None
+    done: float | None = None
 
     @property
     def record(self) -> Record:

@@ -15,14 +15,14 @@ from PIL import Image
 
 from stylelib._version import __version__
 from stylelib.errors import FileError
-from stylelib.files import ImageSource, write_image, write_whole
+from stylelib.files import ImageSource, check_output, write_image, write_whole
 from stylelib.records import Record
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-__all__ = ["Finished", "ReconstructionResult", "Result", "TransferResult"]
+__all__ = ["Finished", "ReconstructionResult", "Result", "TransferResult", "json_of"]
 
 
 @dataclass(frozen=True)
@@ -52,19 +52,23 @@ class Finished:
             InputError: the name does not end like an image file.
             FileError: the folder is missing or cannot be written to.
         """
+        record = json_of(self.record())
+        check_output(path)
+        check_settings_output(path)
+        written = write_image(self.image, path)
+        write_whole(Path(f"{written}.json"), record)
+        return written
+
+    def record(self) -> dict[str, Any]:
+        """What `save` writes beside the image: its settings, and what was measured."""
         last = self.history[-1] if self.history else None
-        record = self.settings | {
+        return self.settings | {
             "steps_made": len(self.history),
             "interrupted": self.interrupted,
             "seconds": round(last.seconds, 3) if last else 0.0,
             "losses_of_last_step": last.losses if last else {},
             **self._measured(),
         }
-        text = json.dumps(record, indent=2, default=lambda number: number.item()) + "\n"
-        check_settings_output(path)
-        written = write_image(self.image, path)
-        write_whole(Path(f"{written}.json"), text.encode())
-        return written
 
     def _measured(self) -> dict[str, Any]:
         """Measurements of the finished image for the file of settings."""
@@ -122,10 +126,24 @@ class ReconstructionResult(Result):
         return {"errors": self.errors}
 
 
+def json_of(record: Mapping[str, Any]) -> bytes:
+    """A record as the content of a JSON file."""
+    return (json.dumps(record, indent=2, default=_number) + "\n").encode()
+
+
+def _number(value: Any) -> Any:
+    """A number of NumPy's, PyTorch's or Python's own, such as a fraction, for JSON."""
+    return value.item() if hasattr(value, "item") else float(value)
+
+
 def check_settings_output(path: str | os.PathLike[str]) -> None:
     """Check that an image's settings can be written beside it."""
     settings = Path(f"{os.fspath(path)}.json")
-    if settings.is_dir():
+    try:
+        folder = settings.is_dir()
+    except OSError as error:  # the name is too long with its ending
+        raise FileError(f"the settings cannot be written: {error}") from error
+    if folder:
         raise FileError(f"the settings cannot be written: '{settings}' is a directory")
 
 

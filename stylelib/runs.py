@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from stylelib.arguments import check_seed, choice, whole
-from stylelib.control.shares import FEWEST, ROUNDS, balanced
+from stylelib.arguments import check_seed
+from stylelib.control.shares import InRounds, balanced
 from stylelib.control.styles import Style, Styles, styles_of
+from stylelib.descents import Descent
 from stylelib.devices import find_device
 from stylelib.errors import or_interrupted
 from stylelib.features import Features
 from stylelib.files import ImageSource
 from stylelib.images import postprocess
-from stylelib.layers import CONTENT_LAYERS, STYLE_LAYERS
-from stylelib.models import check_defaults, features_of
-from stylelib.networks import check_module, vgg19, weights_for
+from stylelib.large.checkpoints import Checkpoint
+from stylelib.large.marks import marks_of_run
 from stylelib.optimization import Objective
 from stylelib.precision import resolve_precision
-from stylelib.pyramid import Painted, RunState, paint, sizes
-from stylelib.recipes import EFFORTS, Effort, Recipe
+from stylelib.preparations import Run, prepared
+from stylelib.pyramid import Painted, paint
+from stylelib.recipes import Effort, Recipe
 from stylelib.records import Callback
 from stylelib.results import TransferResult, describe, settings_of
 from stylelib.sources import Controls, Sources
+from stylelib.stages import RunState
 from stylelib.synthesis import Init
 
 __all__ = ["follow"]
-
-SMALLEST_STYLE = 16
-"""The least shorter side of a style image at the first of several sizes: relu5_1 needs it."""
 
 
 def follow(
@@ -45,7 +45,7 @@ def follow(
     style_shape: int | tuple[int, int] | None = None,
     controls: Controls | None = None,
     effort: Effort = "normal",
-    steps: int | None = None,
+    steps: int | Sequence[int] | None = None,
     init: Init | ImageSource | None = None,
     seed: int = 0,
     scales: int | None = None,
@@ -53,60 +53,67 @@ def follow(
     net: nn.Module | None = None,
     callback: Callback | None = None,
     state: RunState | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    memory: float | None = None,
 ) -> TransferResult:
     """Do what a recipe says. As `stylelib.transfer`; `name` is for the record."""
     seed, device, styles = check_seed(seed), find_device(device), styles_of(style)
     controls = Controls() if controls is None else controls
     sources = Sources.read(content, styles, image_shape, style_shape, controls)
-    fractions, steps = planned(recipe, sources, effort, steps, scales, controls)
-    recipe, net = fitted(recipe, net, styles, controls)
-    net = net.to(device)
+    run = prepared(
+        recipe, sources, styles, controls, effort, steps, scales, device, net, memory
+    )
+    run.plans()  # refuses what does not fit, before anything is computed
+    recipe, net, shapes, counted = run.recipe, run.net, run.shapes, run.steps
     start_from = recipe.init if init is None else init
     factors: dict[str, float] = {}
-    shapes = sizes(sources.shape, fractions)
-    painted = paint(
-        sources.start(start_from, shapes[0], seed).to(device),
+    start = sources.start(start_from, shapes[0], seed).to(device)
+    descent: Descent = recipe.descent
+    if controls.shares is not None:
+        descent = InRounds(descent, run.fractions.count(1.0))
+    painting = paint
+    if checkpoint is not None:
+        asked = {"steps": counted, "sizes": shapes, "seed": seed}
+        marks = marks_of_run(recipe, net, sources, start, controls, init=start_from, **asked)
+        painting = Checkpoint(checkpoint, marks).paint
+    painted = painting(
+        start,
         shapes,
-        objectives(recipe, net, device, sources, fractions, controls, factors),
-        recipe.descent,
-        steps=steps,
+        objectives(run, controls, factors),
+        descent,
+        steps=counted,
         clamp=recipe.bounds(device),
         callback=callback,
         state=state,
     )
-    asked = {
+    said = {
         "recipe": name,
         "content": describe(content),
         "style": described(styles),
         "image_shape": image_shape,
         "style_shape": style_shape,
-        "steps": steps,
+        "steps": counted,
         "init": describe(start_from),
         "seed": seed,
         "scales": scales,
         "effort": effort,
     }
-    settings = recorded_settings(asked, recipe, net, device, controls)
+    settings = recorded_settings(said, recipe, net, device, controls)
     return finished(painted, recipe, sources, device, settings, factors)
 
 
 def objectives(
-    recipe: Recipe,
-    net: nn.Module,
-    device: torch.device,
-    sources: Sources,
-    fractions: Sequence[float],
-    controls: Controls,
-    factors: dict[str, float],
+    run: Run, controls: Controls, factors: dict[str, float]
 ) -> Callable[[int, Tensor], Objective]:
     """The objective at each size, for `paint`. What `shares` multiply goes into `factors`."""
-    features, precise = features_of(net, recipe.arithmetic, widen=False), features_of(net)
+    recipe, last_of_all = run.recipe, len(run.fractions) - 1
 
     def objective_at(index: int, X: Tensor) -> Objective:
-        wanted = sources.at(fractions[index], device)
+        wanted = run.sources.at(run.fractions[index], run.device)
+        features, precise = run.planner.features(run.plan(index))
 
         def losses(by: Features) -> Objective:
-            last = index == len(fractions) - 1
+            last = index == last_of_all
             return visible(recipe.objective(wanted, X, by, precise, last=last), wanted.opaque)
 
         if controls.shares is None:
@@ -165,63 +172,6 @@ def described(styles: Sequence[Style]) -> Any:
 
     found, first = [asked(style) for style in styles], styles[0].image
     return describe(first) if found == [asked(Style(first))] else found
-
-
-def planned(
-    recipe: Recipe,
-    sources: Sources,
-    effort: Effort,
-    steps: int | None,
-    scales: int | None,
-    controls: Controls,
-) -> tuple[list[float], int]:
-    """The sizes to work through, as fractions of the last, and the steps at all of them.
-
-    A size comes once for each time that weights are set there. Where the steps do not suffice,
-    there are fewer sizes, and if that is not enough, the weights are set less often.
-    """
-    choice("effort", effort, EFFORTS)
-    if steps is not None:
-        steps = whole("steps", steps)
-    if scales is not None:
-        scales = whole("scales", scales, most=steps)
-    fractions = recipe.fractions(min(sources.shape), scales)
-    if steps is None:
-        steps = recipe.efforts[EFFORTS.index(effort)] * len(fractions)
-    least = 2 if controls.shares is None else FEWEST * ROUNDS
-    if scales is None:  # a size needs so many steps at least, and styles that have features
-        side = min(min(each.shape) for each in sources.styles)
-        fitting = [f for f in fractions if f * side >= SMALLEST_STYLE]
-        fractions = (fitting or [1.0])[-max(1, steps // least) :]
-    if controls.shares is not None:
-        rounds = min(ROUNDS, max(1, steps // (FEWEST * len(fractions))))
-        fractions = [fraction for fraction in fractions for _ in range(rounds)]
-    return fractions, steps
-
-
-def fitted(
-    recipe: Recipe, net: nn.Module | None, styles: Sequence[Style], controls: Controls
-) -> tuple[Recipe, nn.Module]:
-    """A recipe with weights, and a network that has its layers.
-
-    A loss that shall have a share begins with a weight of 1 if the recipe gives it none.
-    """
-    if net is None:
-        own = [layer for style in styles if style.layers is not None for layer in style.layers]
-        net = vgg19(layers=[*recipe.layers, *own])
-    check_defaults(net, recipe.content_layers, CONTENT_LAYERS, "content_layers")
-    check_defaults(net, recipe.style_layers, STYLE_LAYERS, "style_layers")
-    check_module(net)
-    if recipe.weights is None:
-        recipe = replace(recipe, weights=weights_for(net))
-    if controls.shares is not None and recipe.weights is not None:
-        missing = {
-            name: 1.0
-            for name, weight in recipe.weights._asdict().items()
-            if name in controls.shares and not weight
-        }
-        recipe = replace(recipe, weights=recipe.weights._replace(**missing))
-    return recipe, net
 
 
 def visible(objective: Objective, opaque: Tensor | None) -> Objective:

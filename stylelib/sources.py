@@ -154,7 +154,7 @@ class Sources:
                 if style_shape is None
                 else target_shape(image, style_shape, "style_shape")
             )
-            own = with_strokes(base, controls.strokes * style.strokes)
+            own = with_strokes(base, float(controls.strokes) * float(style.strokes))
             here, there = style.here, style.there
             here = None if here is None else mask_for("here", here, photograph, shape)
             if there is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +20,6 @@ from stylelib.files import ImageSource
 from stylelib.losses import LossWeights
 from stylelib.objectives import Layers
 from stylelib.precision import Precision
-from stylelib.pyramid import RunState
 from stylelib.recipes import Effort, Recipe
 from stylelib.records import Callback
 from stylelib.relatives.assignment import ASSIGNMENT
@@ -28,6 +27,7 @@ from stylelib.relatives.paper import GATYS
 from stylelib.results import TransferResult
 from stylelib.runs import follow
 from stylelib.sources import Controls
+from stylelib.stages import RunState
 from stylelib.synthesis import Init
 
 __all__ = ["FULL", "QUICK", "RECIPES", "TINY", "Profile", "find_recipe", "profile", "transfer"]
@@ -57,7 +57,7 @@ def transfer(
     strokes: float = 1.0,
     shares: Mapping[str, float] | None = None,
     effort: Effort = "normal",
-    steps: int | None = None,
+    steps: int | Sequence[int] | None = None,
     lr: float | None = None,
     lr_decay_epoch: int | None = None,
     weights: LossWeights | None = None,
@@ -72,6 +72,8 @@ def transfer(
     net: nn.Module | None = None,
     callback: Callback | None = None,
     state: RunState | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    memory: float | None = None,
 ) -> TransferResult:
     """Paint the content of one image in the style of another.
 
@@ -96,7 +98,8 @@ def transfer(
         recipe: one of these names, or a `Recipe` of your own, for example
             `dataclasses.replace(RECIPES["d2l"], style_loss=my_loss)`.
         image_shape: (H, W) for both images; or the shorter side, and each keeps its aspect
-            ratio. A transfer needs about 0.8 GB of memory, plus 3 GB per million pixels.
+            ratio. A transfer needs about 0.8 GB of memory, plus 4 GB per million pixels; or
+            less, see `memory`.
         style_shape: the same for the style image alone, if its size should differ. The larger
             it is, the broader the strokes.
         colors: "style" takes the style's colors; "keep" keeps the photograph's and paints only
@@ -108,10 +111,12 @@ def transfer(
             `style_shape` says.
         shares: the gradient share that each loss should have, such as {"content": 0.45,
             "style": 0.45, "tv": 0.1}. The weights are set up to four times at each size, so a
-            share means the same for any network and any loss. At most 0.5 each.
+            share means the same for any network and any loss. At most 0.5 each. A run of a
+            hundred steps or more ends within about 0.03 of them.
         effort: "draft", "normal" or "best": the number of steps, if `steps` does not say.
         steps: the number of steps at all sizes together; with L-BFGS, the number of evaluations
-            of the losses.
+            of the losses. Or a list: the number at each size, of which there are so many. None:
+            what `effort` says; of several sizes, those above a megapixel get fewer.
         lr: Adam's learning rate at the start. L-BFGS has none.
         lr_decay_epoch: each time this many steps have passed, the learning rate is multiplied
             by 0.8. None: each time a tenth of the run has passed, as in the d2l recipe.
@@ -139,10 +144,22 @@ def transfer(
         callback: called with a `Step` after each step; returning True ends the transfer.
         state: what `step.state()` returned in a callback of an earlier call with the same
             arguments. The transfer continues from there.
+        checkpoint: a file that holds the state of the run. It is written every minute, on
+            Ctrl-C and SIGTERM, which then end the transfer after the step, and at the end, each
+            time as a whole. If the file exists when the same call is made again, the transfer
+            continues from there, and its result has the same bits as without a stop, on the
+            same machine with the same tiles (see `memory`). After the end the same call returns
+            the same result at once, until you remove the file. If it cannot be written, there
+            is a warning, and the run goes on.
+        memory: the most memory that the process may use, in GB. None: what is found to be
+            available. What does not fit is computed by tiles (`TiledFeatures`): the same losses
+            and gradients up to rounding, in 1.2 to 1.7 times the time. What does not fit even
+            so is refused before the first step (`stylelib.estimate` tells it, too).
 
     Raises:
-        FileError: an image cannot be read.
-        InputError: an argument is out of its range.
+        FileError: an image cannot be read; the checkpoint is damaged or in use by another run.
+        InputError: an argument is out of its range, the image needs too much memory, or the
+            checkpoint is of another run.
         DivergenceError: the loss is no longer finite. The exception carries the last good
             image.
         Interrupted: Ctrl-C after the first step. Its `.result` is the image so far.
@@ -184,6 +201,8 @@ def transfer(
         net=net,
         callback=callback,
         state=state,
+        checkpoint=checkpoint,
+        memory=memory,
     )
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from stylelib.arguments import check_seed
 from stylelib.errors import FileError, InputError, did_you_mean
-from stylelib.images import IMAGE_MEAN, IMAGE_STD
+from stylelib.images import IMAGE_MEAN, IMAGE_STD, has_numbers
 
 __all__ = [
     "Download",
@@ -184,7 +184,7 @@ def _random_state(net: nn.Sequential, seed: int) -> dict[str, Tensor]:
 
 def file_state(path: str | os.PathLike[str], known: Sequence[str]) -> Mapping[str, Tensor]:
     """The state dict in a file; `known` are the words that are allowed in place of a path."""
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         otherwise = f"weights must be {', '.join(known)} or a file"
         hint = did_you_mean(str(path), known, otherwise)
         raise FileError(f"there is no file '{path}'; {hint}")
@@ -206,8 +206,9 @@ def load_weights(net: nn.Sequential, state: Mapping[str, Tensor]) -> None:
         for part, parameter in layer.named_parameters():
             keys = [f"{name}.{part}", f"{index}.{part}", f"features.{index}.{part}"]
             found = next((state[key] for key in keys if key in state), None)
-            if not isinstance(found, Tensor) or found.shape != parameter.shape:
-                what = "lacks" if found is None else "has in another shape"
+            fits = isinstance(found, Tensor) and has_numbers(found)
+            if not isinstance(found, Tensor) or not fits or found.shape != parameter.shape:
+                what = "lacks" if found is None else "has in another shape or layout"
                 raise FileError(
                     f"the state dict {what} '{keys[-1]}' {tuple(parameter.shape)}: it is "
                     "not of this network"

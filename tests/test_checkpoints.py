@@ -275,6 +275,22 @@ def test_a_signal_waits_for_the_end_of_the_step(
     assert not made.interrupted
 
 
+def test_a_signal_that_comes_when_nothing_is_due_loses_no_step(tmp_path, interrupts):
+    """It comes at the last moment of a step: when it is known that nothing is due."""
+    came = []
+
+    class Late(Checkpoint):
+        def clock(self):
+            if len(came) == 4:
+                signal.raise_signal(signal.SIGINT)
+            came.append(1)
+            return 0.0
+
+    made = run(tmp_path / "a", AdamDescent(), kind=Late)
+    assert made.interrupted
+    assert len(read_checkpoint(tmp_path / "a")[0].history) == len(made.history)
+
+
 def test_a_second_signal_does_not_wait(tmp_path, interrupts, monkeypatch):
     monkeypatch.setattr(Checkpoint, "every", 1e9)
     calls = []
@@ -605,8 +621,9 @@ def test_a_second_run_on_one_file_is_refused(tmp_path):
 
 
 def test_what_a_killed_run_has_left_is_removed_but_nothing_of_others(tmp_path):
-    others = [".stylelib-checkpoint-a-b-01234567", ".stylelib-01234567", "a-b", "b.lock"]
-    for name in [".stylelib-checkpoint-a-01234567", "a.lock", *others]:
+    others = [".stylelib-checkpoint-a-b-01234567", ".stylelib-01234567", "a-b", "a.lock"]
+    others.append(".stylelib-lock-a-b")
+    for name in [".stylelib-checkpoint-a-01234567", ".stylelib-lock-a", *others]:
         (tmp_path / name).write_bytes(b"")
     short(checkpoint=tmp_path / "a")
     assert names(tmp_path) == sorted(["a", *others])
@@ -833,3 +850,18 @@ def test_sigterm_saves_image_and_checkpoint_and_is_exit_code_143(folder):
         "run.checkpoint",
         "style.png",
     ]
+
+
+class Blurred:
+    """A loss of a user's own that is an object."""
+
+    def __init__(self, sigma: float) -> None:
+        self.sigma = sigma
+
+    def __call__(self, X):
+        return self.sigma * X.square().mean()
+
+
+def test_an_object_in_a_recipe_counts_by_its_attributes():
+    assert mark(Blurred(1.0)) == mark(Blurred(1.0))
+    assert mark(Blurred(1.0)) != mark(Blurred(2.0))

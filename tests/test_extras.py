@@ -29,7 +29,8 @@ def packages(requirements):
 
 CORE = packages(PROJECT["dependencies"])
 EXTRAS = {name: packages(given) for name, given in PROJECT["optional-dependencies"].items()}
-ALL_OF_LIBRARY = EXTRAS["figures"] | EXTRAS["matconvnet"] | EXTRAS["models"] | EXTRAS["sees"]
+OF_CHAPTERS = EXTRAS["figures"] | EXTRAS["matconvnet"] | EXTRAS["models"] | EXTRAS["sees"]
+ALL_OF_LIBRARY = OF_CHAPTERS | EXTRAS["many"]
 
 
 def imports(path, *, at_once):
@@ -67,7 +68,7 @@ def test_what_is_imported_later_comes_with_an_extra():
 
 
 def test_the_book_and_the_tests_need_no_other_extra():
-    assert EXTRAS["book"] >= EXTRAS["notebooks"] >= ALL_OF_LIBRARY
+    assert EXTRAS["book"] >= EXTRAS["notebooks"] >= OF_CHAPTERS
     assert not EXTRAS["book"] & CORE
 
 
@@ -76,6 +77,11 @@ def test_the_book_and_the_tests_need_no_other_extra():
     [
         ("matplotlib", "figures", "import stylelib.figures"),
         ("scipy", "matconvnet", "from stylelib.from_scratch import VGG19; VGG19('a.mat')"),
+        (
+            "ray",
+            "many",
+            "import stylelib; stylelib.batch(['a.png'], 'out', styles='b.png', engine='ray')",
+        ),
         (
             "torchvision",
             "models",

@@ -52,9 +52,14 @@ class Other(nn.Module):
     pass
 
 
+def many():
+    stylelib.batch(["painted.png"], "out", styles="painted.png", engine="ray")
+
+
 open("empty.mat", "w").close()
 for extra, ask in {
     "figures": figures,
+    "many": many,
     "matconvnet": lambda: VGG19("empty.mat"),
     "models": lambda: layer_names(Other()),
     "sees": classifier,

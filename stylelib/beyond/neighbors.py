@@ -22,6 +22,7 @@ from stylelib.control.styles import Painting, Wanted
 from stylelib.descents import Clamp, check_lr
 from stylelib.errors import InputError
 from stylelib.features import Features
+from stylelib.layers import Layer
 from stylelib.losses import LossWeights, widened
 from stylelib.objectives import objective_of
 from stylelib.optimization import Objective
@@ -215,6 +216,11 @@ class NeighborsRecipe(Recipe):
         counted = isinstance(self.turns, Integral) and not isinstance(self.turns, bool)
         if not counted or self.turns not in (1, 4):
             raise InputError(f"turns must be 1 or 4, not {self.turns!r}")
+
+    @property
+    def needed_whole(self) -> list[Layer]:
+        """All layers: positions are compared with all positions of the painting."""
+        return self.layers
 
     def changed(
         self, *, lr: float | None = None, lr_decay_epoch: int | None = None, **others: Any

@@ -5,6 +5,7 @@ its options.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,9 @@ from typing import Any
 
 from stylelib import samples
 from stylelib.callbacks import ProgressBar
-from stylelib.commands import painting, seeing
+from stylelib.commands import many, painting, previews, seeing
 from stylelib.commands.options import add_parameters, in_users_words
-from stylelib.errors import DivergenceError, Interrupted
+from stylelib.errors import DivergenceError, InputError, Interrupted
 from stylelib.files import check_output
 from stylelib.images import save_image
 from stylelib.records import Callback
@@ -41,6 +42,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "transfer": painting.transfer_arguments,
+    "batch": many.batch_arguments,
+    "frames": many.frames_arguments,
     "texture": painting.texture_arguments,
     "invert": painting.invert_arguments,
     "saliency": seeing.saliency_arguments,
@@ -58,6 +61,13 @@ MAKERS: dict[str, Callable[[argparse.Namespace, Callback], Finished]] = {
 """What each command that makes an image step by step does."""
 
 
+PAINT_MANY: dict[str, Callable[[argparse.Namespace], int]] = {
+    "batch": many.paint_batch,
+    "frames": many.paint_frames,
+}
+"""What each command that makes many images does."""
+
+
 def add_options(command: str, parser: argparse.ArgumentParser) -> None:
     """Give a command its arguments and options, with the defaults of its function."""
     if command == "samples":
@@ -68,10 +78,14 @@ def add_options(command: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print JSON, not a table")
         return
     ARGUMENTS[command](parser)
+    if command in PAINT_MANY:
+        return
     parser.add_argument(
         "-o", "--output", type=Path, required=True, help="the image to write (.png, .jpg, ...)"
     )
     add_parameters(FUNCTIONS[command], parser)
+    if command == "transfer":
+        previews.sheet_arguments(parser)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -91,10 +105,19 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if options.command == "check":
         return _check(options)
+    if options.command in PAINT_MANY:
+        return PAINT_MANY[options.command](options)
     check_output(options.output)  # before the work, not after it
     check_settings_output(options.output)
+    checkpoint = getattr(options, "checkpoint", None)
+    check_apart(checkpoint, options.output)
     if options.command == "saliency":
         return seeing.saliency(options)
+    if getattr(options, "sheet", None) is not None:
+        return previews.paint_sheet(options)
+    if getattr(options, "dry_run", False):
+        print(painting.estimated(options))
+        return 0
     steps = getattr(options, "steps", None)
     bar = ProgressBar(steps)
     try:
@@ -114,9 +137,19 @@ def run(options: argparse.Namespace) -> int:
     finally:
         bar.close()
     result.save(options.output)
+    if checkpoint is not None:  # not before the image is safe
+        checkpoint.unlink(missing_ok=True)
     made = f"{len(result.history)} steps"
     print(f"{options.output}: {made}{_said_of(result)}")
     return 0
+
+
+def check_apart(checkpoint: Path | None, output: Path) -> None:
+    """Check that a checkpoint is not one of the files that are written at the end."""
+    if checkpoint is not None:
+        taken = [os.path.realpath(output), os.path.realpath(f"{output}.json")]
+        if os.path.realpath(checkpoint) in taken:
+            raise InputError(f"checkpoint must be another file than the output, '{output}'")
 
 
 def _said_of(result: Finished) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ __all__ = [
     "given",
     "in_users_words",
     "layers",
+    "layers_of_styles",
     "masks",
     "names",
     "numbers",
@@ -51,6 +52,12 @@ def layers(text: str) -> list[str] | dict[str, float]:
         return names(text)
     named = [part.partition("=") for part in text.split(",")]
     return {name.strip(): float(factor or 1) for name, _, factor in named}
+
+
+def layers_of_styles(text: str) -> list[list[str] | dict[str, float] | None]:
+    """Layers for each style, or - for the recipe's: "relu1_1,relu2_1/relu4_1=2/-"."""
+    parts = [part.strip() for part in text.split("/")]
+    return [None if part == "-" else layers(part) for part in parts]
 
 
 def numbers(text: str) -> list[float]:
@@ -144,6 +151,24 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
         "--precision",
         {"choices": PRECISIONS, "help": "precision of the network; by default the recipe's"},
     ),
+    "memory": (
+        "--memory",
+        {
+            "type": float,
+            "metavar": "GB",
+            "help": "memory that may be used; by default what is available. What does not fit "
+            "is computed by tiles",
+        },
+    ),
+    "checkpoint": (
+        "--checkpoint",
+        {
+            "type": Path,
+            "metavar": "FILE",
+            "help": "keep the state in this file, every minute and when stopped; the same "
+            "command continues from it. It is removed when the image is saved",
+        },
+    ),
     "device": ("--device", {"help": "cpu, cuda or mps; by default the fastest available"}),
     "tv_weight": ("--tv-weight", {"type": float, "help": "weight of total variation"}),
     "range_weight": (
@@ -161,10 +186,18 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 """For each parameter of the library's functions, its option and the arguments for argparse."""
 
 
-def add_parameters(function: Callable[..., Any], parser: argparse.ArgumentParser) -> None:
-    """Give a command an option for each parameter of its function, with the same default."""
+def add_parameters(
+    function: Callable[..., Any], parser: argparse.ArgumentParser, *, but: Sequence[str] = ()
+) -> None:
+    """Give a command an option for each parameter of its function, with the same default.
+
+    Args:
+        function: the function.
+        parser: of the command.
+        but: parameters that are left out.
+    """
     for name, parameter in inspect.signature(function).parameters.items():
-        if name in OPTIONS:
+        if name in OPTIONS and name not in but:
             flag, told = OPTIONS[name]
             parser.add_argument(flag, dest=name, default=parameter.default, **told)
 

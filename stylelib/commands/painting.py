@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from stylelib.callbacks import IntermediateSaver, all_of
-from stylelib.commands.options import add_network, given, masks, names, numbers
+from stylelib.commands.options import (
+    add_network,
+    given,
+    layers_of_styles,
+    masks,
+    names,
+    numbers,
+)
 from stylelib.control.styles import Style
 from stylelib.errors import InputError
+from stylelib.large.estimates import Estimate, estimate
 from stylelib.losses import D2L_WEIGHTS, EMBEDDED_WEIGHTS, LossWeights
 from stylelib.networks import vgg19, weights_for
 from stylelib.records import Callback
@@ -18,6 +27,9 @@ from stylelib.results import Finished
 from stylelib.style_transfer import RECIPES, transfer
 
 __all__ = [
+    "add_recipe",
+    "asked_weights",
+    "estimated",
     "invert",
     "invert_arguments",
     "texture",
@@ -39,6 +51,13 @@ def transfer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mix", type=numbers, help="weight of each style, such as 0.7,0.3; by default equal"
     )
+    parser.add_argument(
+        "--layers-of",
+        type=layers_of_styles,
+        metavar="LAYERS[/LAYERS]",
+        help="layers of each style, written as for --style-layers, such as "
+        "relu1_1,relu2_1/relu4_1; - for the recipe's",
+    )
     for flag, text in {
         "--here": "region of the content image for each style",
         "--there": "region of each style image that the style is taken from",
@@ -49,6 +68,23 @@ def transfer_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="MASK[,MASK]",
             help=f"{text}: an image, white inside, or - for all of it ({flag}=-,MASK if first)",
         )
+    add_recipe(parser)
+    add_network(parser)
+    parser.add_argument(
+        "--save-every",
+        type=int,
+        metavar="N",
+        help="also save the image of every Nth step, in OUTPUT's folder",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="only tell sizes, steps, memory and time, and end",
+    )
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """Options for the recipe and for a weight of each kind of loss."""
     parser.add_argument(
         "--recipe",
         choices=list(RECIPES),
@@ -64,45 +100,64 @@ def transfer_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{kind}-weight", type=float, help=f"weight of the {kind} loss; by default {said}"
         )
-    add_network(parser)
-    parser.add_argument(
-        "--save-every",
-        type=int,
-        metavar="N",
-        help="also save the image of every Nth step, in OUTPUT's folder",
-    )
+
+
+def asked_weights(options: argparse.Namespace) -> dict[str, float]:
+    """The weight of each kind of loss that was asked for."""
+    chosen = {kind: getattr(options, f"{kind}_weight") for kind in LossWeights._fields}
+    return {kind: weight for kind, weight in chosen.items() if weight is not None}
 
 
 def transferred(options: argparse.Namespace, bar: Callback) -> Finished:
     """Do what `transfer` was asked for."""
-    recipe = RECIPES[options.recipe]
     saver = (
         []
         if options.save_every is None
         else [IntermediateSaver(options.output.parent, options.save_every)]
     )
+    content, style, asked = _asked(options)
+    return transfer(content, style, callback=all_of(bar, *saver), **asked)
+
+
+def estimated(options: argparse.Namespace) -> Estimate:
+    """What `transfer` would take."""
+    content, style, asked = _asked(options)
+    return estimate(content, style, **asked)
+
+
+def _asked(options: argparse.Namespace) -> tuple[Path, Path | list[Style], dict[str, Any]]:
+    """The arguments of `transfer` that were asked for."""
+    recipe = RECIPES[options.recipe]
     wanted = recipe.changed(
         content_layers=options.content_layers, style_layers=options.style_layers
     ).layers
-    net = vgg19(options.weights, layers=wanted, pooling=options.pooling or "max")
-    chosen = {kind: getattr(options, f"{kind}_weight") for kind in LossWeights._fields}
-    asked = {kind: weight for kind, weight in chosen.items() if weight is not None}
+    own = [layer for group in options.layers_of or [] for layer in group or []]
+    net = vgg19(options.weights, layers=[*wanted, *own], pooling=options.pooling or "max")
+    asked = asked_weights(options)
     usual = recipe.weights or weights_for(net)
-    return transfer(
-        options.content,
-        _styles(options),
-        recipe=options.recipe,
-        weights=usual._replace(**asked) if asked else None,
-        net=net,
-        callback=all_of(bar, *saver),
+    settings = {
+        "recipe": options.recipe,
+        "weights": usual._replace(**asked) if asked else None,
+        "net": net,
         **given(transfer, options),
-    )
+    }
+    return options.content, _styles(options), settings
 
 
 def _styles(options: argparse.Namespace) -> Path | list[Style]:
     """The style or the styles that were asked for."""
-    given = {"weight": options.mix, "here": options.here, "there": options.there}
-    flags = {"weight": "--mix", "here": "--here", "there": "--there"}
+    given = {
+        "weight": options.mix,
+        "layers": options.layers_of,
+        "here": options.here,
+        "there": options.there,
+    }
+    flags = {
+        "weight": "--mix",
+        "layers": "--layers-of",
+        "here": "--here",
+        "there": "--there",
+    }
     asked = {name: values for name, values in given.items() if values is not None}
     styles: list[Path] = options.style
     for name, values in asked.items():

@@ -18,6 +18,16 @@ from stylelib.arguments import whole
 from stylelib.errors import InputError
 from stylelib.features import Features, NetworkFeatures
 from stylelib.files import ImageSource, load_image, load_with_alpha
+from stylelib.images import has_numbers
+from stylelib.large.sums import (
+    Additive,
+    BySums,
+    Spread,
+    Window,
+    adds_up,
+    by_sums_of,
+    shapes_at,
+)
 from stylelib.layers import Layer, layer_index
 from stylelib.objectives import FeatureLoss, marks_of, takes_bfloat16
 
@@ -85,8 +95,9 @@ def _from_values(source: NDArray[Any] | Tensor, name: str) -> Tensor:
         if source.dtype.kind not in "biuf":
             raise InputError(f"{name} must have numbers or truth values, not {source.dtype}")
         source = torch.from_numpy(source.astype(np.float64))
-    if source.is_complex():
-        raise InputError(f"{name} must have real values, not {source.dtype}")
+    if not has_numbers(source):
+        what = f"{source.dtype} {source.layout} on {source.device}"
+        raise InputError(f"{name} must have real values, not {what}")
     values = source.detach().cpu().double()
     if values.ndim < 2 or values.ndim > 4 or values.shape[:-2].numel() != 1:
         raise InputError(f"{name} must have the shape (H, W), not {tuple(values.shape)}")
@@ -299,7 +310,7 @@ def masks_at(
     if mask is None:
         return [None] * len(layers)
     if not erode:
-        return [resized(mask, (Y.shape[2], Y.shape[3])) for Y in features(X, layers)]
+        return [resized(mask, (H, W)) for _, _, H, W in shapes_at(features, X, layers)]
     if isinstance(features, NetworkFeatures):
         return list(eroded(mask, features.net, layers))
     raise _unknown(getattr(features, "model", nn.Module()))
@@ -380,6 +391,9 @@ def within(loss: FeatureLoss, here: Tensor | None, there: Tensor | None) -> Feat
         of_region = loss(take(Y, there))
         return lambda Y_hat: of_region(take(Y_hat, here))
 
+    by_sums = by_sums_of(loss)
+    if by_sums is not None and take is weighed:
+        adds_up(compare, lambda Y: weighed_by_sums(by_sums, Y, here, there))
     return takes_bfloat16(compare) if "takes_bfloat16" in marks else compare
 
 
@@ -389,6 +403,26 @@ def weighed(Y: Tensor, mask: Tensor | None) -> Tensor:
         return Y
     _check_fits(Y, mask)
     return Y * (mask / mask.square().mean().sqrt()).to(Y)
+
+
+def weighed_by_sums(
+    by_sums: BySums, Y: Spread, here: Tensor | None, there: Tensor | None
+) -> Additive:
+    """`within` for a loss from sums: each window of features times its part of the mask."""
+
+    def weigh(mask: Tensor | None) -> Callable[[Tensor, Window], Tensor]:
+        if mask is None:
+            return lambda F, where: F
+        scaled = mask / mask.square().mean().sqrt()
+
+        def weigh_part(F: Tensor, where: Window) -> Tensor:
+            part = scaled[:, :, *where]
+            _check_fits(F, part)
+            return F * part.to(F)
+
+        return weigh_part
+
+    return by_sums(Y.after(weigh(there))).after(weigh(here))
 
 
 def chosen(Y: Tensor, mask: Tensor | None) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from stylelib.arguments import whole
-from stylelib.control.styles import Style
+from stylelib.control.styles import Style, read_once
 from stylelib.errors import InputError
 from stylelib.files import ImageSource, kept
 from stylelib.results import TransferResult
@@ -51,10 +51,7 @@ def style_path(
     count = whole("count", count, least=2)
     if "style" in arguments:
         raise InputError("a path has two styles, `first` and `last`: leave out `style`")
-    ends = [each if isinstance(each, Style) else Style(each) for each in (first, last)]
-    ends = [
-        replace(e, image=kept(e.image), here=kept(e.here), there=kept(e.there)) for e in ends
-    ]
+    ends = [read_once(each) for each in (first, last)]
     if "init" in arguments:
         arguments["init"] = kept(arguments["init"])
     content, found = kept(content), []

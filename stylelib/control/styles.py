@@ -12,11 +12,11 @@ from torch import Tensor
 from stylelib.arguments import number, several
 from stylelib.control.masks import MaskSource
 from stylelib.errors import InputError
-from stylelib.files import ImageSource
+from stylelib.files import ImageSource, kept
 from stylelib.layers import Layer
 from stylelib.objectives import Layers, factors_of
 
-__all__ = ["Painting", "Style", "Styles", "Wanted", "styles_of"]
+__all__ = ["Painting", "Style", "Styles", "Wanted", "read_once", "styles_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,13 @@ def styles_of(style: Styles) -> list[Style]:
     if not weighty:
         raise InputError("all styles have the weight 0: give one of them more")
     return weighty
+
+
+def read_once(style: ImageSource | Style) -> Style:
+    """A style whose images can be read again, even if they were given as open files."""
+    given = style if isinstance(style, Style) else Style(style)
+    image, here, there = (kept(each) for each in (given.image, given.here, given.there))
+    return replace(given, image=image, here=here, there=there)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -213,8 +214,10 @@ def _matconvnet(path: str | os.PathLike[str], names: Sequence[str]) -> Parameter
         raise missing("scipy", "matconvnet") from error
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"weights must be 'embedded' or a path, not {path!r}")
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise FileError(f"there is no file '{path}'; weights must be 'embedded' or a file")
+    if not _is_survived(path):
+        raise FileError(f"'{path}' is damaged: SciPy cannot read it")
     try:
         content = loadmat(path, struct_as_record=False, squeeze_me=True)
         mean = np.asarray(_normalization(content).averageImage, dtype=np.float64)
@@ -238,6 +241,13 @@ def _matconvnet(path: str | os.PathLike[str], names: Sequence[str]) -> Parameter
     if mean.shape[-1:] != (3,):
         raise FileError(f"'{path}' has a mean image of shape {mean.shape}, not (H, W, 3)")
     return Parameters(mean.reshape(-1, 3).mean(axis=0), convolutions)
+
+
+def _is_survived(path: str | os.PathLike[str]) -> bool:
+    """Whether SciPy reads a file, or raises. Some damaged ones end its process."""
+    code = "import sys; from scipy.io import loadmat; loadmat(sys.argv[1])"
+    command = [sys.executable, "-c", code, os.fspath(path)]
+    return subprocess.run(command, capture_output=True, check=False).returncode in (0, 1)
 
 
 def _normalization(content: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ own: `from stylelib import assignment`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,6 +20,7 @@ from stylelib.arguments import number, whole
 from stylelib.descents import Clamp, check_lr
 from stylelib.errors import InputError
 from stylelib.files import ImageSource
+from stylelib.large.sums import adds_up, features_by_sums, grams_by_sums
 from stylelib.layers import Layer
 from stylelib.losses import LossWeights, check_features, check_tensor, check_weight, gram
 from stylelib.objectives import sums_squares
@@ -171,6 +173,17 @@ def _compare_features(Y: Tensor) -> Callable[[Tensor], Tensor]:
 def _compare_grams(Y: Tensor) -> Callable[[Tensor], Tensor]:
     gram_Y = gram_matrix(Y)
     return lambda Y_hat: style_loss([Y_hat], [0], [gram_Y], [1.0])
+
+
+# sums where the others are means
+adds_up(
+    _compare_features,
+    lambda Y: features_by_sums(Y).then(lambda mean, shape: mean * math.prod(shape)),
+)
+adds_up(
+    _compare_grams,
+    lambda Y: grams_by_sums(Y).then(lambda mean, shape: mean * shape[0] * shape[1] ** 2),
+)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,14 @@ from torch import Tensor
 
 from stylelib.arguments import choice, number, whole
 from stylelib.errors import InputError, did_you_mean
+from stylelib.large.sums import (
+    Additive,
+    BySums,
+    Spread,
+    adds_up,
+    features_by_sums,
+    grams_by_sums,
+)
 from stylelib.losses import check_features, content_loss, gram, style_loss, tv_loss
 from stylelib.objectives import sums_squares
 
@@ -111,6 +119,19 @@ class Convention:
                 self.style_factor(N, C, M) * (self.gram_factor(N, C, M) * C * M) ** 2 * N * C**2
             )
         raise InputError(f"only content and style differ by a factor, not {kind!r}")
+
+
+def _scaled(kind: Kind, by_sums: BySums) -> Callable[[Convention, Spread], Additive]:
+    """A convention's loss from sums, for `adds_up`."""
+
+    def compare(own: Convention, Y: Spread) -> Additive:
+        return by_sums(Y).then(lambda value, shape: own.relative_factor(kind, shape) * value)
+
+    return compare
+
+
+adds_up(Convention.compare_features, _scaled("content", features_by_sums))
+adds_up(Convention.compare_grams, _scaled("style", grams_by_sums))
 
 
 def squared_tv_loss(X: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from stylelib.arguments import check_function, several
-from stylelib.descents import Descent
+from stylelib.descents import Descent, check_descent
 from stylelib.devices import find_device
 from stylelib.files import ImageSource, load_image, target_shape
 from stylelib.layers import Layer
@@ -89,6 +89,8 @@ def synthesize_texture(
     given = load_image(image)
     shape = target_shape(given, image_shape)
     check_function("loss", loss)
+    if descent is not None:
+        check_descent(descent)
     if texture_shape is None:
         texture_shape = min(shape)
     target_shape(given, texture_shape, "texture_shape")  # refuses anything that is not a size

@@ -75,8 +75,8 @@ def path(name: str) -> Path:
     Raises:
         InputError: there is no sample with this name.
     """
-    if name not in SAMPLES:
-        hint = did_you_mean(name, SAMPLES, f"the samples are {', '.join(names())}")
+    if not isinstance(name, str) or name not in SAMPLES:
+        hint = did_you_mean(str(name), SAMPLES, f"the samples are {', '.join(names())}")
         raise InputError(f"there is no sample '{name}'; {hint}")
     return Path(str(resources.files(__name__).joinpath(SAMPLES[name].filename)))
 

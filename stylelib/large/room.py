@@ -1,0 +1,72 @@
+"""How much memory there is (chapter 30)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+__all__ = ["available", "in_use"]
+
+PYTORCH = 0.8e9
+"""What a process with PyTorch and a network uses, where the system does not say."""
+V2, V1 = "/sys/fs/cgroup/memory.", "/sys/fs/cgroup/memory/memory."
+CGROUPS = (
+    (f"{V2}max", f"{V2}current", f"{V2}stat", "inactive_file"),
+    (f"{V1}limit_in_bytes", f"{V1}usage_in_bytes", f"{V1}stat", "total_inactive_file"),
+)
+"""Where Linux says what a group of processes may use, what it uses, and how much of that are
+files read before, for which there is no need: versions 2 and 1."""
+
+
+def in_use(device: torch.device) -> float:
+    """The bytes that this process uses on a device now."""
+    if device.type == "cuda":
+        return float(torch.cuda.memory_allocated(device))
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return float(pages * os.sysconf("SC_PAGE_SIZE"))
+    except (OSError, ValueError, AttributeError, IndexError):
+        return PYTORCH
+
+
+def available(device: torch.device) -> float:
+    """The bytes that this process can still get on a device; infinite if nothing is known."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    return min(of_system(), of_cgroup())
+
+
+def of_system() -> float:
+    """What Linux calls available, else half of what is built in."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        told = next(line for line in lines if line.startswith("MemAvailable:"))
+        return 1024.0 * int(told.split()[1])
+    except (OSError, ValueError, StopIteration):
+        pass
+    try:
+        return 0.5 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError):
+        return float("inf")
+
+
+def of_cgroup() -> float:
+    """What the limit of a container leaves; infinite if there is none."""
+    for limit, used, stat, name in CGROUPS:
+        try:
+            most, now = (float(Path(path).read_text()) for path in (limit, used))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+        return max(0.0, most - now + cached(stat, name))
+    return float("inf")
+
+
+def cached(stat: str, name: str) -> float:
+    """The bytes of files in memory that the system gives up when it needs them."""
+    try:
+        lines = Path(stat).read_text().splitlines()
+        return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
+    except (OSError, ValueError, StopIteration):
+        return 0.0

@@ -1,0 +1,59 @@
+"""The state of a run as plain data, and back (chapter 31)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from stylelib.records import Record
+from stylelib.stages import RunState
+
+__all__ = ["as_plain", "restored"]
+
+
+def as_plain(state: RunState) -> dict[str, Any]:
+    """The parts of a state by name. The tensors are not copied."""
+    return vars(state) | {"history": [vars(record) for record in state.history]}
+
+
+def restored(plain: Mapping[str, Any]) -> RunState:
+    """The state that `as_plain` made into plain data. The run that goes on may use it up.
+
+    Raises:
+        AttributeError, LookupError, RuntimeError, TypeError, ValueError: it is no such state.
+            What belongs to the optimizer is not looked at.
+    """
+    history = [_record(each) for each in plain["history"]]
+    state = RunState(**{**plain, "history": history, "disposable": True})
+    for image in (state.picture, state.began):
+        if not image.is_floating_point() or image.ndim != 4 or image.shape[1] != 3:
+            raise ValueError(f"no image has the shape {tuple(image.shape)}")
+        if not bool(torch.isfinite(image).all()):
+            raise ValueError("the image is not finite")
+    if state.picture.dtype != state.began.dtype or state.picture.shape != state.began.shape:
+        raise ValueError("the image has changed its shape within a size")
+    for numbers in (state.random, state.random_began):
+        if numbers is not None:
+            torch.Generator().set_state(numbers)
+    if not (_counts(state.size) and _counts(state.made) and isinstance(state.descent, str)):
+        raise ValueError("where the run stood is not known")
+    if not (isinstance(state.optimizer, dict) and isinstance(state.scheduler, dict | None)):
+        raise ValueError("there is no state of the optimizer")
+    return state
+
+
+def _record(plain: Mapping[str, Any]) -> Record:
+    record = Record(**plain)
+    values = [record.lr, record.seconds, *record.losses.values()]
+    if not (all(map(math.isfinite, values)) and _counts(record.step)):
+        raise ValueError("a step has no losses")
+    if not (_counts(record.evaluations) and all(map(str.isprintable, record.losses))):
+        raise ValueError("a step has no losses")
+    return record
+
+
+def _counts(value: Any) -> bool:
+    return type(value) is int and value >= 0
