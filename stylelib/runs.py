@@ -97,6 +97,7 @@ def follow(
         "seed": seed,
         "scales": scales,
         "effort": effort,
+        "memory": memory,
     }
     settings = recorded_settings(said, recipe, net, device, controls)
     return finished(painted, recipe, sources, device, settings, factors)

@@ -153,7 +153,7 @@ def transfer(
             is a warning, and the run goes on.
         memory: the most memory that the process may use, in GB. None: what is found to be
             available. What does not fit is computed by tiles (`TiledFeatures`): the same losses
-            and gradients up to rounding, in 1.2 to 1.7 times the time. What does not fit even
+            and gradients up to rounding, in about 1.3 to 2 times the time. What does not fit even
             so is refused before the first step (`stylelib.estimate` tells it, too).
 
     Raises:

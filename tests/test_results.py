@@ -389,7 +389,7 @@ def test_settings_say_what_was_asked_in_types_of_json(name):
 def test_settings_name_every_parameter_the_version_and_the_machine(name):
     maker = MAKERS[name]
     (result, *_) = finished(name)
-    others = {maker.holds_net, "callback", "state"} | maker.unsaid
+    others = {maker.holds_net, "callback", "state", "checkpoint"} | maker.unsaid
     about = {"stylelib", "machine", "network"}
     about |= {"numpy"} if name == "in NumPy" else {"torch", "threads", "device"}
     assert (maker.takes - others) | about <= result.settings.keys()
