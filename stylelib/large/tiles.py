@@ -174,8 +174,8 @@ class TiledFeatures(NetworkFeatures):
     The network is cut after its pooling layers. In the first parts, tiles are computed one
     after another; what is kept is what each part hands on to the next, and what was asked for.
     In the backward pass each tile is computed once more. The remaining layers, whose features
-    are small, are computed as ever. The margins of a part are narrow: 4 to 8 positions in
-    VGG-19, where the whole network up to conv5_1 would need 70 pixels.
+    are small, are computed as ever. The margins of a part are narrow: at most 4 positions
+    on each side in VGG-19, where the whole network up to conv5_1 would need about 80 pixels.
 
     Args:
         net: a network from `vgg19`, or another `nn.Sequential` of convolutions, poolings and
