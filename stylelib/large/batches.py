@@ -58,7 +58,7 @@ def batch(
     Args:
         jobs: what to paint: a folder of photographs; a table, the path of a .csv file with the
             columns "content", "style" and settings, an empty cell for what is not set; or a
-            list of paths, of `Job`s, or of mappings such as the rows of a table. Paths in a
+            list of paths, of `Job` objects, or of mappings such as rows of a table. Paths in a
             table start from its folder.
         folder: where to write; it is made if it does not exist.
         styles: the path of a style image or a `Style` of one, or a list; each photograph is
