@@ -144,8 +144,8 @@ def jobs_of(jobs: Jobs, styles: JobStyle | None = None) -> list[Job]:
     """The jobs that an argument of `batch` means.
 
     Args:
-        jobs: a folder of photographs, a table (.csv), or a list of paths, of `Job` objects, or of
-            mappings with the keys of a table.
+        jobs: a folder of photographs, a table (.csv), or a list of paths, of `Job` objects, or
+            of mappings with the keys of a table.
         styles: the path of a style, or a list; each photograph is painted in each. A table
             needs none where it names them.
 
