@@ -10,12 +10,15 @@ import torch
 from torch import nn
 
 from stylelib.arguments import choice, several, whole
-from stylelib.control.shares import FEWEST, ROUNDS
-from stylelib.control.styles import Style
+from stylelib.control.shares import FEWEST, ROUNDS, InRounds
+from stylelib.control.styles import Style, Styles, own_layers, styles_of
+from stylelib.descents import Descent
+from stylelib.devices import find_device
 from stylelib.errors import InputError
+from stylelib.files import ImageSource
 from stylelib.large.plans import Plan, Planner
 from stylelib.large.sums import by_sums_of
-from stylelib.layers import CONTENT_LAYERS, STYLE_LAYERS
+from stylelib.layers import CONTENT_LAYERS, STYLE_LAYERS, Layer
 from stylelib.models import check_defaults
 from stylelib.networks import check_module, vgg19, weights_for
 from stylelib.pyramid import ends_of, sizes
@@ -40,7 +43,9 @@ class Run:
         recipe: with weights.
         net: on the device.
         device: where it is computed.
-        sources: the photograph and the styles.
+        styles: as they were asked for.
+        sources: the photograph and the styles, read.
+        controls: what was asked besides.
         fractions: the sizes, as fractions of the last.
         steps: at all sizes together, or at each of them.
         planner: chooses how features are computed.
@@ -49,7 +54,9 @@ class Run:
     recipe: Recipe
     net: nn.Module
     device: torch.device
+    styles: list[Style]
     sources: Sources
+    controls: Controls
     fractions: list[float]
     steps: int | list[int]
     planner: Planner
@@ -58,6 +65,12 @@ class Run:
     def shapes(self) -> list[tuple[int, int]]:
         """(H, W) of each size."""
         return sizes(self.sources.shape, self.fractions)
+
+    def descent(self) -> Descent:
+        """How the image is moved; with shares, in rounds."""
+        if self.controls.shares is None:
+            return self.recipe.descent
+        return InRounds(self.recipe.descent, self.fractions.count(1.0))
 
     def plan(self, index: int, *, careful: bool = False) -> Plan:
         """How features are computed at the size of a number; as `Planner.plan`."""
@@ -85,21 +98,26 @@ class Run:
 
 def prepared(
     recipe: Recipe,
-    sources: Sources,
-    styles: Sequence[Style],
+    content: ImageSource,
+    style: Styles,
+    *,
+    image_shape: int | tuple[int, int],
+    style_shape: int | tuple[int, int] | None,
     controls: Controls,
     effort: Effort,
     steps: int | Sequence[int] | None,
     scales: int | None,
-    device: torch.device,
+    device: torch.device | str | None,
     net: nn.Module | None,
     memory: float | None,
 ) -> Run:
-    """What a recipe asks for, with these images."""
+    """What a recipe asks for. The arguments are as those of `stylelib.transfer`."""
+    device, styles = find_device(device), styles_of(style)
+    sources = Sources.read(content, styles, image_shape, style_shape, controls)
     fractions, counted = planned(recipe, sources, effort, steps, scales, controls)
-    recipe, net = fitted(recipe, net, styles, controls)
+    own = own_layers(styles)
+    recipe, net = fitted(recipe, net, own, controls)
     net = net.to(device)
-    own = [layer for style in styles if style.layers is not None for layer in style.layers]
     planner = Planner(
         net,
         recipe.arithmetic,
@@ -110,7 +128,7 @@ def prepared(
         device=device,
         memory=memory,
     )
-    return Run(recipe, net, device, sources, fractions, counted, planner)
+    return Run(recipe, net, device, styles, sources, controls, fractions, counted, planner)
 
 
 def planned(
@@ -183,14 +201,13 @@ def spread(steps: int, shapes: Sequence[tuple[int, int]]) -> int | list[int]:
 
 
 def fitted(
-    recipe: Recipe, net: nn.Module | None, styles: Sequence[Style], controls: Controls
+    recipe: Recipe, net: nn.Module | None, own: Sequence[Layer], controls: Controls
 ) -> tuple[Recipe, nn.Module]:
-    """A recipe with weights, and a network that has its layers.
+    """A recipe with weights, and a network that has its layers and those of the styles' own.
 
     A loss that shall have a share begins with a weight of 1 if the recipe gives it none.
     """
     if net is None:
-        own = [layer for style in styles if style.layers is not None for layer in style.layers]
         net = vgg19(layers=[*recipe.layers, *own])
     check_defaults(net, recipe.content_layers, CONTENT_LAYERS, "content_layers")
     check_defaults(net, recipe.style_layers, STYLE_LAYERS, "style_layers")

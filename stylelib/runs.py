@@ -11,16 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from stylelib.arguments import check_seed
-from stylelib.control.shares import InRounds, balanced
-from stylelib.control.styles import Style, Styles, styles_of
-from stylelib.descents import Descent
-from stylelib.devices import find_device
+from stylelib.control.shares import balanced
+from stylelib.control.styles import Style, Styles
 from stylelib.errors import or_interrupted
 from stylelib.features import Features
 from stylelib.files import ImageSource
 from stylelib.images import postprocess
 from stylelib.large.checkpoints import Checkpoint
 from stylelib.large.marks import marks_of_run
+from stylelib.large.plans import Plan
 from stylelib.optimization import Objective
 from stylelib.precision import resolve_precision
 from stylelib.preparations import Run, prepared
@@ -28,7 +27,7 @@ from stylelib.pyramid import Painted, paint
 from stylelib.recipes import Effort, Recipe
 from stylelib.records import Callback
 from stylelib.results import TransferResult, describe, settings_of
-from stylelib.sources import Controls, Sources
+from stylelib.sources import Controls
 from stylelib.stages import RunState
 from stylelib.synthesis import Init
 
@@ -57,104 +56,109 @@ def follow(
     memory: float | None = None,
 ) -> TransferResult:
     """Do what a recipe says. As `stylelib.transfer`; `name` is for the record."""
-    seed, device, styles = check_seed(seed), find_device(device), styles_of(style)
-    controls = Controls() if controls is None else controls
-    sources = Sources.read(content, styles, image_shape, style_shape, controls)
+    seed = check_seed(seed)
     run = prepared(
-        recipe, sources, styles, controls, effort, steps, scales, device, net, memory
+        recipe,
+        content,
+        style,
+        image_shape=image_shape,
+        style_shape=style_shape,
+        controls=Controls() if controls is None else controls,
+        effort=effort,
+        steps=steps,
+        scales=scales,
+        device=device,
+        net=net,
+        memory=memory,
     )
-    run.plans()  # refuses what does not fit, before anything is computed
-    recipe, net, shapes, counted = run.recipe, run.net, run.shapes, run.steps
-    start_from = recipe.init if init is None else init
+    plans = run.plans()  # refuses what does not fit, before anything is computed
+    start_from = run.recipe.init if init is None else init
+    start = run.sources.start(start_from, run.shapes[0], seed).to(run.device)
     factors: dict[str, float] = {}
-    start = sources.start(start_from, shapes[0], seed).to(device)
-    descent: Descent = recipe.descent
-    if controls.shares is not None:
-        descent = InRounds(descent, run.fractions.count(1.0))
     painting = paint
     if checkpoint is not None:
-        asked = {"steps": counted, "sizes": shapes, "seed": seed}
-        marks = marks_of_run(recipe, net, sources, start, controls, init=start_from, **asked)
+        marks = marks_of_run(
+            run.recipe,
+            run.net,
+            run.sources,
+            start,
+            run.controls,
+            init=start_from,
+            steps=run.steps,
+            sizes=run.shapes,
+            seed=seed,
+        )
         painting = Checkpoint(checkpoint, marks).paint
     painted = painting(
         start,
-        shapes,
-        objectives(run, controls, factors),
-        descent,
-        steps=counted,
-        clamp=recipe.bounds(device),
+        run.shapes,
+        objectives(run, plans, factors),
+        run.descent(),
+        steps=run.steps,
+        clamp=run.recipe.bounds(run.device),
         callback=callback,
         state=state,
     )
     said = {
         "recipe": name,
         "content": describe(content),
-        "style": described(styles),
+        "style": described(run.styles),
         "image_shape": image_shape,
         "style_shape": style_shape,
-        "steps": counted,
+        "steps": run.steps,
         "init": describe(start_from),
         "seed": seed,
         "scales": scales,
         "effort": effort,
         "memory": memory,
     }
-    settings = recorded_settings(said, recipe, net, device, controls)
-    return finished(painted, recipe, sources, device, settings, factors)
+    return finished(painted, run, recorded_settings(run, said), factors)
 
 
 def objectives(
-    run: Run, controls: Controls, factors: dict[str, float]
+    run: Run, plans: Sequence[Plan], factors: dict[str, float]
 ) -> Callable[[int, Tensor], Objective]:
     """The objective at each size, for `paint`. What `shares` multiply goes into `factors`."""
-    recipe, last_of_all = run.recipe, len(run.fractions) - 1
+    recipe, shares = run.recipe, run.controls.shares
+    last_of_all = len(run.fractions) - 1
 
     def objective_at(index: int, X: Tensor) -> Objective:
         wanted = run.sources.at(run.fractions[index], run.device)
-        features, precise = run.planner.features(run.plan(index))
+        features, precise = run.planner.features(plans[index])
 
         def losses(by: Features) -> Objective:
             last = index == last_of_all
             return visible(recipe.objective(wanted, X, by, precise, last=last), wanted.opaque)
 
-        if controls.shares is None:
+        if shares is None:
             return losses(features)
-        objective, found = balanced(losses(features), X, controls.shares, losses(precise))
+        objective, found = balanced(losses(features), X, shares, losses(precise))
         factors.update(found)
         return objective
 
     return objective_at
 
 
-def recorded_settings(
-    asked: dict[str, Any],
-    recipe: Recipe,
-    net: nn.Module,
-    device: torch.device,
-    controls: Controls,
-) -> dict[str, Any]:
+def recorded_settings(run: Run, said: dict[str, Any]) -> dict[str, Any]:
     """What was asked and what it meant, for the record of the result."""
-    precision = str(resolve_precision(recipe.arithmetic, device)).removeprefix("torch.")
+    precision = str(resolve_precision(run.recipe.arithmetic, run.device))
     return settings_of(
-        net,
-        device,
-        **asked,
-        precision=precision,
-        **asdict(controls),
-        **recipe.settings(net),
+        run.net,
+        run.device,
+        **said,
+        precision=precision.removeprefix("torch."),
+        **asdict(run.controls),
+        **run.recipe.settings(run.net),
     )
 
 
 def finished(
-    painted: Painted,
-    recipe: Recipe,
-    sources: Sources,
-    device: torch.device,
-    settings: dict[str, Any],
-    factors: dict[str, float],
+    painted: Painted, run: Run, settings: dict[str, Any], factors: dict[str, float]
 ) -> TransferResult:
     """The result of a run, or `Interrupted` with it."""
-    X = sources.finished(recipe.finish(painted.picture, sources.at(1.0, device))).cpu()
+    sources = run.sources
+    made = run.recipe.finish(painted.picture, sources.at(1.0, run.device))
+    X = sources.finished(made).cpu()
     balance, stopped = painted.balance(), painted.interrupted
     image = sources.with_alpha(postprocess(X))
     result = TransferResult(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from stylelib.errors import InputError, Interrupted
 from stylelib.optimization import Objective, Optimized, optimize
 from stylelib.records import Callback, Record
 
-__all__ = ["RunState", "Stage", "check_state"]
+__all__ = ["RunState", "Stage", "check_state", "has_form"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,17 +149,13 @@ class Stage:
 
     def ended(self, picture: Tensor, history: Sequence[Record]) -> RunState:
         """Where the run stands at its end, with its last image and all of its history."""
-        return RunState(
+        return replace(
+            self.state((), copied=False),
             picture=picture.detach(),
-            began=self.began,
-            descent=type(self.descent).__name__,
-            size=self.number,
             made=self.steps,
             optimizer={},
             scheduler=None,
             history=list(history),
-            random=torch.get_rng_state(),
-            random_began=self.random_began,
         )
 
 
@@ -169,7 +165,7 @@ def check_state(
     """Refuse a state of a run with other sizes, another way to move, or more steps."""
     if not isinstance(state, RunState):
         raise InputError(f"state is what Step.state() gives, not {state!r}")
-    if not _has_form(state):
+    if not has_form(state):
         raise InputError("the state is damaged: a part of it has another type or shape")
     shape = tuple(state.picture.shape[2:])
     if state.size >= len(shapes) or shape != tuple(shapes[state.size]):
@@ -190,7 +186,7 @@ def check_state(
         )
 
 
-def _has_form(state: RunState) -> bool:
+def has_form(state: RunState) -> bool:
     """Whether the parts of a state have the types and shapes that they have in any run."""
     numbers = (state.size, state.made)
     if not all(type(number) is int and number >= 0 for number in numbers):

@@ -139,15 +139,13 @@ class InRounds:
         self, X: Tensor, steps: int, clamp: Clamp
     ) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
         """The optimizer and its schedule for a round of `steps` steps."""
-        optimizer, schedule = self.descent.begin(X, steps, clamp)
-        if schedule is None:
-            return optimizer, None
         optimizer, schedule = self.descent.begin(X, steps * self.rounds, clamp)
-        if schedule is not None:
-            if self.before is not None and self.before[0] == X.shape:
-                optimizer.load_state_dict(self.before[1].state_dict())
-                schedule.load_state_dict(self.before[2].state_dict())
-            self.before = X.shape, optimizer, schedule
+        if schedule is None:
+            return self.descent.begin(X, steps, clamp)
+        if self.before is not None and self.before[0] == X.shape:
+            optimizer.load_state_dict(self.before[1].state_dict())
+            schedule.load_state_dict(self.before[2].state_dict())
+        self.before = X.shape, optimizer, schedule
         return optimizer, schedule
 
     def end(self, optimizer: torch.optim.Optimizer, X: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from stylelib.files import ImageSource, kept
 from stylelib.layers import Layer
 from stylelib.objectives import Layers, factors_of
 
-__all__ = ["Painting", "Style", "Styles", "Wanted", "read_once", "styles_of"]
+__all__ = ["Painting", "Style", "Styles", "Wanted", "own_layers", "read_once", "styles_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,11 @@ def styles_of(style: Styles) -> list[Style]:
     if not weighty:
         raise InputError("all styles have the weight 0: give one of them more")
     return weighty
+
+
+def own_layers(styles: Sequence[Style]) -> list[Layer]:
+    """The layers that styles have of their own."""
+    return [layer for style in styles if style.layers is not None for layer in style.layers]
 
 
 def read_once(style: ImageSource | Style) -> Style:

@@ -12,15 +12,14 @@ import torch
 from torch import Tensor
 
 from stylelib.arguments import check_seed
-from stylelib.control.styles import Styles, styles_of
-from stylelib.devices import find_device
+from stylelib.control.styles import Styles
 from stylelib.errors import InputError, did_you_mean
 from stylelib.files import ImageSource
 from stylelib.images import preprocess
 from stylelib.large.plans import Plan
 from stylelib.preparations import Run, prepared
 from stylelib.pyramid import sizes
-from stylelib.sources import Controls, Sources
+from stylelib.sources import Controls
 from stylelib.style_transfer import find_recipe, transfer
 
 __all__ = ["Estimate", "estimate"]
@@ -117,20 +116,9 @@ def run_of(content: ImageSource, style: Styles, settings: dict[str, Any]) -> Run
     )
     controls = Controls(*(given[n] for n in ("colors", "strength", "strokes", "shares")))
     check_seed(given["seed"])
-    styles = styles_of(style)
-    shapes = (given["image_shape"], given["style_shape"])
-    return prepared(
-        recipe,
-        Sources.read(content, styles, *shapes, controls),
-        styles,
-        controls,
-        given["effort"],
-        given["steps"],
-        given["scales"],
-        find_device(given["device"]),
-        given["net"],
-        given["memory"],
-    )
+    names = inspect.signature(prepared).parameters.keys() - {"recipe", "controls"}
+    asked = {name: given[name] for name in names}
+    return prepared(recipe, controls=controls, **asked)
 
 
 def timed(run: Run) -> float:

@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from stylelib.control.styles import Style
+from stylelib.control.styles import Style, own_layers
 from stylelib.errors import InputError, StylelibError
 from stylelib.files import encoded
 from stylelib.large.interrupts import terminations
@@ -128,8 +128,7 @@ def painted(task: Task, styles: list[Style]) -> Made:
     recipe = find_recipe(settings["recipe"]).changed(
         content_layers=settings["content_layers"], style_layers=settings["style_layers"]
     )
-    own = [layer for style in styles if style.layers is not None for layer in style.layers]
-    net = network((*recipe.layers, *own))
+    net = network((*recipe.layers, *own_layers(styles)))
     if settings["weights"] is not None:
         usual = recipe.weights or weights_for(net)
         settings["weights"] = _complete(settings["weights"], usual)

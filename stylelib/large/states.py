@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from stylelib.records import Record
-from stylelib.stages import RunState
+from stylelib.stages import RunState, has_form
 
 __all__ = ["as_plain", "restored"]
 
@@ -28,20 +28,15 @@ def restored(plain: Mapping[str, Any]) -> RunState:
     """
     history = [_record(each) for each in plain["history"]]
     state = RunState(**{**plain, "history": history, "disposable": True})
+    if not (has_form(state) and isinstance(state.descent, str)):
+        raise ValueError("a part of the state has another type or shape")
     for image in (state.picture, state.began):
-        if not image.is_floating_point() or image.ndim != 4 or image.shape[1] != 3:
+        if image.shape[1] != 3:
             raise ValueError(f"no image has the shape {tuple(image.shape)}")
         if not bool(torch.isfinite(image).all()):
             raise ValueError("the image is not finite")
     if state.picture.dtype != state.began.dtype or state.picture.shape != state.began.shape:
         raise ValueError("the image has changed its shape within a size")
-    for numbers in (state.random, state.random_began):
-        if numbers is not None:
-            torch.Generator().set_state(numbers)
-    if not (_counts(state.size) and _counts(state.made) and isinstance(state.descent, str)):
-        raise ValueError("where the run stood is not known")
-    if not (isinstance(state.optimizer, dict) and isinstance(state.scheduler, dict | None)):
-        raise ValueError("there is no state of the optimizer")
     return state
 
 
