@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -54,16 +54,18 @@ SUMMED: dict[str, tuple[str, Formula]] = {
 """What v may be an average of."""
 
 NAMES = ("first", "second", "third")
+
+
+def reduced(reduce: Callable[..., Any], axes: tuple[int, ...]) -> Formula:
+    """One number of gradient ** 2 over some axes, repeated along them."""
+    return lambda a: reduce(a.g**2, axis=axes, keepdims=True) + 0 * a.g
+
+
 REDUCED: dict[str, tuple[str, Formula]] = {
     f"{kind}_over_{''.join(map(str, axes))}": (
         f"the {kind} of gradient ** 2 over "
         + ("the whole array" if n == 3 else f"the {' and '.join(NAMES[a] for a in axes)} axis"),
-        lambda a, axes=axes, reduce=reduce: (
-            reduce(  # type: ignore[misc]
-                a.g**2, axis=axes, keepdims=True
-            )
-            + 0 * a.g
-        ),
+        reduced(reduce, axes),
     )
     for n in (3, 1, 2)
     for axes in itertools.combinations(range(3), n)
@@ -72,9 +74,9 @@ REDUCED: dict[str, tuple[str, Formula]] = {
 """One number where each value should have its own."""
 
 
-def mean_of(a: SimpleNamespace, keep: Formula, take: Formula, of: Formula, old: Any) -> Any:
+def mean_of(keep: Formula, take: Formula, of: Formula, old: Formula) -> Formula:
     """A running mean with other factors."""
-    return keep(a) * old + take(a) * of(a)
+    return lambda a: keep(a) * old(a) + take(a) * of(a)
 
 
 IN_M: dict[str, tuple[str, Formula]] = {
@@ -120,9 +122,7 @@ def in_m() -> list[Wrong]:
             Wrong(
                 f"m_{keep}_{take}_{what}",
                 f"Your m is {k} * m + {t} * {w}; it is beta1 * m + (1 - beta1) * gradient.",
-                mistaken(
-                    m=lambda a, k=keeps, t=takes, of=of: mean_of(a, k, t, of, a.m0)  # type: ignore[misc]
-                ),
+                mistaken(m=mean_of(keeps, takes, of, lambda a: a.m0)),
             )
         )
     return found
@@ -142,12 +142,21 @@ def in_v() -> list[Wrong]:
                 f"v_{keep}_{take}_{what}",
                 f"Your v is {k} * v + {t} * {w}; it is "
                 "beta2 * v + (1 - beta2) * gradient ** 2, value by value.",
-                mistaken(
-                    v=lambda a, k=keeps, t=takes, of=of: mean_of(a, k, t, of, a.v0)  # type: ignore[misc]
-                ),
+                mistaken(v=mean_of(keeps, takes, of, lambda a: a.v0)),
             )
         )
     return found
+
+
+def with_powers(first: float, second: float) -> Formula:
+    """The step with powers of both corrections as factors."""
+    return lambda a: (
+        a.lr
+        * a.m
+        * (1 - a.b1**a.t) ** first
+        * (1 - a.b2**a.t) ** second
+        / (np.sqrt(a.v) + a.eps)
+    )
 
 
 def in_factors() -> list[Wrong]:
@@ -165,15 +174,7 @@ def in_factors() -> list[Wrong]:
                 f"factor_{a:g}_{b:g}",
                 f"Your step has the factor {words}; both corrections are sqrt(1 - beta2 ** t) "
                 "/ (1 - beta1 ** t), and epsilon belongs to sqrt(v_hat).",
-                mistaken(
-                    step=lambda n, a=a, b=b: (  # type: ignore[misc]
-                        n.lr
-                        * n.m
-                        * (1 - n.b1**n.t) ** a
-                        * (1 - n.b2**n.t) ** b
-                        / (np.sqrt(n.v) + n.eps)
-                    )
-                ),
+                mistaken(step=with_powers(a, b)),
             )
         )
     return found
@@ -204,6 +205,16 @@ KNOWN_CORRECTIONS = {
 }
 
 
+def m_over(of: Any) -> Formula:
+    """Another m_hat, of beta1 and t."""
+    return lambda a: a.m / of(a.b1, a.t)
+
+
+def v_over(of: Any) -> Formula:
+    """Another v_hat, of beta2 and t."""
+    return lambda a: a.v / of(a.b2, a.t)
+
+
 def in_corrections() -> list[Wrong]:
     """A wrong correction of m, of v, or of both."""
     found = []
@@ -215,9 +226,9 @@ def in_corrections() -> list[Wrong]:
                 continue
             lines: dict[str, Formula] = {}
             if which != "v":
-                lines["m_hat"] = lambda a, of=of: a.m / of(a.b1, a.t)  # type: ignore[misc]
+                lines["m_hat"] = m_over(of)
             if which != "m":
-                lines["v_hat"] = lambda a, of=of: a.v / of(a.b2, a.t)  # type: ignore[misc]
+                lines["v_hat"] = v_over(of)
             beta = {"m": "beta1", "v": "beta2"}.get(which, "beta")
             said = which.replace("_", " ")
             found.append(
@@ -343,6 +354,11 @@ KNOWN_STEPS = {
 }
 
 
+def step_of(move: Formula, root: Formula, rate: Formula) -> Formula:
+    """A step of these three."""
+    return lambda a: rate(a) * move(a) / root(a)
+
+
 def in_steps() -> list[Wrong]:
     """Another numerator, denominator or rate; two of them at most are wrong."""
     found = []
@@ -359,9 +375,7 @@ def in_steps() -> list[Wrong]:
                 f"step_{move}_{root}_{rate}",
                 f"Your step divides {numerator} by {r}; it is "
                 "learning_rate * m_hat / (sqrt(v_hat) + epsilon).",
-                mistaken(
-                    step=lambda a, m=moves, r=roots, lr=rates: lr(a) * m(a) / r(a)  # type: ignore[misc]
-                ),
+                mistaken(step=step_of(moves, roots, rates)),
             )
         )
     return found

@@ -1,6 +1,5 @@
 """fooling_step: families of mistakes (chapter 19)."""
 
-# mypy: disable-error-code="misc,no-untyped-call,no-any-return"
 # ruff: noqa: E501  # tables have one entry a line
 from __future__ import annotations
 
@@ -21,97 +20,51 @@ Move = Callable[[Array, Array, float], Array]
 """From the images, the gradients and lr to the images after the step."""
 
 
-def _moves() -> Iterator[tuple[str, str, Move]]:
-    yield (
-        "length_of_image",
-        "You divide by the length of the image X; divide by that of its gradient.",
-        lambda X, g, lr: X + lr * g / length(X),
-    )
-    yield (
-        "times_length_of_image",
-        "You multiply the step by the length of the image; its length should be lr.",
-        lambda X, g, lr: X + lr * length(X) * unit(g),
-    )
-    yield (
-        "learning_rate_squared",
-        "You multiply by lr twice; once is right.",
-        lambda X, g, lr: X + lr**2 * unit(g),
-    )
-    yield (
-        "learning_rate_halved",
-        "You move by half of lr.",
-        lambda X, g, lr: X + lr / 2 * unit(g),
-    )
-    yield (
-        "learning_rate_over_batch",
-        "You divide the step by the number of images; each image moves by lr.",
-        lambda X, g, lr: X + lr / len(X) * unit(g),
-    )
-    yield (
-        "learning_rate_over_values",
-        "You divide the step by the number of values; its length should be lr.",
-        lambda X, g, lr: X + lr / X[0].size * unit(g),
-    )
-    yield (
-        "learning_rate_times_root",
-        "Your step is longer by the root of the number of values: its length should be lr.",
-        lambda X, g, lr: X + lr * X[0].size ** 0.5 * unit(g),
-    )
-    yield (
-        "sum_normalized",
-        "You divide the image after the step by its length; divide only the gradient.",
-        lambda X, g, lr: unit(X + lr * g),
-    )
-    yield (
-        "sum_of_unit_normalized",
-        "You divide the image after the step by its length; divide only the gradient.",
-        lambda X, g, lr: unit(X + lr * unit(g)),
-    )
-    yield (
-        "image_scaled_down",
-        "You shrink the image by 1 - lr; add the step to X as it is.",
-        lambda X, g, lr: (1 - lr) * X + lr * unit(g),
-    )
-    yield (
-        "image_negative",
-        "You subtract the image; add the step to X.",
-        lambda X, g, lr: -X + lr * unit(g),
-    )
-    yield (
-        "image_twice",
-        "You add the step to 2 * X; add it to X.",
-        lambda X, g, lr: 2 * X + lr * unit(g),
-    )
-    yield (
-        "image_times_step",
-        "You multiply the image by the step; add it.",
-        lambda X, g, lr: X * lr * unit(g),
-    )
-    yield (
-        "image_unit",
-        "You divide the image by its length before the step; leave it as it is.",
-        lambda X, g, lr: unit(X) + lr * unit(g),
-    )
-    yield (
-        "length_of_sum",
-        "You divide by the length of image plus gradient; divide by that of the gradient.",
-        lambda X, g, lr: X + lr * g / length(X + g),
-    )
-    yield (
-        "rate_inside_length",
-        "You divide by the length of lr times the gradient, so that lr cancels; multiply by lr after that.",
-        lambda X, g, lr: X + lr * g / length(lr * g),
-    )
-    yield (
-        "times_gradient_again",
-        "You multiply the gradient by its own values.",
-        lambda X, g, lr: X + lr * g * abs(g) / length(g),
-    )
-    yield (
-        "times_image",
-        "You multiply the gradient by the image; take the gradient alone.",
-        lambda X, g, lr: X + lr * unit(g * X),
-    )
+SCALED: tuple[tuple[str, str, Move], ...] = (
+    ("length_of_image", "You divide by the length of the image X; divide by that of its gradient.", lambda X, g, lr: X + lr * g / length(X)),
+    ("times_length_of_image", "You multiply the step by the length of the image; its length should be lr.", lambda X, g, lr: X + lr * length(X) * unit(g)),
+    ("learning_rate_squared", "You multiply by lr twice; once is right.", lambda X, g, lr: X + lr**2 * unit(g)),
+    ("learning_rate_halved", "You move by half of lr.", lambda X, g, lr: X + lr / 2 * unit(g)),
+    ("learning_rate_over_batch", "You divide the step by the number of images; each image moves by lr.", lambda X, g, lr: X + lr / len(X) * unit(g)),
+    ("learning_rate_over_values", "You divide the step by the number of values; its length should be lr.", lambda X, g, lr: X + lr / X[0].size * unit(g)),
+    ("learning_rate_times_root", "Your step is longer by the root of the number of values: its length should be lr.", lambda X, g, lr: X + lr * X[0].size ** 0.5 * unit(g)),
+    ("sum_normalized", "You divide the image after the step by its length; divide only the gradient.", lambda X, g, lr: unit(X + lr * g)),
+    ("sum_of_unit_normalized", "You divide the image after the step by its length; divide only the gradient.", lambda X, g, lr: unit(X + lr * unit(g))),
+    ("image_scaled_down", "You shrink the image by 1 - lr; add the step to X as it is.", lambda X, g, lr: (1 - lr) * X + lr * unit(g)),
+    ("image_negative", "You subtract the image; add the step to X.", lambda X, g, lr: -X + lr * unit(g)),
+    ("image_twice", "You add the step to 2 * X; add it to X.", lambda X, g, lr: 2 * X + lr * unit(g)),
+    ("image_times_step", "You multiply the image by the step; add it.", lambda X, g, lr: X * lr * unit(g)),
+    ("image_unit", "You divide the image by its length before the step; leave it as it is.", lambda X, g, lr: unit(X) + lr * unit(g)),
+    ("length_of_sum", "You divide by the length of image plus gradient; divide by that of the gradient.", lambda X, g, lr: X + lr * g / length(X + g)),
+    ("rate_inside_length", "You divide by the length of lr times the gradient, so that lr cancels; multiply by lr after that.", lambda X, g, lr: X + lr * g / length(lr * g)),
+    ("times_gradient_again", "You multiply the gradient by its own values.", lambda X, g, lr: X + lr * g * abs(g) / length(g)),
+    ("times_image", "You multiply the gradient by the image; take the gradient alone.", lambda X, g, lr: X + lr * unit(g * X)),
+)  # fmt: skip
+"""Wrong factors of the step, or of the image."""
+
+RESULTS: tuple[tuple[str, str, Move], ...] = (
+    ("clamped_to_range", "You clamp the image to the range that it had; leave it as it is.", lambda X, g, lr: (X + lr * unit(g)).clip(X.min(), X.max())),
+    ("clamped_to_own_range", "You clamp each image to the range that it had; leave it as it is.", lambda X, g, lr: (X + lr * unit(g)).clip(X.min((1, 2, 3), keepdims=True), X.max((1, 2, 3), keepdims=True))),
+    ("stretched", "You stretch the image to 0..1; leave it as it is.", lambda X, g, lr: _stretched(X + lr * unit(g))),
+    ("centered_result", "You subtract the mean of the image; leave it as it is.", lambda X, g, lr: _centered(X + lr * unit(g))),
+    ("signs_of_length_one", "You take signs and divide them by their length; take the gradient itself.", lambda X, g, lr: X + lr * unit(np.sign(g))),
+    ("first_image_returned", "You return the first image alone; return all of them.", lambda X, g, lr: (X + lr * unit(g))[:1]),
+    ("unit_returned", "You return the gradient's direction; return the image plus lr times it.", lambda X, g, lr: unit(g)),
+    ("gradient_returned", "You return the gradient; return the image after the step.", lambda X, g, lr: g),
+    ("penalty_like", "You shrink the image as well, as class visualization does; add the step alone.", lambda X, g, lr: X + lr * (unit(g) - X)),
+)  # fmt: skip
+"""The image is changed after the step, or something else is returned."""
+
+
+def _image_clamped(low: float, high: float) -> Move:
+    return lambda X, g, lr: (X + lr * unit(g)).clip(low, high)
+
+
+def _step_clamped(low: float, high: float) -> Move:
+    return lambda X, g, lr: X + (lr * unit(g)).clip(low, high)
+
+
+def _clamped() -> Iterator[tuple[str, str, Move]]:
     for name, low, high in (
         ("two", -2, 2),
         ("two_and_a_half", -2.5, 2.5),
@@ -123,60 +76,13 @@ def _moves() -> Iterator[tuple[str, str, Move]]:
         yield (
             f"clamped_{name}",
             f"You clamp the image to {low}..{high}; it is normalized, so black and white are elsewhere.",
-            lambda X, g, lr, low=low, high=high: (X + lr * unit(g)).clip(low, high),
+            _image_clamped(low, high),
         )
         yield (
             f"step_clamped_{name}",
             f"You clamp the step to {low}..{high}; leave it as it is.",
-            lambda X, g, lr, low=low, high=high: X + (lr * unit(g)).clip(low, high),
+            _step_clamped(low, high),
         )
-    yield (
-        "clamped_to_range",
-        "You clamp the image to the range that it had; leave it as it is.",
-        lambda X, g, lr: (X + lr * unit(g)).clip(X.min(), X.max()),
-    )
-    yield (
-        "clamped_to_own_range",
-        "You clamp each image to the range that it had; leave it as it is.",
-        lambda X, g, lr: (X + lr * unit(g)).clip(
-            X.min((1, 2, 3), keepdims=True), X.max((1, 2, 3), keepdims=True)
-        ),
-    )
-    yield (
-        "stretched",
-        "You stretch the image to 0..1; leave it as it is.",
-        lambda X, g, lr: _stretched(X + lr * unit(g)),
-    )
-    yield (
-        "centered_result",
-        "You subtract the mean of the image; leave it as it is.",
-        lambda X, g, lr: _centered(X + lr * unit(g)),
-    )
-    yield (
-        "signs_of_length_one",
-        "You take signs and divide them by their length; take the gradient itself.",
-        lambda X, g, lr: X + lr * unit(np.sign(g)),
-    )
-    yield (
-        "first_image_returned",
-        "You return the first image alone; return all of them.",
-        lambda X, g, lr: (X + lr * unit(g))[:1],
-    )
-    yield (
-        "unit_returned",
-        "You return the gradient's direction; return the image plus lr times it.",
-        lambda X, g, lr: unit(g),
-    )
-    yield (
-        "gradient_returned",
-        "You return the gradient; return the image after the step.",
-        lambda X, g, lr: g,
-    )
-    yield (
-        "penalty_like",
-        "You shrink the image as well, as class visualization does; add the step alone.",
-        lambda X, g, lr: X + lr * (unit(g) - X),
-    )
 
 
 def _stretched(Z: Array) -> Array:
@@ -277,7 +183,10 @@ WRONGS = (
         Wrong(f"along_{name}", f"You {said}; {_AXES_RIGHT}.", moved(step))
         for name, said, step in ALONG
     ),
-    *(Wrong(name, said, _moved_by(move)) for name, said, move in _moves()),
+    *(
+        Wrong(name, said, _moved_by(move))
+        for name, said, move in (*SCALED, *_clamped(), *RESULTS)
+    ),
     Wrong(
         "mean_score_not_normalized",
         "You take the mean of the scores, and do not divide the gradient by its length.",

@@ -184,11 +184,16 @@ def of_clouds(name: str, sentence: str, formula: Callable[[Array, Array], Any]) 
     return Wrong(name, sentence, version)
 
 
+def mean_loss(of: Overlap) -> Callable[[Array, Array], Any]:
+    """Of two clouds, with another overlap."""
+    return lambda F, P: loss(F, P, covariances(F), covariances(P), of).mean()
+
+
 IN_OVERLAP = tuple(
     of_clouds(
         f"overlap_{name}",
         f"In the place of the matrix root's trace you take {said}.",
-        lambda F, P, of=of: loss(F, P, covariances(F), covariances(P), of).mean(),  # type: ignore[misc]
+        mean_loss(of),
     )
     for name, (said, of) in OVERLAPS.items()
 )

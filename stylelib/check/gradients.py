@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -69,9 +70,7 @@ def word_on_targets(
     given = copied(arguments)
     for number in exercise.targets:
         wanted = [target.requires_grad_() for target in _tensors(given[number])]
-        outcome = budget.call(
-            lambda wanted=wanted: _gradients(exercise.call(function, given), wanted)  # type: ignore[misc]
-        )
+        outcome = budget.call(partial(_gradients_of_call, exercise, function, given, wanted))
         found = [] if outcome.error or outcome.late else outcome.result
         if any(g is not None and bool(g.any()) for g in found):
             name = argument_named(exercise, number)
@@ -83,6 +82,12 @@ def word_on_targets(
         for target in wanted:
             target.requires_grad_(False)
     return ""
+
+
+def _gradients_of_call(
+    exercise: Exercise, function: Function, given: Arguments, wanted: list[Tensor]
+) -> list[Tensor | None]:
+    return _gradients(exercise.call(function, given), wanted)
 
 
 def _detached(name: str, target: Any) -> str:

@@ -1,6 +1,5 @@
 """gram: families of mistakes (chapter 5)."""
 
-# mypy: disable-error-code="misc,no-untyped-call,no-any-return"
 # ruff: noqa: E501  # tables have one entry a line
 from __future__ import annotations
 
@@ -37,29 +36,31 @@ def _second(rows: Rows) -> Callable[[Array], Array]:
     return lambda F: _product(_rows(F), rows(F), F)
 
 
+def _rows_after(order: tuple[int, ...]) -> Rows:
+    return lambda F: F.transpose(order).reshape(len(F), F.shape[1], -1)
+
+
+def _columns_after(order: tuple[int, ...]) -> Rows:
+    return lambda F: F.transpose(order).reshape(len(F), -1, F.shape[1]).swapaxes(1, 2)
+
+
 def _orders() -> Iterator[Mistake]:
     """Every order of the axes before a reshape."""
     for order in itertools.permutations(range(4)):
         moved = ", ".join(map(str, order))
         if order not in ((0, 1, 2, 3), (0, 1, 3, 2)):
-            rows: Rows = lambda F, order=order: F.transpose(order).reshape(  # noqa: E731
-                len(F), F.shape[1], -1
-            )
             yield Mistake(
                 "rows_after_permute_" + "".join(map(str, order)),
                 f"mixes channels, positions or images: after permute({moved}) a reshape to (N, "
                 "C, H * W) cuts the rows wrongly. Leave the permute out",
-                _of_rows(rows),
+                _of_rows(_rows_after(order)),
             )
         if order not in ((0, 1, 2, 3), (0, 2, 3, 1), (0, 3, 2, 1)):
-            columns: Rows = lambda F, order=order: (  # noqa: E731
-                F.transpose(order).reshape(len(F), -1, F.shape[1]).swapaxes(1, 2)
-            )
             yield Mistake(
                 "columns_after_permute_" + "".join(map(str, order)),
                 f"mixes channels, positions or images: after permute({moved}) a reshape to (N, "
                 "H * W, C) cuts the columns wrongly. Use flatten(2)",
-                _of_rows(columns),
+                _of_rows(_columns_after(order)),
             )
     yield Mistake(
         "second_factor_cut",
@@ -74,19 +75,22 @@ def _orders() -> Iterator[Mistake]:
     )
 
 
+def _centered_over(axes: tuple[int, ...]) -> Rows:
+    return lambda F: _rows(F) - _rows(F).mean(axes, keepdims=True)
+
+
+def _normalized_over(axes: tuple[int, ...], rows: Rows = _rows) -> Rows:
+    return lambda F: rows(F) / np.sqrt((rows(F) ** 2).sum(axes, keepdims=True))
+
+
 def _scaled() -> Iterator[Mistake]:
     """Rows that are centered or normalized first, over each set of axes."""
     for name, words, axes in subsets(("images", "channels", "positions"), whole=True):
-        center: Rows = lambda F, axes=axes: (  # noqa: E731
-            _rows(F) - _rows(F).mean(axes, keepdims=True)
-        )
-        unit: Rows = lambda F, axes=axes: (  # noqa: E731
-            _rows(F) / np.sqrt((_rows(F) ** 2).sum(axes, keepdims=True))
-        )
+        unit = _normalized_over(axes)
         yield Mistake(
             f"centered_over_{name}",
             f"is made of features whose mean over {words} is subtracted. Leave the mean in",
-            _of_rows(center),
+            _of_rows(_centered_over(axes)),
         )
         said = f"is made of features that are divided by their lengths over {words}"
         yield Mistake(
@@ -102,9 +106,7 @@ def _scaled() -> Iterator[Mistake]:
             f"{said}, and not divided by C * H * W. Leave the lengths in, and divide",
             lambda F, unit=unit: gram_of(unit(F), 1),
         )
-        both: Rows = lambda F, axes=axes, center=center: (  # noqa: E731
-            center(F) / np.sqrt((center(F) ** 2).sum(axes, keepdims=True))
-        )
+        both = _normalized_over(axes, _centered_over(axes))
         yield Mistake(
             f"standardized_over_{name}",
             f"is made of features that are centered and normalized over {words}, as in "
@@ -151,75 +153,26 @@ def _parts() -> Iterator[Mistake]:
     )
 
 
+MIXED: tuple[tuple[str, str, Callable[[Array], Array]], ...] = (
+    ("mean_image", "multiplies each image by the mean image of the batch", _second(lambda F: _rows(F.mean(0, keepdims=True)))),
+    ("first_image", "multiplies each image by the first one", _second(lambda F: _rows(F[:1]))),
+    ("last_image", "multiplies each image by the last one", _second(lambda F: _rows(F[-1:]))),
+    ("image_before", "multiplies each image by the one before it", _second(lambda F: np.roll(_rows(F), 1, 0))),
+    ("images_reversed", "multiplies each image by another one: the order of the batch is reversed", _second(lambda F: _rows(F)[::-1])),
+    ("of_the_sum", "is that of the sum of all images", lambda F: _repeated(F.sum(0, keepdims=True), F)),
+    ("of_the_mean_image", "is that of the mean of all images", lambda F: _repeated(F.mean(0, keepdims=True), F)),
+    ("first_for_all", "is that of the first image, for each image", lambda F: _repeated(F[:1], F)),
+    ("last_for_all", "is that of the last image, for each image", lambda F: _repeated(F[-1:], F)),
+    ("mean_for_all", "is the mean of all images' matrices, for each image", lambda F: np.repeat(gram_of(F).mean(0, keepdims=True), len(F), 0)),
+    ("sum_for_all", "is the sum of all images' matrices, for each image", lambda F: np.repeat(gram_of(F).sum(0, keepdims=True), len(F), 0)),
+    ("mean_kept", "is the mean of all images' matrices", lambda F: gram_of(F).mean(0, keepdims=True)),
+    ("added_up_from_image_to_image", "is added up from image to image: start anew for each", lambda F: gram_of(F).cumsum(0)),
+)  # fmt: skip
+"""Images that are mixed."""
+
+
 def _of_batch() -> Iterator[Mistake]:
-    """Images that are mixed."""
-    for name, said, formula in (
-        (
-            "mean_image",
-            "multiplies each image by the mean image of the batch",
-            _second(lambda F: _rows(F.mean(0, keepdims=True))),
-        ),
-        (
-            "first_image",
-            "multiplies each image by the first one",
-            _second(lambda F: _rows(F[:1])),
-        ),
-        (
-            "last_image",
-            "multiplies each image by the last one",
-            _second(lambda F: _rows(F[-1:])),
-        ),
-        (
-            "image_before",
-            "multiplies each image by the one before it",
-            _second(lambda F: np.roll(_rows(F), 1, 0)),
-        ),
-        (
-            "images_reversed",
-            "multiplies each image by another one: the order of the batch is reversed",
-            _second(lambda F: _rows(F)[::-1]),
-        ),
-        (
-            "of_the_sum",
-            "is that of the sum of all images",
-            lambda F: _repeated(F.sum(0, keepdims=True), F),
-        ),
-        (
-            "of_the_mean_image",
-            "is that of the mean of all images",
-            lambda F: _repeated(F.mean(0, keepdims=True), F),
-        ),
-        (
-            "first_for_all",
-            "is that of the first image, for each image",
-            lambda F: _repeated(F[:1], F),
-        ),
-        (
-            "last_for_all",
-            "is that of the last image, for each image",
-            lambda F: _repeated(F[-1:], F),
-        ),
-        (
-            "mean_for_all",
-            "is the mean of all images' matrices, for each image",
-            lambda F: np.repeat(gram_of(F).mean(0, keepdims=True), len(F), 0),
-        ),
-        (
-            "sum_for_all",
-            "is the sum of all images' matrices, for each image",
-            lambda F: np.repeat(gram_of(F).sum(0, keepdims=True), len(F), 0),
-        ),
-        (
-            "mean_kept",
-            "is the mean of all images' matrices",
-            lambda F: gram_of(F).mean(0, keepdims=True),
-        ),
-        (
-            "added_up_from_image_to_image",
-            "is added up from image to image: start anew for each",
-            lambda F: gram_of(F).cumsum(0),
-        ),
-    ):
+    for name, said, formula in MIXED:
         yield Mistake(name, f"{said}. Each image has its own matrix", formula)
 
 
@@ -247,72 +200,86 @@ def _without_diagonal(G: Array) -> Array:
     return np.asarray(G * (1 - np.eye(G.shape[-1])))
 
 
+CHANGED: tuple[tuple[str, str, Any], ...] = (
+    ("upper_only", "has zeros on and below its diagonal. All entries count", lambda G: np.triu(G, 1)),
+    ("lower_only", "has zeros above its diagonal. Both triangles count", np.tril),
+    ("strictly_lower", "has zeros on and above its diagonal. All entries count", lambda G: np.tril(G, -1)),
+    ("no_diagonal", "has zeros on its diagonal. A channel's product with itself counts", _without_diagonal),
+    ("no_unit_matrix", "has the unit matrix subtracted. Leave it as it is", lambda G: G - np.eye(G.shape[-1])),
+    ("unit_matrix_added", "has the unit matrix added. Leave it as it is", lambda G: G + np.eye(G.shape[-1])),
+    ("cosines", "is divided by the roots of its diagonal, as correlations are. Leave it as it is", lambda G: G / np.sqrt(np.einsum("nii->ni", G)[:, :, None] * np.einsum("nii->ni", G)[:, None])),
+    ("softmax", "has gone through a softmax. Leave it as it is", lambda G: np.exp(G) / np.exp(G).sum(-1, keepdims=True)),
+    ("scaled_by_largest", "is divided by its largest entry. Divide by C * H * W only", lambda G: G / abs(G).max((1, 2), keepdims=True)),
+    ("scaled_by_trace", "is divided by its trace. Divide by C * H * W only", lambda G: G / np.einsum("nii->n", G)[:, None, None]),
+    ("scaled_by_norm", "is divided by its length. Divide by C * H * W only", lambda G: G / np.sqrt((G**2).sum((1, 2), keepdims=True))),
+    ("applied_twice", "is multiplied by itself. One product is enough", lambda G: G @ G),
+)  # fmt: skip
+"""What is done to the right matrix."""
+
+PAIRED: tuple[tuple[str, str, Any], ...] = (
+    ("sums_of_pairs", "adds the channels. Multiply them", lambda A, B, F: (A + B).sum(-1) / F[0].size),
+    ("distances", "is a matrix of squared distances of channels. Multiply them", lambda A, B, F: ((A - B) ** 2).sum(-1) / F[0].size),
+    ("absolute_products", "adds up absolute values of products. Leave the signs in", lambda A, B, F: abs(A * B).sum(-1) / F[0].size),
+    ("largest_products", "takes the largest product over the positions. Add up all", lambda A, B, F: (A * B).max(-1) / F.shape[1]),
+    ("positive_products", "leaves out negative products. Add up all", lambda A, B, F: np.maximum(A * B, 0).sum(-1) / F[0].size),
+)  # fmt: skip
+"""Of each channel with each: (N, C, 1, H * W), (N, 1, C, H * W), and the features."""
+
+SECONDS: tuple[tuple[str, str, Rows], ...] = (
+    ("second_absolute", "loses the signs of one factor. Leave out the absolute value", abs),
+    ("second_rectified", "leaves out negative features of one factor. There is no ReLU in it", lambda F: np.maximum(F, 0)),
+    ("second_squared", "squares one of its factors. Multiply the features as they are", np.square),
+    ("second_centered", "has the mean of each channel subtracted in one factor. Leave it in", lambda F: F - F.mean((2, 3), keepdims=True)),
+    ("signs", "multiplies by signs. Multiply the features themselves", np.sign),
+    ("channels_of_second_reversed", "has the channels of one factor in reverse order", lambda F: F[:, ::-1]),
+    ("upside_down", "multiplies by an image that is upside down. Flatten both factors alike", lambda F: F[:, :, ::-1]),
+    ("mirrored", "multiplies by a mirrored image. Flatten both factors alike", lambda F: F[..., ::-1]),
+    ("ones", "does not multiply channels: one factor is a matrix of ones", np.ones_like),
+)  # fmt: skip
+"""What is done to one of the two factors."""
+
+
+def _rows_of(change: Rows) -> Rows:
+    return lambda F: _rows(change(F))
+
+
 def _of_result() -> Iterator[Mistake]:
     """What is done to the right matrix, or in place of the product."""
-    changed: tuple[tuple[str, str, Any], ...] = (
-        ("upper_only", "has zeros on and below its diagonal. All entries count", lambda G: np.triu(G, 1)),
-        ("lower_only", "has zeros above its diagonal. Both triangles count", np.tril),
-        ("strictly_lower", "has zeros on and above its diagonal. All entries count", lambda G: np.tril(G, -1)),
-        ("no_diagonal", "has zeros on its diagonal. A channel's product with itself counts", _without_diagonal),
-        ("no_unit_matrix", "has the unit matrix subtracted. Leave it as it is", lambda G: G - np.eye(G.shape[-1])),
-        ("unit_matrix_added", "has the unit matrix added. Leave it as it is", lambda G: G + np.eye(G.shape[-1])),
-        ("cosines", "is divided by the roots of its diagonal, as correlations are. Leave it as it is", lambda G: G / np.sqrt(np.einsum("nii->ni", G)[:, :, None] * np.einsum("nii->ni", G)[:, None])),
-        ("softmax", "has gone through a softmax. Leave it as it is", lambda G: np.exp(G) / np.exp(G).sum(-1, keepdims=True)),
-        ("scaled_by_largest", "is divided by its largest entry. Divide by C * H * W only", lambda G: G / abs(G).max((1, 2), keepdims=True)),
-        ("scaled_by_trace", "is divided by its trace. Divide by C * H * W only", lambda G: G / np.einsum("nii->n", G)[:, None, None]),
-        ("scaled_by_norm", "is divided by its length. Divide by C * H * W only", lambda G: G / np.sqrt((G**2).sum((1, 2), keepdims=True))),
-        ("applied_twice", "is multiplied by itself. One product is enough", lambda G: G @ G),
-    )  # fmt: skip
-    for name, said, change in changed:
+    for name, said, change in CHANGED:
         yield Mistake(name, said, lambda F, change=change: change(gram_of(F)))
-    pairs: tuple[tuple[str, str, Any], ...] = (
-        ("sums_of_pairs", "adds the channels. Multiply them", lambda A, B, F: (A + B).sum(-1) / F[0].size),
-        ("distances", "is a matrix of squared distances of channels. Multiply them", lambda A, B, F: ((A - B) ** 2).sum(-1) / F[0].size),
-        ("absolute_products", "adds up absolute values of products. Leave the signs in", lambda A, B, F: abs(A * B).sum(-1) / F[0].size),
-        ("largest_products", "takes the largest product over the positions. Add up all", lambda A, B, F: (A * B).max(-1) / F.shape[1]),
-        ("positive_products", "leaves out negative products. Add up all", lambda A, B, F: np.maximum(A * B, 0).sum(-1) / F[0].size),
-    )  # fmt: skip
-    for name, said, pair in pairs:
+    for name, said, pair in PAIRED:
         yield Mistake(
             name, said, lambda F, p=pair: p(_rows(F)[:, :, None], _rows(F)[:, None], F)
         )
-    seconds: tuple[tuple[str, str, Rows], ...] = (
-        ("second_absolute", "loses the signs of one factor. Leave out the absolute value", abs),
-        ("second_rectified", "leaves out negative features of one factor. There is no ReLU in it", lambda F: np.maximum(F, 0)),
-        ("second_squared", "squares one of its factors. Multiply the features as they are", np.square),
-        ("second_centered", "has the mean of each channel subtracted in one factor. Leave it in", lambda F: F - F.mean((2, 3), keepdims=True)),
-        ("signs", "multiplies by signs. Multiply the features themselves", np.sign),
-        ("channels_of_second_reversed", "has the channels of one factor in reverse order", lambda F: F[:, ::-1]),
-        ("upside_down", "multiplies by an image that is upside down. Flatten both factors alike", lambda F: F[:, :, ::-1]),
-        ("mirrored", "multiplies by a mirrored image. Flatten both factors alike", lambda F: F[..., ::-1]),
-        ("ones", "does not multiply channels: one factor is a matrix of ones", np.ones_like),
-    )  # fmt: skip
-    for name, said, second in seconds:
-        yield Mistake(name, said, _second(lambda F, second=second: _rows(second(F))))
+    for name, said, second in SECONDS:
+        yield Mistake(name, said, _second(_rows_of(second)))
+
+
+DIVISORS: tuple[tuple[str, str, Callable[[int, int, int, int], float]], ...] = (
+    ("unbiased", "is divided by C * (H * W - 1)", lambda N, C, H, W: C * (H * W - 1)),
+    ("unbiased_without_channels", "is divided by H * W - 1", lambda N, C, H, W: H * W - 1),
+    ("sum_of_sizes", "is divided by C + H * W", lambda N, C, H, W: C + H * W),
+    ("sum_of_all_sizes", "is divided by C + H + W", lambda N, C, H, W: C + H + W),
+    ("sum_of_sides", "is divided by C * (H + W)", lambda N, C, H, W: C * (H + W)),
+    ("root", "is divided by the root of C * H * W", lambda N, C, H, W: (C * H * W) ** 0.5),
+    ("root_of_positions", "is divided by the root of H * W", lambda N, C, H, W: (H * W) ** 0.5),
+    ("height_twice", "is divided by C * H * H", lambda N, C, H, W: C * H * H),
+    ("width_twice", "is divided by C * W * W", lambda N, C, H, W: C * W * W),
+    ("height", "is divided by H alone", lambda N, C, H, W: H),
+    ("width", "is divided by W alone", lambda N, C, H, W: W),
+    ("batch", "is divided by N alone", lambda N, C, H, W: N),
+    ("batch_and_channels", "is divided by N * C", lambda N, C, H, W: N * C),
+    ("batch_and_positions", "is divided by N * H * W", lambda N, C, H, W: N * H * W),
+    ("channels_twice_and_positions", "is divided by C * C * H * W", lambda N, C, H, W: C * C * H * W),
+    ("positions_twice", "is divided by C * (H * W) ** 2", lambda N, C, H, W: C * (H * W) ** 2),
+    ("without_border", "is divided by C * (H - 1) * (W - 1)", lambda N, C, H, W: C * (H - 1) * (W - 1)),
+    ("one_channel_less", "is divided by (C - 1) * H * W", lambda N, C, H, W: (C - 1) * H * W),
+    ("four_squares", "is divided by 4 * C ** 2 * (H * W) ** 2, as the loss in the paper is", lambda N, C, H, W: 4 * (C * H * W) ** 2),
+)  # fmt: skip
+"""After "Your Gram matrix": words, and the divisor, of N, C, H and W."""
 
 
 def _of_divisors() -> Iterator[Mistake]:
-    divisors: tuple[tuple[str, str, Callable[[int, int, int, int], float]], ...] = (
-        ("unbiased", "is divided by C * (H * W - 1)", lambda N, C, H, W: C * (H * W - 1)),
-        ("unbiased_without_channels", "is divided by H * W - 1", lambda N, C, H, W: H * W - 1),
-        ("sum_of_sizes", "is divided by C + H * W", lambda N, C, H, W: C + H * W),
-        ("sum_of_all_sizes", "is divided by C + H + W", lambda N, C, H, W: C + H + W),
-        ("sum_of_sides", "is divided by C * (H + W)", lambda N, C, H, W: C * (H + W)),
-        ("root", "is divided by the root of C * H * W", lambda N, C, H, W: (C * H * W) ** 0.5),
-        ("root_of_positions", "is divided by the root of H * W", lambda N, C, H, W: (H * W) ** 0.5),
-        ("height_twice", "is divided by C * H * H", lambda N, C, H, W: C * H * H),
-        ("width_twice", "is divided by C * W * W", lambda N, C, H, W: C * W * W),
-        ("height", "is divided by H alone", lambda N, C, H, W: H),
-        ("width", "is divided by W alone", lambda N, C, H, W: W),
-        ("batch", "is divided by N alone", lambda N, C, H, W: N),
-        ("batch_and_channels", "is divided by N * C", lambda N, C, H, W: N * C),
-        ("batch_and_positions", "is divided by N * H * W", lambda N, C, H, W: N * H * W),
-        ("channels_twice_and_positions", "is divided by C * C * H * W", lambda N, C, H, W: C * C * H * W),
-        ("positions_twice", "is divided by C * (H * W) ** 2", lambda N, C, H, W: C * (H * W) ** 2),
-        ("without_border", "is divided by C * (H - 1) * (W - 1)", lambda N, C, H, W: C * (H - 1) * (W - 1)),
-        ("one_channel_less", "is divided by (C - 1) * H * W", lambda N, C, H, W: (C - 1) * H * W),
-        ("four_squares", "is divided by 4 * C ** 2 * (H * W) ** 2, as the loss in the paper is", lambda N, C, H, W: 4 * (C * H * W) ** 2),
-    )  # fmt: skip
     for name, said, size in (
         ("unbiased_covariance", "divided by H * W - 1", lambda F: F[0, 0].size - 1),
         ("covariance_of_positions", "divided by H * W", lambda F: F[0, 0].size),
@@ -329,7 +296,7 @@ def _of_divisors() -> Iterator[Mistake]:
             "the mean in, and divide by C * H * W",
             lambda F, size=size: gram_of(centered(F), size(F)),
         )
-    for name, said, product in divisors:
+    for name, said, product in DIVISORS:
         yield Mistake(
             f"divisor_{name}",
             f"{said}. Divide by C * H * W",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def _tried(
     """One trial for each input, up to the first that is late."""
     trials = []
     for arguments in inputs:
-        outcome = budget.call(lambda given=arguments: _called(exercise, function, given))  # type: ignore[misc]
+        outcome = budget.call(partial(_called, exercise, function, arguments))
         trial = Trial(arguments, outcome, plain(exercise, exercise.reference, arguments))
         trials.append(trial)
         if outcome.late:

@@ -201,6 +201,13 @@ OTHER_IMAGES: dict[str, tuple[str, Change]] = {
         lambda d, x, w: (d, np.repeat(x[:, -1:], x.shape[1], 1), w),
     ),
 }
+
+
+def of_weights(kernel: Callable[[Array], Array]) -> Change:
+    """Only the weights are others."""
+    return lambda d, x, w: (d, x, kernel(w))
+
+
 OTHER_KERNELS: dict[str, tuple[str, Change]] = {
     "first_kernel": (
         "use the first kernel for every output channel",
@@ -234,7 +241,7 @@ OTHER_KERNELS: dict[str, tuple[str, Change]] = {
     **{
         f"rows_ordered_{word.strip('()').replace(', ', '')}": (
             f"use weights in the order {word}, but columns in the order (c, u, v)",
-            lambda d, x, w, order=order: (d, x, rows_ordered(order)(w)),  # type: ignore[misc]
+            of_weights(rows_ordered(order)),
         )
         for order, word in orders("cuv")
         if word != "(c, v, u)"
@@ -242,7 +249,7 @@ OTHER_KERNELS: dict[str, tuple[str, Change]] = {
     **{
         f"columns_ordered_{word.strip('()').replace(', ', '')}": (
             f"use columns in the order {word}, but weights in the order (c, u, v)",
-            lambda d, x, w, order=order: (d, x, columns_ordered(order)(w)),  # type: ignore[misc]
+            of_weights(columns_ordered(order)),
         )
         for order, word in orders("cuv")
         if word != "(c, v, u)"

@@ -1,10 +1,10 @@
 """Other objectives than the score of a class, and other sets of axes, for gradients of scores."""
 
-# mypy: disable-error-code="misc,no-untyped-call,no-any-return"
 # ruff: noqa: E501  # tables have one entry a line
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ __all__ = ["ALONG", "RARER"]
 
 def _own(scores: Array, y: Array) -> Array:
     """The score that is asked for, (N, 1)."""
-    return scores[np.arange(len(y)), y][:, None]
+    return np.asarray(scores[np.arange(len(y)), y][:, None])
 
 
 def _at(scores: Array, index: Array) -> Array:
@@ -28,7 +28,7 @@ def _over_batch(scores: Array, y: Array) -> Array:
     powers = np.exp(scores - scores.max(axis=0))
     p = powers / powers.sum(axis=0)
     chosen = of_class(scores, y)
-    return p * (chosen - (chosen * p).sum(axis=0))
+    return np.asarray(p * (chosen - (chosen * p).sum(axis=0)))
 
 
 def _log_over_batch(scores: Array, y: Array) -> Array:
@@ -43,13 +43,13 @@ def _sigmoid(scores: Array) -> Array:
 
 def _product(scores: Array, y: Array) -> Array:
     own = _own(scores, y)
-    return of_class(scores, y) * own.prod() / own
+    return np.asarray(of_class(scores, y) * own.prod() / own)
 
 
 def _only(index: int) -> Factors:
     def factors(scores: Array, y: Array) -> Array:
         n = np.arange(len(y))[:, None]
-        return of_class(scores, y) * (n == n[index])
+        return np.asarray(of_class(scores, y) * (n == n[index]))
 
     return factors
 
@@ -58,12 +58,12 @@ def _twice_through_softmax(scores: Array, y: Array) -> Array:
     """The logarithm of a softmax of probabilities, as cross_entropy after a softmax."""
     p = softmax(scores)
     d = of_class(scores, y) - softmax(p)
-    return p * (d - (d * p).sum(axis=1, keepdims=True))
+    return np.asarray(p * (d - (d * p).sum(axis=1, keepdims=True)))
 
 
 def _entropy(scores: Array, y: Array) -> Array:
     p = softmax(scores)
-    return -p * (np.log(p) - (p * np.log(p)).sum(axis=1, keepdims=True))
+    return np.asarray(-p * (np.log(p) - (p * np.log(p)).sum(axis=1, keepdims=True)))
 
 
 RARER: tuple[tuple[str, Factors, str], ...] = (
@@ -121,104 +121,99 @@ RARER: tuple[tuple[str, Factors, str], ...] = (
 """Wrong objectives that are not in every table: name, factors, sentence."""
 
 AXES = "images", "channels", "rows", "columns"
+Change = Callable[[Array], Array]
+
+SCALES: tuple[tuple[str, str, Callable[[Array, Any], Array]], ...] = (
+    ("length", "length", lambda g, a: np.sqrt((g**2).sum(a, keepdims=True))),
+    ("square", "squared length", lambda g, a: (g**2).sum(a, keepdims=True)),
+    ("root", "root of the length", lambda g, a: (g**2).sum(a, keepdims=True) ** 0.25),
+    ("largest", "largest absolute value", lambda g, a: abs(g).max(a, keepdims=True)),
+    ("maximum", "largest value", lambda g, a: g.max(a, keepdims=True)),
+    ("absolute_sum", "sum of absolute values", lambda g, a: abs(g).sum(a, keepdims=True)),
+    ("absolute_mean", "mean absolute value", lambda g, a: abs(g).mean(a, keepdims=True)),
+    ("sum", "sum", lambda g, a: g.sum(a, keepdims=True)),
+    ("mean_square", "root of the mean square", lambda g, a: np.sqrt((g**2).mean(a, keepdims=True))),
+    ("mean_of_squares", "mean square", lambda g, a: (g**2).mean(a, keepdims=True)),
+    ("deviation", "standard deviation", lambda g, a: g.std(a, ddof=1, keepdims=True)),
+    ("biased_deviation", "standard deviation", lambda g, a: g.std(a, keepdims=True)),
+    ("variance", "variance", lambda g, a: g.var(a, ddof=1, keepdims=True)),
+)  # fmt: skip
+"""What a gradient may be divided by, over axes: a name, words, and the divisor."""
 
 
-def _scales() -> Iterator[tuple[str, str, Callable[[Array, tuple[int, ...]], Array]]]:
-    """What a gradient may be divided by, over axes: a name, words, and the divisor."""
-    yield "length", "length", lambda g, a: np.sqrt((g**2).sum(a, keepdims=True))
-    yield "square", "squared length", lambda g, a: (g**2).sum(a, keepdims=True)
-    yield "root", "root of the length", lambda g, a: (g**2).sum(a, keepdims=True) ** 0.25
-    yield "largest", "largest absolute value", lambda g, a: abs(g).max(a, keepdims=True)
-    yield "maximum", "largest value", lambda g, a: g.max(a, keepdims=True)
-    yield "absolute_sum", "sum of absolute values", lambda g, a: abs(g).sum(a, keepdims=True)
-    yield "absolute_mean", "mean absolute value", lambda g, a: abs(g).mean(a, keepdims=True)
-    yield "sum", "sum", lambda g, a: g.sum(a, keepdims=True)
-    yield (
-        "mean_square",
-        "root of the mean square",
-        lambda g, a: np.sqrt((g**2).mean(a, keepdims=True)),
-    )
-    yield (
-        "mean_of_squares",
-        "mean square",
-        lambda g, a: (g**2).mean(a, keepdims=True),
-    )
-    yield (
-        "deviation",
-        "standard deviation",
-        lambda g, a: g.std(a, ddof=1, keepdims=True),
-    )
-    yield "biased_deviation", "standard deviation", lambda g, a: g.std(a, keepdims=True)
-    yield (
-        "variance",
-        "variance",
-        lambda g, a: g.var(a, ddof=1, keepdims=True),
-    )
+def _divided(size: Callable[[Array, Any], Array], axes: tuple[int, ...]) -> Change:
+    return lambda g: g / size(g, axes)
 
 
-def _along() -> Iterator[tuple[str, str, Callable[[Array], Array]]]:
-    """What becomes of a gradient: a name, words after "You", and a formula."""
-    for kind, word, size in _scales():
+def _scaled() -> Iterator[tuple[str, str, Change]]:
+    for kind, word, size in SCALES:
         for name, words, axes in subsets(AXES, whole=True):
             if axes == (0,) and (kind.endswith("deviation") or kind == "variance"):
                 continue
             yield (
                 f"{kind}_over_{name}",
                 f"divide by the {word} of the gradient over {words}",
-                lambda g, axes=axes, size=size: g / size(g, axes),
+                _divided(size, axes),
             )
-    length = lambda g: np.sqrt((g**2).sum((1, 2, 3), keepdims=True))  # noqa: E731
-    centered = lambda g, axes: g - g.mean(axes, keepdims=True)  # noqa: E731
-    others: tuple[tuple[str, str, Callable[[Array], Array]], ...] = (
-        ("times_length", "multiply by the length of the gradient", lambda g: g * length(g)),
-        ("root_of_gradient", "take roots of the gradient's values", lambda g: np.sign(g) * np.sqrt(abs(g))),
-        ("length_of_first", "divide by the length of the first image's gradient", lambda g: g / length(g)[:1]),
-        ("length_of_last", "divide by the length of the last image's gradient", lambda g: g / length(g)[-1:]),
-        ("mean_length", "divide by the mean length of the gradients of the batch", lambda g: g / length(g).mean()),
-        ("largest_length", "divide by the largest length of the gradients of the batch", lambda g: g / length(g).max()),
-        ("sum_of_lengths", "divide by the sum of the lengths of the gradients of the batch", lambda g: g / length(g).sum()),
-        ("one_more_than_length", "divide by one more than the length", lambda g: g / (length(g) + 1)),
-        ("large_epsilon", "add 0.1 to the length", lambda g: g / (length(g) + 0.1)),
-        ("epsilon_of_a_hundredth", "add 0.01 to the length", lambda g: g / (length(g) + 0.01)),
-        ("epsilon_of_a_thousandth", "add 0.001 to the length", lambda g: g / (length(g) + 1e-3)),
-        ("root_of_gradient_length_one", "take absolute values of the gradient, divided by its length", lambda g: abs(g) / length(g)),
-        ("positive_of_length_one", "leave out negative values of the gradient, divided by its length", lambda g: np.maximum(g, 0) / length(g)),
-        ("centered_of_length_one", "subtract the gradient's mean and divide by the length", lambda g: centered(g, (1, 2, 3)) / length(centered(g, (1, 2, 3)))),
-        ("standardized", "subtract the gradient's mean and divide by its standard deviation", lambda g: centered(g, (1, 2, 3)) / g.std((1, 2, 3), ddof=1, keepdims=True)),
-        ("standardized_over_batch", "subtract the gradient's mean and divide by its standard deviation", lambda g: (g - g.mean()) / g.std(ddof=1)),
-        ("added_of_length_one", "add up the gradients of the batch before you divide by the length", lambda g: np.broadcast_to(g.sum(0) / np.sqrt((g.sum(0) ** 2).sum()), g.shape)),
-        ("units_added", "add up the directions of all images, and move each along the sum", lambda g: np.broadcast_to((g / length(g)).sum(0), g.shape)),
-        ("units_averaged", "average the directions of all images, and move each along the mean", lambda g: np.broadcast_to((g / length(g)).mean(0), g.shape)),
-        ("mean_over_own_length", "average the gradients of the batch, and divide by each image's length", lambda g: g.mean(0) / length(g)),
-        ("first_image_unit_only", "move the first image only", lambda g: g / length(g) * (np.arange(len(g)) == 0)[:, None, None, None]),
-        ("last_image_unit_only", "move the last image only", lambda g: g / length(g) * (np.arange(len(g)) == len(g) - 1)[:, None, None, None]),
-        ("first_channel_unit_only", "move the first channel only", lambda g: g / length(g) * np.array([1, 0, 0])[:, None, None]),
-        ("mirrored_unit", "mirror the gradient", lambda g: (g / length(g))[..., ::-1]),
-        ("upside_down_unit", "turn the gradient upside down", lambda g: (g / length(g))[:, :, ::-1]),
-        ("channels_of_unit_reversed", "reverse the channels of the gradient", lambda g: (g / length(g))[:, ::-1]),
-        ("images_of_unit_reversed", "reverse the order of the images' gradients", lambda g: (g / length(g))[::-1]),
-        ("half_of_unit", "move by half of lr", lambda g: g / length(g) / 2),
-        ("absolute", "take absolute values of the gradient", abs),
-        ("positive", "leave out negative values of the gradient", lambda g: np.maximum(g, 0)),
-        ("squares", "square the gradient", np.square),
-        ("added_over_batch", "add up the gradients of the batch", lambda g: np.broadcast_to(g.sum(0), g.shape)),
-        ("averaged_over_batch", "average the gradients of the batch", lambda g: np.broadcast_to(g.mean(0), g.shape)),
-        ("divided_by_batch", "divide the gradient by the number of images", lambda g: g / len(g)),
-        ("divided_by_values", "divide the gradient by the number of values of an image", lambda g: g / g[0].size),
-        ("divided_by_all_values", "divide the gradient by the number of all values", lambda g: g / g.size),
-        ("first_image_only_moved", "move the first image only", lambda g: g * (np.arange(len(g)) == 0)[:, None, None, None]),
-        ("last_image_only_moved", "move the last image only", lambda g: g * (np.arange(len(g)) == len(g) - 1)[:, None, None, None]),
-        ("halved", "halve the gradient", lambda g: g / 2),
-        ("clipped_at_one", "clamp the gradient to -1..1", lambda g: g.clip(-1, 1)),
-        ("clipped_at_half", "clamp the gradient to -0.5..0.5", lambda g: g.clip(-0.5, 0.5)),
-        ("clipped_at_a_tenth", "clamp the gradient to -0.1..0.1", lambda g: g.clip(-0.1, 0.1)),
-        ("clipped_at_a_hundredth", "clamp the gradient to -0.01..0.01", lambda g: g.clip(-0.01, 0.01)),
-        ("centered", "subtract the gradient's mean", lambda g: centered(g, (1, 2, 3))),
-        ("same_for_all_channels", "average the gradient over the channels", lambda g: g.mean(1, keepdims=True)),
-        ("at_most_one", "shorten only gradients that are longer than 1", lambda g: g / np.maximum(length(g), 1)),
-    )  # fmt: skip
-    yield from others
 
 
-ALONG = tuple(_along())
-"""Other ways to go along a gradient, most of them divided by something: name, words, formula."""
+def _length(g: Array) -> Array:
+    """Of each image's gradient, (N, 1, 1, 1)."""
+    return np.asarray(np.sqrt((g**2).sum((1, 2, 3), keepdims=True)))
+
+
+def _centered(g: Array) -> Array:
+    """Each image's gradient without its mean."""
+    return np.asarray(g - g.mean((1, 2, 3), keepdims=True))
+
+
+ALONG: tuple[tuple[str, str, Change], ...] = (
+    *_scaled(),
+    ("times_length", "multiply by the length of the gradient", lambda g: g * _length(g)),
+    ("root_of_gradient", "take roots of the gradient's values", lambda g: np.sign(g) * np.sqrt(abs(g))),
+    ("length_of_first", "divide by the length of the first image's gradient", lambda g: g / _length(g)[:1]),
+    ("length_of_last", "divide by the length of the last image's gradient", lambda g: g / _length(g)[-1:]),
+    ("mean_length", "divide by the mean length of the gradients of the batch", lambda g: g / _length(g).mean()),
+    ("largest_length", "divide by the largest length of the gradients of the batch", lambda g: g / _length(g).max()),
+    ("sum_of_lengths", "divide by the sum of the lengths of the gradients of the batch", lambda g: g / _length(g).sum()),
+    ("one_more_than_length", "divide by one more than the length", lambda g: g / (_length(g) + 1)),
+    ("large_epsilon", "add 0.1 to the length", lambda g: g / (_length(g) + 0.1)),
+    ("epsilon_of_a_hundredth", "add 0.01 to the length", lambda g: g / (_length(g) + 0.01)),
+    ("epsilon_of_a_thousandth", "add 0.001 to the length", lambda g: g / (_length(g) + 1e-3)),
+    ("root_of_gradient_length_one", "take absolute values of the gradient, divided by its length", lambda g: abs(g) / _length(g)),
+    ("positive_of_length_one", "leave out negative values of the gradient, divided by its length", lambda g: np.maximum(g, 0) / _length(g)),
+    ("centered_of_length_one", "subtract the gradient's mean and divide by the length", lambda g: _centered(g) / _length(_centered(g))),
+    ("standardized", "subtract the gradient's mean and divide by its standard deviation", lambda g: _centered(g) / g.std((1, 2, 3), ddof=1, keepdims=True)),
+    ("standardized_over_batch", "subtract the gradient's mean and divide by its standard deviation", lambda g: (g - g.mean()) / g.std(ddof=1)),
+    ("added_of_length_one", "add up the gradients of the batch before you divide by the length", lambda g: np.broadcast_to(g.sum(0) / np.sqrt((g.sum(0) ** 2).sum()), g.shape)),
+    ("units_added", "add up the directions of all images, and move each along the sum", lambda g: np.broadcast_to((g / _length(g)).sum(0), g.shape)),
+    ("units_averaged", "average the directions of all images, and move each along the mean", lambda g: np.broadcast_to((g / _length(g)).mean(0), g.shape)),
+    ("mean_over_own_length", "average the gradients of the batch, and divide by each image's length", lambda g: g.mean(0) / _length(g)),
+    ("first_image_unit_only", "move the first image only", lambda g: g / _length(g) * (np.arange(len(g)) == 0)[:, None, None, None]),
+    ("last_image_unit_only", "move the last image only", lambda g: g / _length(g) * (np.arange(len(g)) == len(g) - 1)[:, None, None, None]),
+    ("first_channel_unit_only", "move the first channel only", lambda g: g / _length(g) * np.array([1, 0, 0])[:, None, None]),
+    ("mirrored_unit", "mirror the gradient", lambda g: (g / _length(g))[..., ::-1]),
+    ("upside_down_unit", "turn the gradient upside down", lambda g: (g / _length(g))[:, :, ::-1]),
+    ("channels_of_unit_reversed", "reverse the channels of the gradient", lambda g: (g / _length(g))[:, ::-1]),
+    ("images_of_unit_reversed", "reverse the order of the images' gradients", lambda g: (g / _length(g))[::-1]),
+    ("half_of_unit", "move by half of lr", lambda g: g / _length(g) / 2),
+    ("absolute", "take absolute values of the gradient", abs),
+    ("positive", "leave out negative values of the gradient", lambda g: np.maximum(g, 0)),
+    ("squares", "square the gradient", np.square),
+    ("added_over_batch", "add up the gradients of the batch", lambda g: np.broadcast_to(g.sum(0), g.shape)),
+    ("averaged_over_batch", "average the gradients of the batch", lambda g: np.broadcast_to(g.mean(0), g.shape)),
+    ("divided_by_batch", "divide the gradient by the number of images", lambda g: g / len(g)),
+    ("divided_by_values", "divide the gradient by the number of values of an image", lambda g: g / g[0].size),
+    ("divided_by_all_values", "divide the gradient by the number of all values", lambda g: g / g.size),
+    ("first_image_only_moved", "move the first image only", lambda g: g * (np.arange(len(g)) == 0)[:, None, None, None]),
+    ("last_image_only_moved", "move the last image only", lambda g: g * (np.arange(len(g)) == len(g) - 1)[:, None, None, None]),
+    ("halved", "halve the gradient", lambda g: g / 2),
+    ("clipped_at_one", "clamp the gradient to -1..1", lambda g: g.clip(-1, 1)),
+    ("clipped_at_half", "clamp the gradient to -0.5..0.5", lambda g: g.clip(-0.5, 0.5)),
+    ("clipped_at_a_tenth", "clamp the gradient to -0.1..0.1", lambda g: g.clip(-0.1, 0.1)),
+    ("clipped_at_a_hundredth", "clamp the gradient to -0.01..0.01", lambda g: g.clip(-0.01, 0.01)),
+    ("centered", "subtract the gradient's mean", lambda g: _centered(g)),
+    ("same_for_all_channels", "average the gradient over the channels", lambda g: g.mean(1, keepdims=True)),
+    ("at_most_one", "shorten only gradients that are longer than 1", lambda g: g / np.maximum(_length(g), 1)),
+)  # fmt: skip
+"""Other ways to go along a gradient: a name, words after "You", and what becomes of it."""

@@ -1,6 +1,5 @@
 """class_visualization_step: families of mistakes (chapter 20)."""
 
-# mypy: disable-error-code="misc,no-untyped-call,no-any-return"
 # ruff: noqa: E501  # tables have one entry a line
 from __future__ import annotations
 
@@ -121,6 +120,10 @@ STEPS: tuple[tuple[str, str, Formula], ...] = (
 )  # fmt: skip
 
 
+def _clamp(low: float, high: float) -> Callable[[Array], Array]:
+    return lambda Z: Z.clip(low, high)
+
+
 def _results() -> Iterator[tuple[str, str, Callable[[Array], Array]]]:
     for name, low, high in (
         ("one", -1, 1),
@@ -132,7 +135,7 @@ def _results() -> Iterator[tuple[str, str, Callable[[Array], Array]]]:
         yield (
             f"clamped_at_{name}",
             f"clamp the image to {low}..{high}; it is normalized, so black and white are elsewhere",
-            lambda Z, low=low, high=high: Z.clip(low, high),
+            _clamp(low, high),
         )
     yield "result_unit", "divide the image by its length; leave it as it is", unit
     yield (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,32 +107,32 @@ def explain(
     """
     known = [letters for letters in _QUANTITIES if all(letters in size for size in sizes)]
 
-    def fits(value: Callable[[dict[str, float]], float]) -> bool:
+    def fits(values: Iterable[float]) -> bool:
         return all(
-            math.isclose(k, value(size), rel_tol=3 * tolerance)
-            for k, size in zip(factors, sizes, strict=True)
+            math.isclose(k, value, rel_tol=3 * tolerance)
+            for k, value in zip(factors, values, strict=True)
         )
 
-    if fits(lambda _: factors[0]):
+    if fits(factors[0] for _ in sizes):
         return _constant(factors[0])
     for extra, word in _EXTRA.items():
         for a in known:
             name, words = _QUANTITIES[a]
-            if fits(lambda size, a=a, extra=extra: extra * size[a]):  # type: ignore[misc]
+            if fits(extra * size[a] for size in sizes):
                 said = (
                     f"{word}not divided by {words}"
                     if not word
                     else (f"{word}what it should be, and not divided by {words}")
                 )
                 return Reason(f"not_divided_by_{name}", f"{{Yours}} is {said}.")
-            if fits(lambda size, a=a, extra=extra: extra / size[a]):  # type: ignore[misc]
+            if fits(extra / size[a] for size in sizes):
                 said = f"{word}what it should be, and " if word else ""
                 return Reason(
                     f"divided_by_{name}",
                     f"{{Yours}} is {said}divided by {words} once too often.",
                 )
     for a, b in itertools.permutations(known, 2) if fractions else ():
-        if fits(lambda size, a=a, b=b: size[a] / size[b]):  # type: ignore[misc]
+        if fits(size[a] / size[b] for size in sizes):
             (name, words), (other, others) = _QUANTITIES[a], _QUANTITIES[b]
             return Reason(
                 f"divided_by_{other}_for_{name}",

@@ -50,12 +50,17 @@ def sorted_over(a: Array, axes: tuple[int, ...]) -> Array:
     return ordered.transpose(np.argsort([*rest, *axes]))
 
 
+def sorted_wrongly(axes: tuple[int, ...]) -> Callable[[Array, Array], Any]:
+    """The loss of values that are sorted over these axes."""
+    return lambda a, b: ((sorted_over(a, axes) - sorted_over(b, axes)) ** 2).mean()
+
+
 SORTED = tuple(
     of(
         f"sorted_over_{'_'.join(AXES[a] for a in axes)}",
         f"You sort over {words_of(axes, AXES)}; flatten rows and columns to one axis, and sort "
         "over that alone.",
-        lambda a, b, axes=axes: ((sorted_over(a, axes) - sorted_over(b, axes)) ** 2).mean(),  # type: ignore[misc]
+        sorted_wrongly(axes),
     )
     for n in range(1, 5)
     for axes in itertools.combinations(range(4), n)
@@ -98,58 +103,67 @@ def reductions() -> list[Wrong]:
         found.append(
             of(f"reduced_{'_'.join(names)}", f"You take {said}; take the mean of all.", formula)
         )
-    found += [
-        of(
-            "mean_of_images_first",
-            "You average the sorted values over the batch before you compare; compare image by "
-            "image.",
-            lambda a, b: ((np.sort(flat(a)).mean(0) - np.sort(flat(b))[0]) ** 2).mean(),
-        ),
-        of(
-            "differences_summed_over_directions",
-            "You add up the differences of all directions before you square; square each.",
-            lambda a, b: ((np.sort(flat(a)) - np.sort(flat(b))).sum(1) ** 2).mean(),
-        ),
-        of(
-            "differences_averaged_over_directions",
-            "You average the differences of all directions before you square; square each.",
-            lambda a, b: ((np.sort(flat(a)) - np.sort(flat(b))).mean(1) ** 2).mean(),
-        ),
-        of(
-            "differences_averaged_over_images",
-            "You average the differences of all images before you square; square each.",
-            lambda a, b: ((np.sort(flat(a)) - np.sort(flat(b))).mean(0) ** 2).mean(),
-        ),
-        of(
-            "root_of_each_line",
-            "You take the length of each line's differences; take the mean square.",
-            lambda a, b: np.sqrt(right(a, b).sum(2)).mean(),
-        ),
-        of(
-            "length_of_all",
-            "You take the length of all differences; take the mean square.",
-            lambda a, b: np.sqrt(right(a, b).sum()),
-        ),
-        of(
-            "products_of_images",
-            "You multiply differences of different images with each other, as D @ D.T does; "
-            "square each value.",
-            lambda a, b: (
-                ((D := (np.sort(flat(a)) - np.sort(flat(b))).reshape(len(a), -1)) @ D.T).mean()
-                / D.shape[1]
-            ),
-        ),
-    ]
-    found += [
-        of(
-            f"distance_{name}",
-            f"You take {words} of each difference; square it.",
-            lambda a, b, of=change: of(np.sort(flat(a)) - np.sort(flat(b))).mean(),  # type: ignore[misc]
-        )
-        for name, (words, change) in DISTANCES.items()
-        if name != "absolute"
-    ]
     return found
+
+
+OTHER_MEANS = (
+    of(
+        "mean_of_images_first",
+        "You average the sorted values over the batch before you compare; compare image by "
+        "image.",
+        lambda a, b: ((np.sort(flat(a)).mean(0) - np.sort(flat(b))[0]) ** 2).mean(),
+    ),
+    of(
+        "differences_summed_over_directions",
+        "You add up the differences of all directions before you square; square each.",
+        lambda a, b: ((np.sort(flat(a)) - np.sort(flat(b))).sum(1) ** 2).mean(),
+    ),
+    of(
+        "differences_averaged_over_directions",
+        "You average the differences of all directions before you square; square each.",
+        lambda a, b: ((np.sort(flat(a)) - np.sort(flat(b))).mean(1) ** 2).mean(),
+    ),
+    of(
+        "differences_averaged_over_images",
+        "You average the differences of all images before you square; square each.",
+        lambda a, b: ((np.sort(flat(a)) - np.sort(flat(b))).mean(0) ** 2).mean(),
+    ),
+    of(
+        "root_of_each_line",
+        "You take the length of each line's differences; take the mean square.",
+        lambda a, b: np.sqrt(right(a, b).sum(2)).mean(),
+    ),
+    of(
+        "length_of_all",
+        "You take the length of all differences; take the mean square.",
+        lambda a, b: np.sqrt(right(a, b).sum()),
+    ),
+    of(
+        "products_of_images",
+        "You multiply differences of different images with each other, as D @ D.T does; "
+        "square each value.",
+        lambda a, b: (
+            ((D := (np.sort(flat(a)) - np.sort(flat(b))).reshape(len(a), -1)) @ D.T).mean()
+            / D.shape[1]
+        ),
+    ),
+)
+
+
+def of_sorted(distance: Callable[[Array], Array]) -> Callable[[Array, Array], Any]:
+    """The mean of another distance between sorted values."""
+    return lambda a, b: distance(np.sort(flat(a)) - np.sort(flat(b))).mean()
+
+
+OTHER_DISTANCES = tuple(
+    of(
+        f"distance_{name}",
+        f"You take {words} of each difference; square it.",
+        of_sorted(distance),
+    )
+    for name, (words, distance) in DISTANCES.items()
+    if name != "absolute"
+)
 
 
 Cloud = Callable[[Array, Array], Array]
@@ -404,6 +418,6 @@ def twisted(values: Array) -> Array:
 
 WRONGS = tuple(
     wrong
-    for wrong in (*SORTED, *reductions(), *PROJECTED, *ORDERS)
+    for wrong in (*SORTED, *reductions(), *OTHER_MEANS, *OTHER_DISTANCES, *PROJECTED, *ORDERS)
     if wrong.name != "reduced_last_mean_mean"
 )

@@ -330,9 +330,19 @@ def largest_gradient(d: Array, x: Array, k: int, s: int) -> Any:
     return np.where(np.isinf(found), 0, found)
 
 
-def reached(w: Array, axes: tuple[int, ...]) -> Array:
+def reached(axes: tuple[int, ...]) -> Share:
     """1 where a value is the largest over some axes of (N, C, k, k)."""
-    return np.asarray(w == w.max(axes, keepdims=True), dtype=np.float64)
+    return lambda w: np.asarray(w == w.max(axes, keepdims=True), dtype=np.float64)
+
+
+def even_in(name: str) -> Share:
+    """The same for some of the pixels of a window."""
+    return lambda w: even(w) * masked(name)(max(w.shape[2:]))
+
+
+def all_in(name: str) -> Share:
+    """The same for some of the pixels of a window, and 1 in all."""
+    return lambda w: even_in(name)(w) / masked(name)(max(w.shape[2:])).mean()
 
 
 AXES = ("images", "channels", "rows", "columns")
@@ -351,7 +361,7 @@ MAXIMUM = (
             "The gradient goes to what is the largest over "
             f"{' and '.join(AXES[a] for a in axes)} of the windows at a place; it goes to the "
             "largest over rows and columns.",
-            Spread(lambda w, axes=axes: reached(w, axes)),  # type: ignore[misc]
+            Spread(reached(axes)),
         )
         for axes in SUBSETS
     ),
@@ -390,7 +400,7 @@ MAXIMUM = (
     Wrong(
         "maximum_of_magnitudes",
         "You look for the maximum in absolute values of x, and give to each at a tie; take x.",
-        Spread(lambda w: reached(np.abs(w), (2, 3))),
+        Spread(lambda w: reached((2, 3))(np.abs(w))),
     ),
     Wrong(
         "maxima_of_first_channel",
@@ -465,7 +475,7 @@ AVERAGE = (
         Wrong(
             f"part_{name}",
             f"You give shares to {said}; give them to all its pixels.",
-            Spread(lambda w, name=name: even(w) * masked(name)(max(w.shape[2:]))),  # type: ignore[misc]
+            Spread(even_in(name)),
         )
         for name, (said, _) in MASKS.items()
     ),
@@ -473,13 +483,7 @@ AVERAGE = (
         Wrong(
             f"part_gets_all_{name}",
             f"You spread each gradient over {said}; spread it over all its pixels.",
-            Spread(
-                lambda w, name=name: (  # type: ignore[misc]
-                    even(w)
-                    * masked(name)(max(w.shape[2:]))
-                    / masked(name)(max(w.shape[2:])).mean()
-                )
-            ),
+            Spread(all_in(name)),
         )
         for name, (said, _) in MASKS.items()
     ),

@@ -1,6 +1,5 @@
 """training_step: families of mistakes (chapter 7)."""
 
-# mypy: disable-error-code="misc,no-untyped-call,no-any-return"
 # ruff: noqa: E501  # tables have one entry a line
 from __future__ import annotations
 
@@ -23,6 +22,10 @@ Step = Callable[[Tensor, Objective, Any], Any]
 
 def _values(losses: Losses) -> list[Tensor]:
     return list(losses.values())
+
+
+def _of_values(total: Callable[[list[Tensor]], Tensor]) -> Callable[[Losses], Tensor]:
+    return lambda losses: total(_values(losses))
 
 
 def _totals() -> Iterator[Wrong]:
@@ -53,50 +56,63 @@ def _totals() -> Iterator[Wrong]:
         yield Wrong(
             name,
             f"Your step {said}." if said[-1] != "?" else f"Your step {said}",
-            step_on(lambda losses, total=total: total(_values(losses))),
+            step_on(_of_values(total)),
         )
+
+
+OF_GRADIENT: tuple[tuple[str, str, Callable[[Tensor], Tensor]], ...] = (
+    ("gradient_over_values", "is divided by the number of values", lambda g: g / g.numel()),
+    ("gradient_times_values", "is multiplied by the number of values", lambda g: g * g.numel()),
+    ("gradient_over_largest", "is divided by its largest absolute value", lambda g: g / g.abs().max()),
+    ("gradient_over_root_mean_square", "is divided by the root of its mean square", lambda g: g / g.square().mean().sqrt()),
+    ("gradient_over_deviation", "is divided by its standard deviation", lambda g: g / g.std()),
+    ("gradient_standardized", "is centered and divided by its standard deviation", lambda g: (g - g.mean()) / g.std()),
+    ("gradient_over_sum", "is divided by the sum of its absolute values", lambda g: g / g.abs().sum()),
+    ("gradient_absolute", "loses its signs", torch.abs),
+    ("gradient_positive", "loses its negative values", torch.relu),
+    ("gradient_squared", "is squared", torch.square),
+    ("gradient_halved", "is halved", lambda g: g / 2),
+    ("gradient_clipped_at_a_tenth", "is clamped to -0.1..0.1", lambda g: g.clamp(-0.1, 0.1)),
+    ("gradient_clipped_at_a_hundredth", "is clamped to -0.01..0.01", lambda g: g.clamp(-0.01, 0.01)),
+    ("gradient_clipped_at_half", "is clamped to -0.5..0.5", lambda g: g.clamp(-0.5, 0.5)),
+    ("gradient_clamped_to_0_1", "is clamped to 0..1", lambda g: g.clamp(0, 1)),
+    ("gradient_of_length_a_tenth", "is scaled to a length of at most 0.1", lambda g: g * (0.1 / g.norm()).clamp(max=1)),
+    ("gradient_of_length_half", "is scaled to a length of at most 0.5", lambda g: g * (0.5 / g.norm()).clamp(max=1)),
+    ("gradient_upside_down", "is turned upside down", lambda g: g.flip(2)),
+    ("gradient_mirrored", "is mirrored", lambda g: g.flip(3)),
+    ("gradient_channels_reversed", "has its channels in reverse order", lambda g: g.flip(1)),
+    *(
+        (f"gradient_centered_over_{name}", f"has its mean over {words} subtracted", lambda g, axes=axes: g - g.mean(axes, keepdim=True))
+        for name, words, axes in subsets(AXES[1:], whole=True)
+        for axes in [tuple(axis + 1 for axis in axes)]
+    ),
+    *(
+        (f"gradient_averaged_over_{name}", f"is averaged over {words}", lambda g, axes=axes: g.mean(axes, keepdim=True).expand_as(g))
+        for name, words, axes in subsets(AXES[1:], whole=True)
+        for axes in [tuple(axis + 1 for axis in axes)]
+    ),
+    *(
+        (f"gradient_normalized_over_{name}", f"is divided by its length over {words}", lambda g, axes=axes: g / g.square().sum(axes, keepdim=True).sqrt())
+        for name, words, axes in subsets(AXES[1:])
+        for axes in [tuple(axis + 1 for axis in axes)]
+    ),
+)  # fmt: skip
+"""What is done to the gradient before the step: a name, words, and a formula."""
+
+
+def _with_decay(rate: float) -> Callable[[Tensor, Any], None]:
+    """The image is added to its gradient, times a rate."""
+
+    def change(X: Tensor, _: Any) -> None:
+        assert X.grad is not None
+        X.grad.add_(rate * X)
+
+    return change
 
 
 def _gradients() -> Iterator[Wrong]:
     """What is done to the gradient before the step."""
-    others: tuple[tuple[str, str, Callable[[Tensor], Tensor]], ...] = (
-        ("gradient_over_values", "is divided by the number of values", lambda g: g / g.numel()),
-        ("gradient_times_values", "is multiplied by the number of values", lambda g: g * g.numel()),
-        ("gradient_over_largest", "is divided by its largest absolute value", lambda g: g / g.abs().max()),
-        ("gradient_over_root_mean_square", "is divided by the root of its mean square", lambda g: g / g.square().mean().sqrt()),
-        ("gradient_over_deviation", "is divided by its standard deviation", lambda g: g / g.std()),
-        ("gradient_standardized", "is centered and divided by its standard deviation", lambda g: (g - g.mean()) / g.std()),
-        ("gradient_over_sum", "is divided by the sum of its absolute values", lambda g: g / g.abs().sum()),
-        ("gradient_absolute", "loses its signs", torch.abs),
-        ("gradient_positive", "loses its negative values", torch.relu),
-        ("gradient_squared", "is squared", torch.square),
-        ("gradient_halved", "is halved", lambda g: g / 2),
-        ("gradient_clipped_at_a_tenth", "is clamped to -0.1..0.1", lambda g: g.clamp(-0.1, 0.1)),
-        ("gradient_clipped_at_a_hundredth", "is clamped to -0.01..0.01", lambda g: g.clamp(-0.01, 0.01)),
-        ("gradient_clipped_at_half", "is clamped to -0.5..0.5", lambda g: g.clamp(-0.5, 0.5)),
-        ("gradient_clamped_to_0_1", "is clamped to 0..1", lambda g: g.clamp(0, 1)),
-        ("gradient_of_length_a_tenth", "is scaled to a length of at most 0.1", lambda g: g * (0.1 / g.norm()).clamp(max=1)),
-        ("gradient_of_length_half", "is scaled to a length of at most 0.5", lambda g: g * (0.5 / g.norm()).clamp(max=1)),
-        ("gradient_upside_down", "is turned upside down", lambda g: g.flip(2)),
-        ("gradient_mirrored", "is mirrored", lambda g: g.flip(3)),
-        ("gradient_channels_reversed", "has its channels in reverse order", lambda g: g.flip(1)),
-        *(
-            (f"gradient_centered_over_{name}", f"has its mean over {words} subtracted", lambda g, axes=axes: g - g.mean(axes, keepdim=True))
-            for name, words, axes in subsets(AXES[1:], whole=True)
-            for axes in [tuple(axis + 1 for axis in axes)]
-        ),
-        *(
-            (f"gradient_averaged_over_{name}", f"is averaged over {words}", lambda g, axes=axes: g.mean(axes, keepdim=True).expand_as(g))
-            for name, words, axes in subsets(AXES[1:], whole=True)
-            for axes in [tuple(axis + 1 for axis in axes)]
-        ),
-        *(
-            (f"gradient_normalized_over_{name}", f"is divided by its length over {words}", lambda g, axes=axes: g / g.square().sum(axes, keepdim=True).sqrt())
-            for name, words, axes in subsets(AXES[1:])
-            for axes in [tuple(axis + 1 for axis in axes)]
-        ),
-    )  # fmt: skip
-    for name, said, change in others:
+    for name, said, change in OF_GRADIENT:
         yield Wrong(
             name,
             f"In your step the gradient {said} before it is used. Leave it as it is.",
@@ -107,8 +123,23 @@ def _gradients() -> Iterator[Wrong]:
             f"weight_decay_{decay:g}".replace(".", "_").replace("-", ""),
             f"Your step adds {decay:g} times the image to its gradient, as weight decay does. "
             "Leave it as it is.",
-            before_step(lambda X, _, decay=decay: X.grad.add_(decay * X)),
+            before_step(_with_decay(decay)),
         )
+
+
+def _put(change: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Any], Any]:
+    return lambda X, _: X.copy_(change(X))
+
+
+def _first(put: Callable[[Tensor, Any], Any]) -> Step:
+    """A change of the image, and then a right step."""
+
+    def step(X: Tensor, objective: Objective, optimizer: Any) -> None:
+        with torch.no_grad():
+            put(X, optimizer)
+        step_on(lambda losses: torch.stack(_values(losses)).sum())(X, objective, optimizer)
+
+    return step
 
 
 def _images() -> Iterator[Wrong]:
@@ -129,24 +160,17 @@ def _images() -> Iterator[Wrong]:
         ("rounded", "rounds the image", torch.round),
     )  # fmt: skip
     for name, said, change in others:
-        put = lambda X, _, change=change: X.copy_(change(X))  # noqa: E731
-
-        def first(X: Tensor, objective: Objective, optimizer: Any, put: Any = put) -> None:
-            with torch.no_grad():
-                put(X, optimizer)
-            step_on(lambda losses: torch.stack(_values(losses)).sum())(X, objective, optimizer)
-
         if name not in ("to_0_1", "to_1"):
             yield Wrong(
                 f"image_{name}",
                 f"Your function {said} after the step. Leave it as it is.",
-                then(put),
+                then(_put(change)),
             )
         if name != "to_levels":
             yield Wrong(
                 f"image_{name}_first",
                 f"Your function {said} before the step. Leave it as it is.",
-                first,
+                _first(_put(change)),
             )
 
 

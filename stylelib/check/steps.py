@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -181,7 +182,7 @@ def _backward_twice(X: Tensor, objective: Objective, optimizer: Any) -> None:
 
 def _step_for_each(X: Tensor, objective: Objective, optimizer: Any) -> None:
     for name in objective(X):
-        step_on(lambda losses, name=name: losses[name])(X, objective, optimizer)  # type: ignore[misc]
+        step_on(itemgetter(name))(X, objective, optimizer)
 
 
 def _also_by_hand(X: Tensor, optimizer: Any) -> None:

@@ -12,90 +12,84 @@ from stylelib.check.content_families import products
 from stylelib.check.exercises import Wrong
 from stylelib.check.gram_families import MISTAKES
 from stylelib.check.grams import GRAM, gram_of
-from stylelib.check.inputs import Array, array
+from stylelib.check.inputs import array
 
 __all__ = ["WRONGS"]
 
 AXES = "images", "rows", "columns"
 """Of the Gram matrices. They are symmetric, so columns are no different."""
 
-
-def _one_triangle(D: Array) -> Array:
-    return np.triu(D)
-
-
-def _of_matrices() -> tuple[Mistake, ...]:
-    """What is special about matrices."""
-    return (
-        Mistake(
-            "triangle_of_zeros",
-            "counts one triangle of the matrices and divides by the number of all entries. "
-            "Take the mean over all entries",
-            lambda D: (np.triu(D) ** 2).mean(),
-        ),
-        Mistake(
-            "strict_triangle_of_zeros",
-            "counts the entries above the diagonal alone, and divides by the number of all. "
-            "Take the mean over all entries",
-            lambda D: (np.triu(D, 1) ** 2).mean(),
-        ),
-        Mistake(
-            "no_diagonal",
-            "leaves out the diagonal, and divides by the number of all entries. Take the mean "
-            "over all entries",
-            lambda D: ((D * (1 - np.eye(D.shape[1]))) ** 2).mean(),
-        ),
-        Mistake(
-            "diagonal_of_all",
-            "counts the diagonal alone, and divides by the number of all entries. Count all",
-            lambda D: (np.einsum("nii->ni", D) ** 2).sum() / D.size,
-        ),
-        Mistake(
-            "largest_entry",
-            "is the largest squared difference. Take the mean",
-            lambda D: (D**2).max(),
-        ),
-        Mistake(
-            "variance",
-            "is the variance of the differences: their mean is subtracted. Leave it in",
-            lambda D: D.var(),
-        ),
-        Mistake(
-            "unbiased_variance",
-            "is the variance of the differences: their mean is subtracted. Leave it in",
-            lambda D: D.var(ddof=1),
-        ),
-        Mistake(
-            "trace",
-            "squares the trace of the difference. Square all entries",
-            lambda D: (np.einsum("nii->n", D) ** 2).mean(),
-        ),
-        Mistake(
-            "matrix_square",
-            "multiplies the difference by itself as a matrix. Square each entry",
-            lambda D: (D @ D).mean(),
-        ),
-        Mistake(
-            "matrix_square_added_up",
-            "multiplies the difference by itself as a matrix. Square each entry",
-            lambda D: (D @ D).sum(),
-        ),
-        Mistake(
-            "largest_eigenvalue",
-            "is the largest eigenvalue of the difference. Take the mean of its squares",
-            lambda D: abs(np.linalg.eigvalsh(D)).max(),
-        ),
-        Mistake(
-            "one_channel_less",
-            "is divided by C * (C - 1). Divide by the number of entries, C * C",
-            lambda D: (D**2).sum() / (len(D) * D.shape[1] * (D.shape[1] - 1)),
-        ),
-        Mistake(
-            "entries_of_triangle",
-            "is divided by the number of entries in one triangle. Divide by C * C",
-            lambda D: 2 * (D**2).sum() / (len(D) * D.shape[1] * (D.shape[1] + 1)),
-        ),
-    )
+OF_MATRICES: tuple[Mistake, ...] = (
+    Mistake(
+        "triangle_of_zeros",
+        "counts one triangle of the matrices and divides by the number of all entries. "
+        "Take the mean over all entries",
+        lambda D: (np.triu(D) ** 2).mean(),
+    ),
+    Mistake(
+        "strict_triangle_of_zeros",
+        "counts the entries above the diagonal alone, and divides by the number of all. "
+        "Take the mean over all entries",
+        lambda D: (np.triu(D, 1) ** 2).mean(),
+    ),
+    Mistake(
+        "no_diagonal",
+        "leaves out the diagonal, and divides by the number of all entries. Take the mean "
+        "over all entries",
+        lambda D: ((D * (1 - np.eye(D.shape[1]))) ** 2).mean(),
+    ),
+    Mistake(
+        "diagonal_of_all",
+        "counts the diagonal alone, and divides by the number of all entries. Count all",
+        lambda D: (np.einsum("nii->ni", D) ** 2).sum() / D.size,
+    ),
+    Mistake(
+        "largest_entry",
+        "is the largest squared difference. Take the mean",
+        lambda D: (D**2).max(),
+    ),
+    Mistake(
+        "variance",
+        "is the variance of the differences: their mean is subtracted. Leave it in",
+        lambda D: D.var(),
+    ),
+    Mistake(
+        "unbiased_variance",
+        "is the variance of the differences: their mean is subtracted. Leave it in",
+        lambda D: D.var(ddof=1),
+    ),
+    Mistake(
+        "trace",
+        "squares the trace of the difference. Square all entries",
+        lambda D: (np.einsum("nii->n", D) ** 2).mean(),
+    ),
+    Mistake(
+        "matrix_square",
+        "multiplies the difference by itself as a matrix. Square each entry",
+        lambda D: (D @ D).mean(),
+    ),
+    Mistake(
+        "matrix_square_added_up",
+        "multiplies the difference by itself as a matrix. Square each entry",
+        lambda D: (D @ D).sum(),
+    ),
+    Mistake(
+        "largest_eigenvalue",
+        "is the largest eigenvalue of the difference. Take the mean of its squares",
+        lambda D: abs(np.linalg.eigvalsh(D)).max(),
+    ),
+    Mistake(
+        "one_channel_less",
+        "is divided by C * (C - 1). Divide by the number of entries, C * C",
+        lambda D: (D**2).sum() / (len(D) * D.shape[1] * (D.shape[1] - 1)),
+    ),
+    Mistake(
+        "entries_of_triangle",
+        "is divided by the number of entries in one triangle. Divide by C * C",
+        lambda D: 2 * (D**2).sum() / (len(D) * D.shape[1] * (D.shape[1] + 1)),
+    ),
+)
+"""What is special about matrices."""
 
 
 def _scaled_first(Y_hat: Tensor, gram_Y: Tensor, factor: Any) -> Any:
@@ -176,7 +170,7 @@ WRONGS = (
     ),
     *(
         _wrong(name, said, lambda Y, A, f=formula: f(gram_of(array(Y)) - array(A)))
-        for name, said, formula in (*_of_matrices(), *products())
+        for name, said, formula in (*OF_MATRICES, *products())
         if not name.startswith(("products_of_places", "mean_products_of_places"))
     ),
     *(

@@ -64,8 +64,8 @@ def total(*given: Any) -> Total:
     return _weighted(WEIGHTS, *given)
 
 
-def _with_weights(name: str, sentence: str, *weights: float) -> Wrong:
-    return Wrong(name, sentence, lambda *given: _weighted(weights, *given))  # type: ignore[arg-type]
+def _with_weights(name: str, sentence: str, alpha: float, beta: float, tv: float) -> Wrong:
+    return Wrong(name, sentence, lambda *given: _weighted((alpha, beta, tv), *given))
 
 
 def in_sum(name: str, sentence: str, formula: Callable[..., float]) -> Wrong:

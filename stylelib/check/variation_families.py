@@ -1,6 +1,5 @@
 """tv_loss: families of mistakes (chapter 6)."""
 
-# mypy: disable-error-code="misc,no-untyped-call,no-any-return"
 # ruff: noqa: E501  # tables have one entry a line
 from __future__ import annotations
 
@@ -141,37 +140,47 @@ def _along_one_or_both() -> Iterator[Mistake]:
         )
 
 
-def _of_image() -> Iterator[Mistake]:
-    """What is done to the image first, and other sums of means."""
+def _means(X: Array, *axes: int) -> list[float]:
+    """Of absolute differences along each of these axes."""
+    return [_mean(np.diff(X, axis=k)) for k in axes]
 
-    def means(X: Array, *axes: int) -> list[float]:
-        return [_mean(np.diff(X, axis=k)) for k in axes]
 
-    def tv(X: Array) -> float:
-        return sum(means(X, 2, 3)) / 2
+def _tv(X: Array) -> float:
+    return sum(_means(X, 2, 3)) / 2
 
+
+def _of_another_image() -> Iterator[Mistake]:
+    """What is done to the image first."""
     for name, said, take in parts(AXES[:2]):
         yield Mistake(
             name,
             said.partition(";")[0],
-            lambda X, take=take: tv(take(X)) if take(X).size else 0.0,
+            lambda X, take=take: _tv(take(X)) if take(X).size else 0.0,
         )
     for axis, name in enumerate(AXES[:2]):
         yield Mistake(
             f"{name}_averaged_first",
             f"averages the {name} before it subtracts",
-            lambda X, axis=axis: tv(X.mean(axis, keepdims=True)),
+            lambda X, axis=axis: _tv(X.mean(axis, keepdims=True)),
         )
         yield Mistake(
             f"{name}_added_first",
             f"adds up the {name} before it subtracts",
-            lambda X, axis=axis: tv(X.sum(axis, keepdims=True)),
+            lambda X, axis=axis: _tv(X.sum(axis, keepdims=True)),
         )
+
+
+def _of_axes(axes: tuple[int, ...], divisor: int) -> Callable[[Array], float]:
+    """The means along these axes over a divisor; one image alone has no differences on axis 0."""
+    return lambda X: sum(_means(X, *(a for a in axes if a or X.shape[0] > 1))) / divisor
+
+
+def _along_other_axes() -> Iterator[Mistake]:
     for axes in itertools.chain(
         itertools.combinations(range(4), 2), itertools.combinations(range(4), 3)
     ):
         words = " and ".join(str(axis) for axis in axes)
-        for name, said, factor in (
+        for name, said, divisor in (
             ("half", "", 2),
             ("mean", ", and their mean is taken", len(axes)),
             ("sum", ", and nothing is halved", 1),
@@ -180,46 +189,42 @@ def _of_image() -> Iterator[Mistake]:
                 yield Mistake(
                     f"axes_{''.join(map(str, axes))}_{name}",
                     f"takes differences along the axes {words}{said}; rows are axis 2 and columns are axis 3",
-                    lambda X, axes=axes, factor=factor: (
-                        sum(
-                            means(X, *axes)
-                            if X.shape[0] > 1
-                            else means(X, *(a for a in axes if a))
-                        )
-                        / factor
-                    ),
+                    _of_axes(axes, divisor),
                 )
-    yield Mistake(
+
+
+OTHER_SUMS = (
+    Mistake(
         "half_of_the_second",
         "halves only the horizontal part; halve both",
-        lambda X: means(X, 2)[0] + means(X, 3)[0] / 2,
-    )
-    yield Mistake(
+        lambda X: _means(X, 2)[0] + _means(X, 3)[0] / 2,
+    ),
+    Mistake(
         "half_of_the_first",
         "halves only the vertical part; halve both",
-        lambda X: means(X, 2)[0] / 2 + means(X, 3)[0],
-    )
-    yield Mistake(
+        lambda X: _means(X, 2)[0] / 2 + _means(X, 3)[0],
+    ),
+    Mistake(
         "smaller_of_the_two",
         "takes the smaller of the two means; add them, and take half",
-        lambda X: min(means(X, 2, 3)),
-    )
-    yield Mistake(
+        lambda X: min(_means(X, 2, 3)),
+    ),
+    Mistake(
         "root_of_squares",
         "takes the root of the sum of the squared means; add them, and take half",
-        lambda X: float(np.linalg.norm(means(X, 2, 3))),
-    )
-    yield Mistake(
+        lambda X: float(np.linalg.norm(_means(X, 2, 3))),
+    ),
+    Mistake(
         "root_of_product",
         "takes the root of the product of the means; add them, and take half",
-        lambda X: float(np.sqrt(np.prod(means(X, 2, 3)))),
-    )
-    yield Mistake(
+        lambda X: float(np.sqrt(np.prod(_means(X, 2, 3)))),
+    ),
+    Mistake(
         "diagonal_added",
         "counts diagonal neighbors, too",
-        lambda X: tv(X) + _mean(X[:, :, 1:, 1:] - X[:, :, :-1, :-1]) / 2,
-    )
-    yield Mistake(
+        lambda X: _tv(X) + _mean(X[:, :, 1:, 1:] - X[:, :, :-1, :-1]) / 2,
+    ),
+    Mistake(
         "pairs_exchanged",
         "divides each sum by the number of pairs along the other axis",
         lambda X: (
@@ -229,32 +234,34 @@ def _of_image() -> Iterator[Mistake]:
             )
             / 2
         ),
-    )
-    yield Mistake(
+    ),
+    Mistake(
         "added_before_absolute",
         "adds the two differences at each pixel before it takes absolute values",
         lambda X: _mean(np.diff(X, axis=2)[..., :-1] + np.diff(X, axis=3)[:, :, :-1]) / 2,
-    )
-    yield Mistake(
+    ),
+    Mistake(
         "added_before_absolute_without_half",
         "adds the two differences at each pixel before it takes absolute values",
         lambda X: _mean(np.diff(X, axis=2)[..., :-1] + np.diff(X, axis=3)[:, :, :-1]),
-    )
-    yield Mistake(
+    ),
+    Mistake(
         "isotropic_halved",
         "takes the root of the sum of both squares at each pixel",
         lambda X: _lengths(X).mean() / 2,
-    )
-    yield Mistake(
+    ),
+    Mistake(
         "isotropic_summed",
         "takes the root of the sum of both squares at each pixel, and adds up",
         lambda X: _lengths(X).sum(),
-    )
-    yield Mistake(
+    ),
+    Mistake(
         "isotropic_summed_halved",
         "takes the root of the sum of both squares at each pixel, and adds up",
         lambda X: _lengths(X).sum() / 2,
-    )
+    ),
+)
+"""Other sums of the two means, or of other differences."""
 
 
 def _lengths(X: Array) -> Array:
@@ -272,5 +279,5 @@ WRONGS = tuple(
         else f"Your total variation {said}. {_RIGHT}",
         lambda Y_hat, formula=formula: formula(array(Y_hat)),
     )
-    for name, said, formula in (*_along_one_or_both(), *_of_image())
+    for name, said, formula in (*_along_one_or_both(), *_of_another_image(), *_along_other_axes(), *OTHER_SUMS)
 )  # fmt: skip

@@ -38,7 +38,7 @@ def main() -> None:
         return
     for name in names:
         _answer(answers, name, begun=True)
-        verdict = verdict_on(name, namespace.get(name))  # type: ignore[arg-type]
+        verdict = verdict_on(name, namespace.get(name))  # type: ignore[arg-type]  # None, too
         _answer(
             answers,
             name,
