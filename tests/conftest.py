@@ -40,6 +40,11 @@ def net() -> nn.Sequential:
 
 
 @pytest.fixture(scope="session")
+def deep_net() -> nn.Sequential:
+    return stylelib.vgg19(layers=["relu5_1"])
+
+
+@pytest.fixture(scope="session")
 def whole_net() -> nn.Sequential:
     return stylelib.vgg19("random", layers=["pool5"])
 

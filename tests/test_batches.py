@@ -4,7 +4,6 @@ import html.parser
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -16,6 +15,8 @@ import psutil
 import pytest
 import torch
 from PIL import Image
+from processes import MODULE, started
+from toys import statuses
 
 from stylelib import (
     EMBEDDED_WEIGHTS,
@@ -67,10 +68,6 @@ class NoWork:
         for number, task in tasks:
             raise AssertionError(f"job {number} is made: {task}")
         yield from ()
-
-
-def statuses(report):
-    return [each.status for each in report.outcomes]
 
 
 def files_below(folder):
@@ -598,27 +595,11 @@ def test_a_job_that_kills_its_workers_is_given_up(photographs, tmp_path):
     assert report.failed[0].message == "2 workers died over it: killed by SIGKILL"
 
 
-def start(photographs, *options):
-    """The command line in a process of its own, with something to do for a while."""
-    command = [
-        sys.executable,
-        "-m",
-        "stylelib",
-        "batch",
-        "photographs",
-        "mosaic.png",
-        "-o",
-        "out",
-    ]
-    settings = ["--recipe", "d2l", "--size", "16", "--precision", "float32", "--workers", "1"]
-    return subprocess.Popen(
-        [*command, *settings, *options],
-        cwd=photographs.parent,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def start(folder, contents, *options):
+    """The batch command in a process of its own, with one worker."""
+    command = [*MODULE, "batch", contents, "mosaic.png", "-o", "out", "--workers", "1"]
+    settings = ["--recipe", "d2l", "--size", "16", "--precision", "float32"]
+    return started([*command, *settings, *options], folder, text=True)
 
 
 def wait_for(condition, seconds=90):
@@ -633,16 +614,7 @@ def test_ctrl_c_leaves_what_is_done_and_says_how_to_go_on(photographs, tmp_path)
     (photographs / "t.csv").write_text(
         "content,steps\nrocket.png,1\ncoffee.png,100000\nchelsea.png,1\n"
     )
-    command = [sys.executable, "-m", "stylelib", "batch", "photographs/t.csv", "mosaic.png"]
-    settings = ["--recipe", "d2l", "--size", "16", "--precision", "float32", "--workers", "1"]
-    process = subprocess.Popen(
-        [*command, "-o", "out", "--checkpoints", *settings],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = start(tmp_path, "photographs/t.csv", "--checkpoints")
     checkpoints = tmp_path / "out" / "checkpoints"
     # it is written after the first step
     wait_for(lambda: any(checkpoints.glob("coffee--mosaic.png-*.checkpoint")))
@@ -671,7 +643,7 @@ def test_ctrl_c_leaves_what_is_done_and_says_how_to_go_on(photographs, tmp_path)
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_workers_end_with_whoever_started_them(photographs, tmp_path):
-    process = start(photographs, "--steps", "100000")
+    process = start(tmp_path, "photographs", "--steps", "100000")
     parent = psutil.Process(process.pid)
     wait_for(parent.children)
     workers = parent.children()

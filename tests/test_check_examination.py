@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from examination import written
 from wrong_versions import WRONGS, Case
 
 from stylelib import check
@@ -249,10 +250,8 @@ the verdict says that a gradient also flows into their target.
 
 
 def verdict_on(case: Case) -> check.Verdict:
-    space: Namespace = {"__name__": "student"}
-    exec(compile(case.code, "<student>", "exec"), space)
     name, adapted = ADAPTED.get(case.exercise, (case.exercise, lambda s: s[case.exercise]))
-    return getattr(check, name)(adapted(space))  # type: ignore[no-any-return]
+    return getattr(check, name)(adapted(written(case.code)))  # type: ignore[no-any-return]
 
 
 def test_each_is_named() -> None:

@@ -7,23 +7,12 @@ at first. What was missed has been added since, so this is a test that nothing i
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 import pytest
+from examination import Case, verdict_on
 
-from stylelib import check
 from stylelib.check.judging import judge
 from stylelib.check.tables import EXERCISES
-
-
-class Case(NamedTuple):
-    """A wrong version: its exercise, its source, its mistake, and what the check calls it."""
-
-    exercise: str
-    code: str
-    mistake: str
-    name: str | None
-
 
 CASES = [
     Case(
@@ -974,9 +963,7 @@ def class_visualization_step(X, y, model, l2, lr):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.exercise}-{case.name}")
 def test_each_is_named(case: Case) -> None:
-    space: dict[str, object] = {"__name__": "student"}
-    exec(compile(case.code, "<student>", "exec"), space)
-    verdict = getattr(check, case.exercise)(space[case.exercise])
+    verdict = verdict_on(case)
     assert (verdict.right, verdict.mistake) == (False, case.name), case.mistake
 
 

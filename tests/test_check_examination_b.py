@@ -8,10 +8,11 @@ stand the tests of the families of mistakes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
+from examination import Case, verdict_on
 
 from stylelib import check
 from stylelib.check.exercises import Exercise
@@ -20,15 +21,6 @@ from stylelib.check.places import place_flaw
 from stylelib.check.tables import EXERCISES
 
 Array = np.ndarray[Any, Any]
-
-
-class Case(NamedTuple):
-    """A wrong version: its exercise, its source, its mistake, and what the check calls it."""
-
-    exercise: str
-    code: str
-    mistake: str
-    name: str | None
 
 
 CASES = [
@@ -1175,9 +1167,7 @@ IN_FAMILIES = sorted({case.exercise for case in CASES})
 @pytest.mark.parametrize("number", range(len(CASES)))
 def test_each_is_named(number: int) -> None:
     case = CASES[number]
-    space: dict[str, Any] = {"__name__": "student"}
-    exec(compile(case.code, "<student>", "exec"), space)
-    verdict = getattr(check, case.exercise)(space[case.exercise])
+    verdict = verdict_on(case)
     assert verdict.mistake == case.name, verdict
     assert verdict.right == (case.name is None)
 

@@ -6,21 +6,8 @@ added. All but one, a range of windows that ends too early, were named at first.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import pytest
-
-from stylelib import check
-
-
-class Case(NamedTuple):
-    """A wrong version: its exercise, its source, its mistake, and what the check calls it."""
-
-    exercise: str
-    code: str
-    mistake: str
-    name: str
-
+from examination import Case, verdict_on
 
 CASES = [
     Case(
@@ -918,8 +905,6 @@ def structure_divergence(F_hat, F):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.exercise}-{case.name}")
 def test_the_mistake_is_named(case: Case) -> None:
-    names: dict[str, Any] = {}
-    exec(compile(case.code, "<student>", "exec"), names)
-    verdict = getattr(check, case.exercise)(names[case.exercise])
+    verdict = verdict_on(case)
     assert not verdict.right
     assert verdict.mistake == case.name, case.mistake

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from processes import MODULE, steps_until
 from toys import draw, pixels, tiny_network
 
 from stylelib import (
@@ -34,7 +35,6 @@ from stylelib import (
     compare_grams,
     relative,
     transfer,
-    vgg19,
 )
 from stylelib.__main__ import main
 from stylelib.beyond.neighbors import PyramidAdamDescent
@@ -63,11 +63,6 @@ def interrupts():
     for number, handler in before.items():
         signal.signal(number, handler)
     assert now == (signal.default_int_handler, signal.SIG_DFL)  # given back by each run
-
-
-@pytest.fixture(scope="module")
-def deep_net():
-    return vgg19(layers=["relu5_1"])
 
 
 def bent(size, *_):
@@ -822,26 +817,7 @@ def test_the_command_needs_another_file_than_the_output(folder, capsys, name):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to send to one process")
 def test_sigterm_saves_image_and_checkpoint_and_is_exit_code_143(folder):
-    command = [sys.executable, "-m", "stylelib", *COMMAND, "--steps", "100000"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )
-    give_up = threading.Timer(150, process.kill)
-    give_up.start()
-    try:
-        seen = b""
-        while not re.search(rb" [1-9]\d*/100000", seen):
-            piece = process.stderr.read1(4096)
-            assert piece, f"ended before the first step: {seen!r}"
-            seen += piece
-        process.send_signal(signal.SIGTERM)
-        out, err = process.communicate()
-    finally:
-        give_up.cancel()
-        process.kill()
-    assert process.returncode == 143, err
-    assert b"Traceback" not in err
-    steps = int(re.match(rb"out\.png: stopped after (\d+) steps of 100000", out)[1])
+    steps = steps_until(signal.SIGTERM, 143, [*MODULE, *COMMAND], folder)
     assert len(read_checkpoint(folder / "run.checkpoint")[0].history) == steps
     assert names(folder) == [
         "content.png",

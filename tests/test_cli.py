@@ -5,13 +5,13 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from processes import MODULE, steps_until
 
 import stylelib
 from stylelib import D2L_WEIGHTS, EMBEDDED_WEIGHTS, RECIPES, samples
@@ -31,7 +31,7 @@ def folder(tmp_path):
 
 def run(folder, *arguments):
     """The command line as a person would run it, in `folder`."""
-    command = [sys.executable, "-m", "stylelib", *map(str, arguments)]
+    command = [*MODULE, *map(str, arguments)]
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=200, check=False
     )
@@ -494,38 +494,15 @@ def test_samples_may_be_written_twice_but_replace_no_other_file(monkeypatch, fol
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to one process")
 def test_ctrl_c_saves_the_picture_made_so_far(folder):
-    # A group of its own, and SIGINT as in a terminal also where the tests run in the background and ignore it.
+    # SIGINT as in a terminal also where the tests run in the background and ignore it.
     program = (
         "import runpy, signal; "
         "signal.signal(signal.SIGINT, signal.default_int_handler); "
         "runpy.run_module('stylelib', run_name='__main__', alter_sys=True)"
     )
     command = [sys.executable, "-c", program, "transfer", "content.png", "style.png"]
-    command += ["-o", "out.png", "--size", "16", "--steps", "100000"]
-    command += ["--precision", "float32"]
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    give_up = threading.Timer(150, process.kill)
-    give_up.start()
-    try:
-        seen = b""
-        while not re.search(rb" [1-9]\d*/100000", seen):
-            piece = process.stderr.read1(4096)
-            assert piece, f"ended before the first step: {seen!r}"
-            seen += piece
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate()
-    finally:
-        give_up.cancel()
-        process.kill()
-    assert process.returncode == 130, err
-    assert b"Traceback" not in err
-    steps = int(re.match(rb"out\.png: stopped after (\d+) steps of 100000", out)[1])
+    command += ["-o", "out.png", "--size", "16", "--precision", "float32"]
+    steps = steps_until(signal.SIGINT, 130, command, folder)
     assert 1 <= steps < 100000
     settings = json.loads((folder / "out.png.json").read_text())
     assert (settings["steps"], settings["steps_made"]) == (100000, steps)

@@ -133,6 +133,10 @@ def test_a_network_of_unknown_windows_is_used_the_plain_way_or_refused():
 @pytest.fixture
 def small_tiles(monkeypatch):
     """Every plan is by tiles of 24 pixels."""
+    by_small_tiles(monkeypatch)
+
+
+def by_small_tiles(monkeypatch):
     monkeypatch.setattr(Planner, "plan", lambda *_, **__: Plan(9, 24, 1e9, 1.5))
 
 
@@ -147,7 +151,7 @@ def test_a_transfer_by_tiles_takes_the_same_first_step(recipe, monkeypatch):
         "precision": "float32",
     }
     plain = transfer(PHOTO, STYLE, recipe=recipe, **asked)
-    monkeypatch.setattr(Planner, "plan", lambda *_, **__: Plan(9, 24, 1e9, 1.5))
+    by_small_tiles(monkeypatch)
     tiled = transfer(PHOTO, STYLE, recipe=recipe, **asked)
     (one,), (other,) = plain.history, tiled.history
     for name, loss in one.losses.items():

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from toys import statuses
 
 from stylelib import (
     FileError,
@@ -86,12 +87,12 @@ def test_it_goes_on_after_the_last_frame_that_is_there(clip, tmp_path):
     (tmp_path / "f10.png").rename(clip / "f10.png")
     (tmp_path / "f11.png").rename(clip / "f11.png")
     report = frames(clip, style, out, **TINY)
-    assert [each.status for each in report.outcomes] == ["kept", "kept", "made", "made"]
+    assert statuses(report) == ["kept", "kept", "made", "made"]
     for one, other in zip(whole.images, report.images, strict=True):
         assert one.read_bytes() == other.read_bytes()
     # another setting makes all anew, in the same places
     report = frames(clip, style, out, **TINY | {"seed": 1, "init": "noise"})
-    assert [each.status for each in report.outcomes] == ["made"] * 4
+    assert statuses(report) == ["made"] * 4
     assert sorted(path.name for path in out.glob("*.png")) == [p.name for p in whole.images]
 
 
@@ -135,7 +136,7 @@ def test_a_damaged_frame_costs_itself(clip, tmp_path):
     out = tmp_path / "out"
     gif = tmp_path / "out.gif"
     report = frames(clip, tmp_path / "mosaic.png", out, animation=gif, **TINY)
-    assert [each.status for each in report.outcomes] == ["made", "failed", "made", "made"]
+    assert statuses(report) == ["made", "failed", "made", "made"]
     with Image.open(gif) as shown:
         assert shown.n_frames == 3
     third = transfer(
@@ -158,7 +159,7 @@ def test_ctrl_c_ends_a_clip_and_keeps_its_frames(clip, tmp_path):
         frames(clip, tmp_path / "mosaic.png", tmp_path / "out", callback=stop, **TINY)
     assert len(caught.value.result.images) == 2
     report = frames(clip, tmp_path / "mosaic.png", tmp_path / "out", **TINY)
-    assert [each.status for each in report.outcomes] == ["kept", "kept", "made", "made"]
+    assert statuses(report) == ["kept", "kept", "made", "made"]
 
 
 def test_ctrl_c_within_a_frame_ends_the_clip_too(clip, tmp_path):

@@ -16,7 +16,7 @@ import torch
 from damage import Case
 from PIL import Image
 from torch import nn
-from toys import tiny_network
+from toys import statuses, tiny_network
 
 from stylelib import (
     AdamDescent,
@@ -377,4 +377,4 @@ def test_a_number_that_is_no_float_is_told_in_the_report(tmp_path):
     file = tmp_path / "a.png"
     RED.save(file)
     report = batch([file], tmp_path / "out", styles=file, workers=1, strokes=10**400)
-    assert [each.status for each in report.outcomes] == ["failed"]
+    assert statuses(report) == ["failed"]

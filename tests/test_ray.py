@@ -8,6 +8,7 @@ import psutil
 import pytest
 import torch
 from PIL import Image
+from toys import statuses
 
 from stylelib import InputError, batch, samples
 from stylelib.large.batch_runs import BatchRun
@@ -116,7 +117,7 @@ def test_a_job_that_kills_its_workers_is_given_up(cluster, jobs, tmp_path):
         thread.join()
         ray.shutdown()
     assert len(killed) == 2
-    assert [each.status for each in report.outcomes] == ["failed", "made"]
+    assert statuses(report) == ["failed", "made"]
     assert report.failed[0].message == "2 workers died over it: WorkerCrashedError"
 
 

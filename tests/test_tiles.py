@@ -144,28 +144,26 @@ def keeps_no_features(terms, net, X):
     return all(isinstance(layer, Summed) for layer in asked)
 
 
-@pytest.mark.parametrize("name", CONVENTIONS)
-def test_every_convention_has_its_losses_from_sums(name):
-    convention, net = CONVENTIONS[name], vgg19("random", layers=["relu2_1"]).double()
+def assert_from_sums(content_loss, style_loss):
+    net = vgg19("random", layers=["relu2_1"]).double()
     X, target = noise((1, 3, 43, 51)).double(), noise((1, 3, 43, 51), 1).double()
     terms = [
-        Match("content", target, ["relu2_1"], convention.compare_features),
-        Match("style", target, ["relu1_2"], convention.compare_grams),
+        Match("content", target, ["relu2_1"], content_loss),
+        Match("style", target, ["relu1_2"], style_loss),
     ]
     assert_alike(terms, net, X)
     assert keeps_no_features(terms, net, X)
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_every_convention_has_its_losses_from_sums(name):
+    convention = CONVENTIONS[name]
+    assert_from_sums(convention.compare_features, convention.compare_grams)
 
 
 def test_the_assignments_losses_too():
     recipe = assignment.ASSIGNMENT
-    net = vgg19("random", layers=["relu2_1"]).double()
-    X, target = noise((1, 3, 43, 51)).double(), noise((1, 3, 43, 51), 1).double()
-    terms = [
-        Match("content", target, ["relu2_1"], recipe.content_loss),
-        Match("style", target, ["relu1_2"], recipe.style_loss),
-    ]
-    assert_alike(terms, net, X)
-    assert keeps_no_features(terms, net, X)
+    assert_from_sums(recipe.content_loss, recipe.style_loss)
 
 
 def test_regions_with_soft_edges_are_weighed_tile_by_tile():
@@ -302,14 +300,14 @@ def test_what_is_refused_of_an_image_is_refused_by_tiles():
         TiledFeatures(vgg19("random"), side=0)
 
 
-def test_in_float32_the_gradient_of_a_transfer_is_right_to_five_digits(net, photo_of_256):
+def test_in_float32_the_gradient_of_a_transfer_is_right_to_five_digits(deep_net, photo_of_256):
     X, style = photo_of_256
     terms = [
         Match("content", X, ["relu4_2"], relative(compare_features), 0.7),
         Match("style", style, ["relu1_1", "relu3_1", "relu5_1"], relative(compare_grams)),
     ]
     start = X + 0.3 * noise(X.shape, 5)
-    assert_alike(terms, net, start, side=64, tolerance=1e-5)
+    assert_alike(terms, deep_net, start, side=64, tolerance=1e-5)
 
 
 @pytest.fixture
@@ -319,11 +317,6 @@ def photo_of_256():
     return preprocess(samples.load("coffee"), (131, 196)), preprocess(
         samples.load("mosaic"), 120
     )
-
-
-@pytest.fixture
-def net():
-    return vgg19(layers=["relu5_1"])
 
 
 def test_in_bfloat16_tiles_differ_no_more_than_rounding(needs_bfloat16):

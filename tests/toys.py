@@ -150,6 +150,13 @@ def paper_style(F, A):
     return (flat @ flat.mT - A).square().sum() / (4 * N * C**2 * (H * W) ** 2)
 
 
+# --- batches
+
+
+def statuses(report):
+    return [each.status for each in report.outcomes]
+
+
 # --- objectives and networks
 
 
