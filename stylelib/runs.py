@@ -88,7 +88,7 @@ def follow(
             sizes=run.shapes,
             seed=seed,
         )
-        painting = Checkpoint(checkpoint, marks).paint
+        painting = Checkpoint(checkpoint, marks, plans, run.planner.bound).paint
     painted = painting(
         start,
         run.shapes,

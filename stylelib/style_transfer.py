@@ -147,8 +147,8 @@ def transfer(
         checkpoint: a file that holds the state of the run. It is written every minute, on
             Ctrl-C and SIGTERM, which then end the transfer after the step, and at the end, each
             time as a whole. If the file exists when the same call is made again, the transfer
-            continues from there, and its result has the same bits as without a stop, on the
-            same machine with the same tiles (see `memory`). After the end the same call returns
+            continues from there with the same tiles (see `memory`), and its result has the same
+            bits as without a stop, on the same machine. After the end the same call returns
             the same result at once, until you remove the file. If it cannot be written, there
             is a warning, and the run goes on.
         memory: the most memory that the process may use, in GB. None: what is found to be

@@ -683,6 +683,30 @@ def test_a_setting_that_no_worker_can_get_costs_its_job(photographs, tmp_path):
     assert "a setting cannot be handed to a worker" in report.failed[0].message
 
 
+def test_workers_share_the_free_memory(photographs, tmp_path, monkeypatch):
+    monkeypatch.setattr("stylelib.large.workers.available", lambda device: 6e9)
+    large = Job(photographs / "coffee.png", tmp_path / "mosaic.png", {"image_shape": 2000})
+    jobs = [large, photographs / "rocket.png"]
+    settings = TINY | {"recipe": "neighbors"}
+    report = batch(
+        jobs, tmp_path / "out", styles=tmp_path / "mosaic.png", workers=3, **settings
+    )
+    assert statuses(report) == ["failed", "made"]
+    assert "there are 2.0 GB" in report.failed[0].message
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows runs no shell script as Python")
+def test_the_last_words_of_a_worker_are_told(photographs, tmp_path, monkeypatch):
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho First >&2\necho 'ImportError: no torch' >&2\nexit 3\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    photo, style = photographs / "rocket.png", tmp_path / "mosaic.png"
+    report = batch([photo], tmp_path / "out", styles=style, workers=1, **TINY)
+    said = "2 workers died over it: exit code 3, ImportError: no torch"
+    assert report.failed[0].message == said
+
+
 def test_no_worker_starts_where_nothing_is_to_do():
     with Processes(2) as working:
         assert list(working.run(iter([]))) == []

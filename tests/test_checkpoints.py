@@ -40,6 +40,7 @@ from stylelib.__main__ import main
 from stylelib.beyond.neighbors import PyramidAdamDescent
 from stylelib.large.checkpoints import Checkpoint, read_checkpoint
 from stylelib.large.marks import mark
+from stylelib.large.plans import Plan, Planner
 from stylelib.relatives.assignment import DroppingAdamDescent
 
 SHAPES = [(4, 6), (8, 12)]
@@ -263,7 +264,7 @@ def test_a_signal_waits_for_the_end_of_the_step(
     made = run(tmp_path / "a", AdamDescent(), objective_at, callback=callback)
     assert made.interrupted
     assert len(made.history) == 9
-    state, _ = read_checkpoint(tmp_path / "a")
+    state = read_checkpoint(tmp_path / "a").state
     assert torch.equal(state.picture, made.picture)
     made = run(tmp_path / "a", AdamDescent())
     assert torch.equal(made.picture, whole.picture)
@@ -380,8 +381,8 @@ def short(**changes):
     return transfer(**arguments | changes)
 
 
-def after_one_step(path):
-    short(checkpoint=path, callback=lambda step: True)
+def after_one_step(path, **changes):
+    short(checkpoint=path, callback=lambda step: True, **changes)
     return path.read_bytes()
 
 
@@ -492,9 +493,9 @@ def test_a_folder_a_missing_folder_and_no_path_are_refused(tmp_path):
 
 def test_another_version_of_the_format_is_refused(tmp_path, monkeypatch):
     after_one_step(tmp_path / "a")
-    monkeypatch.setattr("stylelib.large.checkpoints.FORMAT", 2)
+    monkeypatch.setattr("stylelib.large.checkpoints.FORMAT", 3)
     with pytest.raises(
-        FileError, match=r"another version of stylelib: it has format 1, and .* 2"
+        FileError, match=r"another version of stylelib: it has format 2, and .* 3"
     ):
         short(checkpoint=tmp_path / "a")
 
@@ -598,6 +599,38 @@ def test_functions_are_told_apart_by_name_code_and_what_they_hold():
     assert mark(by_a_factor(2.0)) == marks[5]
 
 
+@pytest.mark.parametrize(("one", "other"), [(1.0, 1), (np.float64(0.5), 0.5), (0.0, -0.0)])
+def test_equal_numbers_have_equal_marks(one, other):
+    assert mark(one) == mark(other)
+    assert mark(one) != mark(one + 1e-15)
+
+
+def plan_of(monkeypatch, *plan):
+    monkeypatch.setattr(Planner, "plan", lambda *_, **__: Plan(*plan))
+
+
+TILES, PLAIN = (9, 8, 1e9, 1.5), (0, None, 1e9, 1.0)
+
+
+def test_a_run_goes_on_with_its_tiles_though_there_is_more_memory_now(tmp_path, monkeypatch):
+    plan_of(monkeypatch, *TILES)
+    whole = short(steps=6)
+    after_one_step(tmp_path / "a", steps=6)
+    plan_of(monkeypatch, *PLAIN)
+    assert not torch.equal(short(steps=6).picture, whole.picture)  # the tiles are seen
+    assert torch.equal(short(steps=6, checkpoint=tmp_path / "a").picture, whole.picture)
+
+
+def test_tiles_that_no_longer_fit_are_replaced_with_a_warning(tmp_path, monkeypatch):
+    plan_of(monkeypatch, 0, None, 1e18, 1.0)
+    after_one_step(tmp_path / "a")
+    plan_of(monkeypatch, *TILES)
+    with pytest.warns(UserWarning, match=r"less memory than when .*a' was written"):
+        made = short(checkpoint=tmp_path / "a")
+    assert torch.allclose(made.picture, short().picture, atol=1e-4)
+    assert [plan.side for plan in read_checkpoint(tmp_path / "a").plans] == [8]
+
+
 # --- two runs, full disks
 
 
@@ -687,12 +720,13 @@ def test_on_a_full_disk_the_run_goes_on_and_the_old_checkpoint_stays(tmp_path, d
     assert torch.equal(run(path, AdamDescent()).picture, made.picture)
 
 
-def changed(name, change):
+def changed(name, change, part="state"):
     """A checkpoint whose checksums are right, with one part of its state changed."""
 
     def make(good):
         content = torch.load(io.BytesIO(good), weights_only=True)
-        content["state"][name] = change(content["state"][name])
+        within = content["state"] if part == "state" else content["plans"][0]
+        within[name] = change(within[name])
         return saved(content)
 
     return make
@@ -717,6 +751,9 @@ CHANGED = {
     "no history": changed("history", lambda value: 3),
     "no step": changed("history", lambda value: [{"step": 1}]),
     "no optimizer": changed("optimizer", lambda value: [1]),
+    "no tiles": changed("side", lambda value: 0, "plans"),
+    "no parts": changed("parts", lambda value: -1, "plans"),
+    "no memory": changed("memory", lambda value: float("nan"), "plans"),
 }
 
 

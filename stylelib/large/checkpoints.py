@@ -6,11 +6,12 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 from torch import Tensor
@@ -21,6 +22,7 @@ from stylelib.errors import FileError, InputError
 from stylelib.large.archives import read_plain, write_plain
 from stylelib.large.interrupts import Postponed
 from stylelib.large.marks import Marks, differences
+from stylelib.large.plans import Plan
 from stylelib.large.states import as_plain, restored
 from stylelib.optimization import Objective
 from stylelib.pyramid import Painted, paint
@@ -30,7 +32,7 @@ from stylelib.stages import RunState
 __all__ = ["Checkpoint", "read_checkpoint"]
 
 KIND = "checkpoint of stylelib"
-FORMAT = 1
+FORMAT = 2
 """To be raised when what is in the file, or the state of an optimizer, changes."""
 ADVICE = "The file is left as it is; to begin anew, remove it or name another"
 
@@ -45,6 +47,10 @@ class Checkpoint:
     Args:
         path: of the file.
         run: the marks of the run (`marks_of_run`).
+        plans: how the features are computed at each size. They are replaced by those in the
+            file: with other tiles the run would end in other bits.
+        bound: the bytes of memory that must suffice. Plans in the file that need more are left,
+            with a warning.
 
     Attributes:
         every: the seconds between two writings.
@@ -54,11 +60,18 @@ class Checkpoint:
     every: float = 60.0
     clock: Callable[[], float] = staticmethod(time.monotonic)
 
-    def __init__(self, path: str | os.PathLike[str], run: Marks) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        run: Marks,
+        plans: list[Plan] | None = None,
+        bound: float = math.inf,
+    ) -> None:
         self.path = Path(os.path.realpath(check_path("checkpoint", path)))
         if os.path.isdir(self.path):
             raise FileError(f"'{path}' is a directory; give the name of a file in it")
         self.run, self.signals = run, Postponed()
+        self.plans, self.bound = [] if plans is None else plans, bound
         self.prefix = f".stylelib-checkpoint-{self.path.name}-"
         self.due = -math.inf
         self.warned = False
@@ -118,19 +131,34 @@ class Checkpoint:
         """The state in the file, of a run from `start`; None if there is no file."""
         if not os.path.lexists(self.path):
             return None
-        state, run = read_checkpoint(self.path)
+        state, run, plans = read_checkpoint(self.path)
         said = differences(run, self.run)
         if said:
             raise InputError(
                 f"'{self.path}' is the checkpoint of another run: {said}. {ADVICE}"
             )
-        if state.picture.dtype != start.dtype or len(state.picture) != len(start):
+        alike = state.picture.dtype == start.dtype and len(state.picture) == len(start)
+        if not alike or len(plans) != len(self.plans):
             raise FileError(f"the checkpoint '{self.path}' is damaged. {ADVICE}")
+        if max((plan.memory for plan in plans), default=0.0) <= self.bound:
+            self.plans[:] = plans
+        elif tiles_of(plans) != tiles_of(self.plans):
+            warnings.warn(
+                f"there is less memory than when '{self.path}' was written: the run goes on "
+                "with other tiles, and its result differs by rounding",
+                stacklevel=2,
+            )
         return state
 
     def write(self, state: RunState) -> None:
         """Write the state. If that fails, warn, and leave the file as it was."""
-        content = {"kind": KIND, "format": FORMAT, "run": self.run, "state": as_plain(state)}
+        content = {
+            "kind": KIND,
+            "format": FORMAT,
+            "run": self.run,
+            "plans": [vars(plan) for plan in self.plans],
+            "state": as_plain(state),
+        }
         self.signals.busy = True
         try:
             write_plain(self.path, content, f"the state of {state.descent}", self.prefix)
@@ -171,8 +199,22 @@ class Checkpoint:
             lock.release()
 
 
-def read_checkpoint(path: Path) -> tuple[RunState, Marks]:
-    """The state in a checkpoint, and the marks of its run.
+class Content(NamedTuple):
+    """What is in the file of a checkpoint.
+
+    Attributes:
+        state: where the run stood.
+        run: its marks.
+        plans: how it computed features at each size.
+    """
+
+    state: RunState
+    run: Marks
+    plans: list[Plan]
+
+
+def read_checkpoint(path: Path) -> Content:
+    """The content of a checkpoint.
 
     Raises:
         FileError: the file cannot be read, is damaged, or is no checkpoint.
@@ -186,8 +228,24 @@ def read_checkpoint(path: Path) -> tuple[RunState, Marks]:
                 f"'{path}' is from another version of stylelib: it has format "
                 f"{content['format']}, and this version reads format {FORMAT}"
             )
-        return restored(content["state"]), dict(content["run"])
+        plans = [_plan(each) for each in content["plans"]]
+        return Content(restored(content["state"]), dict(content["run"]), plans)
     except FileError as error:
         raise FileError(f"the checkpoint {error}. {ADVICE}") from error
     except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise FileError(f"the checkpoint '{path}' is damaged: {error}. {ADVICE}") from error
+
+
+def tiles_of(plans: Sequence[Plan]) -> list[tuple[int, int | None]]:
+    """What the bits of a result depend on."""
+    return [(plan.parts, plan.side) for plan in plans]
+
+
+def _plan(plain: Mapping[str, Any]) -> Plan:
+    plan = Plan(**plain)
+    numbers = [plan.parts, *([] if plan.side is None else [plan.side])]
+    if not all(type(number) is int and number >= 0 for number in numbers) or plan.side == 0:
+        raise ValueError("a size has no tiles")
+    if not all(map(math.isfinite, (plan.memory, plan.work))):
+        raise ValueError("a size needs no number of bytes")
+    return plan

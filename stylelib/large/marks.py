@@ -100,7 +100,9 @@ def mark(value: Any, depth: int = 0) -> str:
     if depth > DEEPEST:
         return "..."
     within = partial(mark, depth=depth + 1)
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+    if isinstance(value, float):  # 1.0 means the same as 1
+        return repr(int(value) if value.is_integer() else float(value))
+    if value is None or isinstance(value, bool | int | complex | str | bytes):
         return repr(value)
     if isinstance(value, Image.Image):
         return f"{value.width} x {value.height} pixels {_digest(value.tobytes())}"

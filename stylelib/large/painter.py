@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import math
 import os
 import pickle
 import queue
@@ -29,6 +30,7 @@ from stylelib.control.styles import Style, own_layers
 from stylelib.errors import InputError, StylelibError
 from stylelib.files import encoded
 from stylelib.large.interrupts import terminations
+from stylelib.large.room import allotted
 from stylelib.layers import Layer
 from stylelib.losses import LossWeights
 from stylelib.networks import vgg19, weights_for
@@ -54,6 +56,7 @@ class Task:
         threads: to compute with; 0 leaves PyTorch's number.
         checkpoint: where to keep the state of the run, if there is such a folder; None keeps
             none.
+        room: the bytes of memory that it may take, as others are at work beside it.
     """
 
     content: bytes = field(repr=False)
@@ -64,6 +67,7 @@ class Task:
     ending: str = ".png"
     threads: int = 1
     checkpoint: str | None = None
+    room: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,8 @@ def answer(task: Task, styles: list[Style] | None = None) -> Made | Failed:
     if task.threads:
         torch.set_num_threads(task.threads)
     try:
-        return painted(task, styles or task.styles or [])
+        with allotted(task.room):
+            return painted(task, styles or task.styles or [])
     except StylelibError as error:
         return Failed(" ".join(str(error).split()))
     except MemoryError:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import torch
 
-__all__ = ["available", "in_use"]
+__all__ = ["allotted", "available", "in_use"]
 
 PYTORCH = 0.8e9
 """What a process with PyTorch and a network uses, where the system does not say."""
@@ -18,6 +21,18 @@ CGROUPS = (
 )
 """Where Linux says what a group of processes may use, what it uses, and how much of that are
 files read before, for which there is no need: versions 2 and 1."""
+
+_allotted: ContextVar[float] = ContextVar("_allotted", default=float("inf"))
+
+
+@contextmanager
+def allotted(most: float) -> Iterator[None]:
+    """Within the block, no more than so many bytes are available: the rest is for others."""
+    token = _allotted.set(most)
+    try:
+        yield
+    finally:
+        _allotted.reset(token)
 
 
 def in_use(device: torch.device) -> float:
@@ -35,7 +50,7 @@ def available(device: torch.device) -> float:
     """The bytes that this process can still get on a device; infinite if nothing is known."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
-    return min(of_system(), of_cgroup())
+    return min(of_system(), of_cgroup(), _allotted.get())
 
 
 def of_system() -> float:

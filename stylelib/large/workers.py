@@ -12,14 +12,19 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, Self
 
+import torch
+
 from stylelib.large.painter import Failed, Made, Task
+from stylelib.large.room import available
 
 __all__ = ["AHEAD", "TRIES", "Engine", "Processes", "ahead", "cores"]
 
@@ -50,16 +55,20 @@ class DiedError(Exception):
 
 
 class Worker:
-    """One process with a painter. It starts with its first task."""
+    """One process with a painter. It starts with its first task.
+
+    What it says at the standard error is kept, for when it dies.
+    """
 
     def __init__(self, threads: int) -> None:
         package = str(Path(__file__).resolve().parents[2])
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+        self.said = tempfile.TemporaryFile()  # noqa: SIM115  # until `end`
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-c", "from stylelib.large.painter import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self.said,
             env=os.environ
             | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(threads)},
             start_new_session=True,  # Ctrl-C is not for it
@@ -80,15 +89,22 @@ class Worker:
         except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=5)
+            said = self.last_words()
             self.end()
-            raise DiedError(_how_ended(self.process.returncode)) from error
+            raise DiedError(_how_ended(self.process.returncode, said)) from error
         return found
+
+    def last_words(self) -> str:
+        """The last line that it has written at the standard error."""
+        self.said.seek(0)
+        lines = self.said.read().decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def end(self) -> None:
         """End the process."""
         self.process.kill()
         self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
+        for stream in (self.process.stdin, self.process.stdout, self.said):
             if stream is not None:
                 with contextlib.suppress(OSError):  # what was to be sent has nowhere to go
                     stream.close()
@@ -97,8 +113,8 @@ class Worker:
 class Processes:
     """Processes of this machine, each with threads of its own.
 
-    They are started as programs, not as copies of the running one, so a script needs no
-    `if __name__ == "__main__"`.
+    They share the memory that is free now evenly. They are started as programs, not as copies
+    of this one, so a script needs no `if __name__ == "__main__"`.
 
     Args:
         workers: how many; None is one for each group of so many processors.
@@ -108,6 +124,7 @@ class Processes:
     def __init__(self, workers: int | None = None, threads: int = 1) -> None:
         self.workers = max(1, cores() // threads) if workers is None else workers
         self.threads = threads
+        self.room = available(torch.device("cpu")) / self.workers
         self._here = threading.local()  # each thread has one worker
         self._all: list[Worker] = []
         self._over = threading.Event()
@@ -126,7 +143,7 @@ class Processes:
     def _do(self, task: Task) -> Made | Failed:
         """Do a task in the thread's own worker, and in another if that dies."""
         try:
-            data = pickle.dumps(task)
+            data = pickle.dumps(replace(task, room=self.room))
         except Exception as error:  # a setting may be anything
             return Failed(f"a setting cannot be handed to a worker: {error}")
         for tries in range(1, TRIES + 1):
@@ -190,9 +207,9 @@ def _ready(numbers: dict[Future[Made | Failed], int]) -> Iterator[tuple[int, Mad
         yield numbers.pop(done), done.result()
 
 
-def _how_ended(code: int) -> str:
+def _how_ended(code: int, said: str) -> str:
     if code >= 0:
-        return f"exit code {code}"
+        return f"exit code {code}, {said}" if said else f"exit code {code}"
     try:
         return f"killed by {signal.Signals(-code).name}"
     except ValueError:
