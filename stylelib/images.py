@@ -37,7 +37,7 @@ __all__ = [
 IMAGE_MEAN = torch.tensor([0.485, 0.456, 0.406])
 """Mean of each channel (R, G, B) over ImageNet, pixels in 0..1."""
 IMAGE_STD = torch.tensor([0.229, 0.224, 0.225])
-"""Standard deviation of each channel (R, G, B) over ImageNet, pixels in 0..1."""
+"""About the standard deviation of each channel (R, G, B) in an image of ImageNet."""
 
 
 def save_image(

@@ -64,7 +64,7 @@ def style_transfer(
             that are not normalized can only be compared at one size.
         image_shape: (H, W), or the shorter side, in pixels.
         alpha: the weight of the content loss, a mean over layers.
-        beta: the weight of the style loss, a mean over layers. At 500, the report's value,
+        beta: the weight of the style loss, a mean over layers. At 500, the report's smallest,
             content hardly matters; try 0.0005.
         tv: the weight of total variation.
         learning_rate: about the number of gray levels that a pixel moves per step.
