@@ -6,6 +6,14 @@ import sys
 import threading
 
 MODULE = [sys.executable, "-m", "stylelib"]
+AS_IN_A_TERMINAL = [
+    sys.executable,
+    "-c",
+    "import runpy, signal; "
+    "signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('stylelib', run_name='__main__', alter_sys=True)",
+]
+"""It heeds SIGINT also where the tests run in the background and ignore it."""
 
 
 def started(command, folder, text=False):

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import torch
 from PIL import Image
-from processes import MODULE, started
+from processes import AS_IN_A_TERMINAL, started
 from toys import statuses
 
 from stylelib import (
@@ -597,7 +597,16 @@ def test_a_job_that_kills_its_workers_is_given_up(photographs, tmp_path):
 
 def start(folder, contents, *options):
     """The batch command in a process of its own, with one worker."""
-    command = [*MODULE, "batch", contents, "mosaic.png", "-o", "out", "--workers", "1"]
+    command = [
+        *AS_IN_A_TERMINAL,
+        "batch",
+        contents,
+        "mosaic.png",
+        "-o",
+        "out",
+        "--workers",
+        "1",
+    ]
     settings = ["--recipe", "d2l", "--size", "16", "--precision", "float32"]
     return started([*command, *settings, *options], folder, text=True)
 
@@ -620,7 +629,10 @@ def test_ctrl_c_leaves_what_is_done_and_says_how_to_go_on(photographs, tmp_path)
     wait_for(lambda: any(checkpoints.glob("coffee--mosaic.png-*.checkpoint")))
     workers = psutil.Process(process.pid).children()
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, err
     assert out == "out: 1 made, 0 kept, 0 failed, 2 left\n"
     assert "stylelib: stopped; the same command goes on from here" in err

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from processes import MODULE, steps_until
+from processes import AS_IN_A_TERMINAL, MODULE, steps_until
 
 import stylelib
 from stylelib import D2L_WEIGHTS, EMBEDDED_WEIGHTS, RECIPES, samples
@@ -494,13 +494,7 @@ def test_samples_may_be_written_twice_but_replace_no_other_file(monkeypatch, fol
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to one process")
 def test_ctrl_c_saves_the_picture_made_so_far(folder):
-    # SIGINT as in a terminal also where the tests run in the background and ignore it.
-    program = (
-        "import runpy, signal; "
-        "signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "runpy.run_module('stylelib', run_name='__main__', alter_sys=True)"
-    )
-    command = [sys.executable, "-c", program, "transfer", "content.png", "style.png"]
+    command = [*AS_IN_A_TERMINAL, "transfer", "content.png", "style.png"]
     command += ["-o", "out.png", "--size", "16", "--precision", "float32"]
     steps = steps_until(signal.SIGINT, 130, command, folder)
     assert 1 <= steps < 100000
