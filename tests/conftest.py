@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import signal
 import socket
 import urllib.error
 import urllib.request
@@ -32,6 +33,20 @@ def _no_network():
         for name in ("create_connection", "getaddrinfo"):
             patch.setattr(socket, name, refuse)
         yield
+
+
+@pytest.fixture
+def interrupts():
+    """SIGINT and SIGTERM as a program has them that was started in a terminal."""
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, signal.SIG_DFL),
+    }
+    yield
+    now = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert now == (signal.default_int_handler, signal.SIG_DFL)  # given back by each run
 
 
 @pytest.fixture(scope="session")

@@ -52,20 +52,6 @@ def _after_every_step(monkeypatch):
     monkeypatch.setattr(Checkpoint, "every", 0.0)
 
 
-@pytest.fixture
-def interrupts():
-    """SIGINT and SIGTERM as a program has them that was started in a terminal."""
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, signal.SIG_DFL),
-    }
-    yield
-    now = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    assert now == (signal.default_int_handler, signal.SIG_DFL)  # given back by each run
-
-
 def bent(size, *_):
     """A quadratic of many curvatures, and a quartic."""
     steep, aim = (torch.tensor(draw((1, 3, *SHAPES[size]), seed)) for seed in (size, size + 9))

@@ -162,7 +162,7 @@ def test_ctrl_c_ends_a_clip_and_keeps_its_frames(clip, tmp_path):
     assert statuses(report) == ["kept", "kept", "made", "made"]
 
 
-def test_ctrl_c_within_a_frame_ends_the_clip_too(clip, tmp_path):
+def test_ctrl_c_within_a_frame_ends_the_clip_too(clip, tmp_path, interrupts):
     def interrupt():
         deadline = time.monotonic() + 60
         while not (tmp_path / "out" / "frame-0001.png").exists():
