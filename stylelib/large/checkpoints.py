@@ -23,7 +23,7 @@ from stylelib.large.archives import read_plain, write_plain
 from stylelib.large.interrupts import Postponed
 from stylelib.large.marks import Marks, differences
 from stylelib.large.plans import Plan
-from stylelib.large.states import as_plain, restored
+from stylelib.large.states import as_plain, is_count, restored
 from stylelib.optimization import Objective
 from stylelib.pyramid import Painted, paint
 from stylelib.records import Callback, Step
@@ -243,8 +243,8 @@ def tiles_of(plans: Sequence[Plan]) -> list[tuple[int, int | None]]:
 
 def _plan(plain: Mapping[str, Any]) -> Plan:
     plan = Plan(**plain)
-    numbers = [plan.parts, *([] if plan.side is None else [plan.side])]
-    if not all(type(number) is int and number >= 0 for number in numbers) or plan.side == 0:
+    tiled = plan.side is None or (is_count(plan.side) and plan.side > 0)
+    if not (is_count(plan.parts) and tiled):
         raise ValueError("a size has no tiles")
     if not all(map(math.isfinite, (plan.memory, plan.work))):
         raise ValueError("a size needs no number of bytes")

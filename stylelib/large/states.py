@@ -11,7 +11,7 @@ import torch
 from stylelib.records import Record
 from stylelib.stages import RunState, has_form
 
-__all__ = ["as_plain", "restored"]
+__all__ = ["as_plain", "is_count", "restored"]
 
 
 def as_plain(state: RunState) -> dict[str, Any]:
@@ -43,12 +43,13 @@ def restored(plain: Mapping[str, Any]) -> RunState:
 def _record(plain: Mapping[str, Any]) -> Record:
     record = Record(**plain)
     values = [record.lr, record.seconds, *record.losses.values()]
-    if not (all(map(math.isfinite, values)) and _counts(record.step)):
+    if not (all(map(math.isfinite, values)) and is_count(record.step)):
         raise ValueError("a step has no losses")
-    if not (_counts(record.evaluations) and all(map(str.isprintable, record.losses))):
+    if not (is_count(record.evaluations) and all(map(str.isprintable, record.losses))):
         raise ValueError("a step has no losses")
     return record
 
 
-def _counts(value: Any) -> bool:
+def is_count(value: Any) -> bool:
+    """Whether a value is a whole number, 0 or more."""
     return type(value) is int and value >= 0
