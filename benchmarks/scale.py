@@ -15,10 +15,10 @@ import json
 import platform
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
+from peaks import peak
 from torch import Tensor
 
 from stylelib import RECIPES, InputError, optimize, preprocess, samples, vgg19
@@ -78,12 +78,6 @@ def measured(size: int, memory: float, steps: int) -> dict[str, Any]:
         "peak": peak(),
         "seconds": made.history[-1].seconds / made.history[-1].evaluations,
     }
-
-
-def peak() -> float:
-    """The most memory of this process so far, in GB, as Linux tells it."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 / 1e9 for line in lines if "VmHWM" in line)
 
 
 def difference(size: int, memory: float) -> dict[str, Any]:

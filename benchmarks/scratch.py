@@ -13,10 +13,10 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
+from peaks import STATUS, peak
 from torch import Tensor
 from torch.nn import functional
 
@@ -215,11 +215,7 @@ def step() -> None:
 
 def peak_memory() -> str:
     """The peak memory of this process since its start; "?" if the system does not tell."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return "?"
-    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    return f"{float(lines['VmHWM'].split()[0]) * 1024 / 1e9:.2f} GB"
+    return f"{peak():.2f} GB" if STATUS.exists() else "?"
 
 
 def main() -> None:
