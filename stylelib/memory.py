@@ -36,7 +36,7 @@ def freed_memory_kept() -> Iterator[None]:
         _keepers += 1
     try:
         libc.mallopt(_M_MMAP_MAX, 0)
-        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(_M_TRIM_THRESHOLD, -1)  # never, whatever the size
         yield
     finally:
         with _keepers_lock:

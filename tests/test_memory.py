@@ -66,6 +66,26 @@ def test_what_the_user_has_set_is_left_alone(name):
     assert run(WITHIN, **{name: "1" if name == "MALLOC_ARENA_MAX" else ""}) == [False] * 3
 
 
+END_OF_THE_HEAP = """
+import ctypes
+from stylelib.memory import freed_memory_kept
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
+libc.malloc.argtypes, libc.free.argtypes = [ctypes.c_size_t], [ctypes.c_void_p]
+with freed_memory_kept():
+    block = libc.malloc(5 * 2**29)  # bytes, which are not touched, so take no memory
+    end = libc.sbrk(0)
+    libc.free(block)
+    seen.append(libc.sbrk(0) - end)
+"""
+
+
+def test_more_than_two_gigabytes_are_kept_too():
+    """`mallopt` takes an int: the largest would still give these back."""
+    assert run(END_OF_THE_HEAP) == [0]
+
+
 SEVERAL = """
 from stylelib.memory import freed_memory_kept
 

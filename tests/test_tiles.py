@@ -28,6 +28,7 @@ from stylelib.beyond.statistics import compare_moments, compare_sliced
 from stylelib.control.masks import within
 from stylelib.large.strips import Reach, reaches_of, strips
 from stylelib.large.sums import Additive, Summed, adds_up, by_sums_of
+from stylelib.large.tiles import Cropped
 from stylelib.relatives import assignment
 
 LAYERS = ["relu1_1", "conv2_2", "relu3_1", "relu4_2", "relu5_1"]
@@ -275,6 +276,22 @@ def test_vgg19_sees_70_pixels_beside_a_cell_of_16():
     chain = [(n, rows) for n, layer in enumerate(net) for rows, _ in reaches_of(layer)]
     (_, middle, _) = strips(3 * 320, 320, chain, [28])
     assert middle.crop == slice(320 - 80, 640 + 80)  # the next multiple of 16
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_a_window_of_features_keeps_their_memory_order_in_both_directions(order):
+    F = noise((1, 8, 9, 7)).contiguous(memory_format=order).requires_grad_()
+    arrives = noise((1, 8, 4, 3), seed=1)
+
+    window = Cropped.apply(F, slice(2, 6), slice(4, 7))
+    (found,) = torch.autograd.grad(window, F, arrives)
+
+    expected = torch.zeros(1, 8, 9, 7, dtype=F.dtype)
+    expected[:, :, 2:6, 4:7] = arrives
+    assert torch.equal(window, F[:, :, 2:6, 4:7])
+    assert torch.equal(found, expected)
+    assert window.is_contiguous(memory_format=order)
+    assert found.is_contiguous(memory_format=order)
 
 
 def test_networks_whose_windows_are_not_known_are_refused_when_it_matters():

@@ -107,9 +107,8 @@ class Stretch:
 
     def room_for(self, X: Tensor, like: Tensor, tap: int) -> Tensor:
         """An empty tensor for all features of a layer, in the memory order of a tile's."""
-        shape = (*like.shape[:2], *shape_after(self.reaches, X.shape[2:], tap))
-        order = torch.channels_last if is_channels_last(like) else torch.contiguous_format
-        return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=order)
+        rows_columns = shape_after(self.reaches, X.shape[2:], tap)
+        return empty((*like.shape[:2], *rows_columns), like, order_of(like))
 
     def backward(self, X: Tensor, gradients: Sequence[Tensor | None]) -> Tensor:
         """The gradient of the input, from those of what was wanted; None is 0."""
@@ -140,13 +139,41 @@ def own(
     seen: dict[int, Tensor], rows: Strip, columns: Strip, tap: int
 ) -> tuple[Tensor, Window]:
     """A tile's own features at a layer, without the margins, and where they belong."""
-    F = seen[tap][:, :, rows.inner[tap], columns.inner[tap]]
+    F: Tensor = Cropped.apply(seen[tap], rows.inner[tap], columns.inner[tap])
     return F, (rows.places[tap], columns.places[tap])
 
 
-def is_channels_last(Y: Tensor) -> bool:
-    """Whether the channels of features (N, C, H, W) are next to each other in memory."""
-    return Y.shape[1] > 1 and Y.is_contiguous(memory_format=torch.channels_last)
+class Cropped(torch.autograd.Function):
+    """F[:, :, rows, columns] in the memory order of F, as is its gradient.
+
+    The gradient of a slice is always in the order of (N, C, H, W). Where the channels of a
+    position are together, the pass back through a tile then takes twice as long.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, F: Tensor, rows: slice, columns: slice) -> Tensor:
+        """The features in a window."""
+        ctx.shape, ctx.window, ctx.order = F.shape, (rows, columns), order_of(F)
+        return F[:, :, rows, columns].contiguous(memory_format=ctx.order)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """The gradient of all features, which is 0 outside the window."""
+        total = empty(ctx.shape, gradient, ctx.order).zero_()
+        total[:, :, *ctx.window] = gradient
+        return total, None, None
+
+
+def order_of(F: Tensor) -> torch.memory_format:
+    """The memory order of features (N, C, H, W): whether a position's channels are together."""
+    together = F.shape[1] > 1 and F.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if together else torch.contiguous_format
+
+
+def empty(shape: Sequence[int], like: Tensor, order: torch.memory_format) -> Tensor:
+    """An empty tensor of a shape in a memory order, of the dtype and device of another."""
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=order)
 
 
 class Tiled(torch.autograd.Function):
