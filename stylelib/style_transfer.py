@@ -153,8 +153,8 @@ def transfer(
             is a warning, and the run goes on.
         memory: the most memory that the process may use, in GB. None: what is found to be
             available. What does not fit is computed by tiles (`TiledFeatures`): the same losses
-            and gradients up to rounding, in 1.3 to 2 times the time. What does not fit even so
-            is refused before the first step (`stylelib.estimate` tells it, too).
+            and gradients up to rounding, in 1.1 to 1.7 times the time. What does not fit even
+            so is refused before the first step (`stylelib.estimate` tells it, too).
 
     Raises:
         FileError: an image cannot be read; the checkpoint is damaged or in use by another run.

@@ -34,8 +34,9 @@ WHOLE = 4
 """The same where a loss needs all features of a layer at once, such as by sorting them."""
 IMAGES = 14
 """How many images a run keeps besides those that L-BFGS remembers."""
-MARGIN = 1.2
-"""What is expected is multiplied by this, since memory falls to pieces."""
+MARGIN = 1.3
+"""What is expected is multiplied by this, since memory falls to pieces. Measured: up
+to 1.25, in a run of nine sizes."""
 SURELY = 16e3
 """In so many bytes per pixel, images and styles together, every recipe fits without tiles."""
 SAMPLE = 96
