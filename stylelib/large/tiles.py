@@ -147,7 +147,7 @@ class Cropped(torch.autograd.Function):
     """F[:, :, rows, columns] in the memory order of F, as is its gradient.
 
     The gradient of a slice is always in the order of (N, C, H, W). Where the channels of a
-    position are together, the pass back through a tile then takes twice as long.
+    position are together, a slice makes the pass back through a tile take twice as long.
     """
 
     @staticmethod
