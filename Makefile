@@ -10,6 +10,8 @@ QUICK := arguments build_book conventions devices features includes losses objec
 export STYLELIB_PROFILE := $(PROFILE)
 # The environment in .venv decides, whatever else is set up in the shell.
 unexport PYTHONPATH
+# Compiled modules are kept in .venv: without them each import of PyTorch takes seconds more.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: book test quick test-processors test-site serve pdf lab wheel smoke bench bench-scale bench-paper bench-kills fuzz audit clean requirements samples pairs large pictures
 

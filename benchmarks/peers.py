@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -62,19 +62,36 @@ class Clock:
             raise TimeIsUp
 
 
-Peer = Callable[[Image.Image, Image.Image, tuple[int, int], Clock], Image.Image]
-"""A program that paints from a photograph, a painting and (H, W), until the clock stops it."""
+CPU = torch.device("cpu")
+
+
+class Peer(Protocol):
+    """A program that paints from two images, at (H, W), until the clock stops it."""
+
+    def __call__(
+        self,
+        content: Image.Image,
+        style: Image.Image,
+        shape: tuple[int, int],
+        clock: Clock,
+        device: torch.device = CPU,
+    ) -> Image.Image:
+        """Paint on a device."""
 
 
 def pastiche(
-    content: Image.Image, style: Image.Image, shape: tuple[int, int], clock: Clock
+    content: Image.Image,
+    style: Image.Image,
+    shape: tuple[int, int],
+    clock: Clock,
+    device: torch.device = CPU,
 ) -> Image.Image:
     """The package with its defaults: L-BFGS without a line search, from the photograph."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [str(Path(folder, name)) for name in ("content.png", "style.png")]
         for image, path in zip((content, style), paths, strict=True):
             image.save(path)
-        artist = PasticheArtist(paths[0], [paths[1]], device="cpu", size=list(shape))
+        artist = PasticheArtist(paths[0], [paths[1]], device=str(device), size=list(shape))
         with contextlib.suppress(TimeIsUp):
             while True:
                 artist.draw()
@@ -87,16 +104,21 @@ CONTENT, STYLE = "block4_relu2", [f"block{block}_relu1" for block in range(1, 6)
 
 
 def neural_style_pt(
-    content: Image.Image, style: Image.Image, shape: tuple[int, int], clock: Clock
+    content: Image.Image,
+    style: Image.Image,
+    shape: tuple[int, int],
+    clock: Clock,
+    device: torch.device = CPU,
 ) -> Image.Image:
     """neural-style-pt's defaults, except that it starts from the photograph (`-init image`):
     weights 5, 100, 0.001, Gram matrices divided by the number of a layer's values, and one call
     of PyTorch's L-BFGS with a history of 100 steps.
     """
     net: Any = VGG19.from_quantized_bin(str(WEIGHTS)).requires_grad_(False)
-    content_X = picture_of(resize(content, shape))
+    net.set_device_strategy([str(device)] * len(VGG19.LAYER_NAMES))
+    content_X = picture_of(resize(content, shape)).to(device)
     style_side = round(max(shape) * min(style.size) / max(style.size))  # equal longer sides
-    style_X = picture_of(resize(style, style_side))
+    style_X = picture_of(resize(style, style_side)).to(device)
     target = net(content_X, [CONTENT])[CONTENT]
     grams = {name: normalized_gram(Y) for name, Y in net(style_X, STYLE).items()}
     X = content_X.clone().requires_grad_()
@@ -137,6 +159,6 @@ def picture_of(image: Image.Image) -> Tensor:
 
 def image_of(X: Tensor) -> Image.Image:
     """The image of a tensor (1, 3, H, W) in the network's units."""
-    BGR = X.detach()[0] + torch.tensor(VGG_MEAN)[:, None, None]
+    BGR = X.detach()[0].cpu() + torch.tensor(VGG_MEAN)[:, None, None]
     array = BGR.flip(0).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
     return Image.fromarray(array)

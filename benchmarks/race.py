@@ -1,6 +1,7 @@
 """How many seconds the library needs to reach the recipe's final loss.
 
     python benchmarks/race.py [--shape 300 450] [--steps 500] [--content FILE --style FILE]
+                              [--device cpu]
 
 The recipe runs as its author wrote it (`step.py`), for 500 steps; its last loss is the goal.
 The library minimizes the same losses, with the same weights and from the same start, by L-BFGS
@@ -41,7 +42,7 @@ def ours(
     content_X: Tensor, style_X: Tensor, evaluations: int, every: int
 ) -> list[tuple[float, float]]:
     """(seconds, loss in float32) of images during the run."""
-    net = vgg19()
+    net = vgg19().to(content_X.device)
     terms: list[Term] = [
         Match("content", content_X, CONTENT, compare_features, D2L_WEIGHTS.content),
         Match("style", style_X, STYLE, compare_grams, D2L_WEIGHTS.style),
@@ -79,9 +80,10 @@ def main() -> None:
     )
     parser.add_argument("--content", default="book/images/temple.jpg")
     parser.add_argument("--style", default="book/images/hokusai-great-wave-1831.jpg")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     options = parser.parse_args()
     content_X, style_X = (
-        preprocess(load_image(path), tuple(options.shape))
+        preprocess(load_image(path), tuple(options.shape)).to(options.device)
         for path in (options.content, options.style)
     )
     way = ours(content_X, style_X, options.evaluations, 5)

@@ -1,24 +1,25 @@
 """Memory and time of a step by the size of the image, plain and by tiles.
 
     python benchmarks/scale.py [--sizes 256 512 1024 2048 4096] [--memory 8] [--steps 3]
+                               [--device cpu]
 
 Sizes are longer sides; images are 3 : 2. Each is measured in processes of its own: one the
 plain way, where that fits into the machine, one within the bound of memory, and one, in float32
 and up to `--compare`, that computes the gradient in both ways. Their difference is the largest
-of all pixels, divided by the largest gradient. Losses, layers and optimizer are those of the
-recipe "coarse-to-fine". A step is one evaluation, the targets are not counted.
+of all pixels, divided by the largest gradient. Memory is that of the device. Losses, layers
+and optimizer are those of the recipe "coarse-to-fine". A step is one evaluation; targets and
+the first step are not counted.
 """
 
 import argparse
 import contextlib
 import json
-import platform
 import subprocess
 import sys
 from typing import Any
 
 import torch
-from peaks import peak
+from peaks import machine, peak
 from torch import Tensor
 
 from stylelib import RECIPES, InputError, optimize, preprocess, samples, vgg19
@@ -33,16 +34,18 @@ PLAIN = 1e6
 """A bound in GB that no machine has: the plain way."""
 
 
-def planned(size: int, memory: float, precision: Precision, steps: int) -> tuple[Planner, Plan]:
+def planned(
+    size: int, memory: float, precision: Precision, steps: int, device: torch.device
+) -> tuple[Planner, Plan]:
     """How a size is computed: by tiles if there is a bound and tiles save memory."""
     shape = (round(size * 2 / 3), size)
     planner = Planner(
-        vgg19(layers=RECIPE.layers),
+        vgg19(layers=RECIPE.layers).to(device),
         precision,
         RECIPE.layers,
         targets=list(RECIPE.content_layers),
         descent=RECIPE.descent,
-        device=torch.device("cpu"),
+        device=device,
         memory=memory,
     )
     plan = planner.plan(shape, [shape], steps)
@@ -53,39 +56,42 @@ def planned(size: int, memory: float, precision: Precision, steps: int) -> tuple
     return planner, plan
 
 
-def problem(size: int, features: tuple[Features, Features]) -> tuple[Tensor, Objective]:
+def problem(
+    size: int, features: tuple[Features, Features], device: torch.device
+) -> tuple[Tensor, Objective]:
     """An image to begin with, and what is wanted of it."""
     shape = (round(size * 2 / 3), size)
     photo, style = (
-        preprocess(samples.load(name), shape) for name in ("coffee", "brushstrokes")
+        preprocess(samples.load(name), shape).to(device) for name in ("coffee", "brushstrokes")
     )
     noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
-    start, wanted = photo + 0.1 * noise, Wanted(photo, [Painting(style)])
+    start, wanted = photo + 0.1 * noise.to(device), Wanted(photo, [Painting(style)])
     return start, RECIPE.objective(wanted, start, *features, last=True)
 
 
-def measured(size: int, memory: float, steps: int) -> dict[str, Any]:
+def measured(size: int, memory: float, steps: int, device: torch.device) -> dict[str, Any]:
     """Some steps in this process: its peak of memory in GB, and the seconds of a step."""
-    planner, plan = planned(size, memory, "auto", steps)
-    start, objective = problem(size, planner.features(plan))
+    planner, plan = planned(size, memory, "auto", steps, device)
+    start, objective = problem(size, planner.features(plan), device)
     X = start.requires_grad_()
     optimizer, _ = RECIPE.descent.begin(X, steps, None)
-    made = optimize(X, objective, optimizer, steps=steps)
+    first, *_, last = optimize(X, objective, optimizer, steps=steps).history
     return {
         "parts": plan.parts,
         "side": plan.side,
         "expected": plan.memory / 1e9,
-        "peak": peak(),
-        "seconds": made.history[-1].seconds / made.history[-1].evaluations,
+        "peak": peak(device),
+        "seconds": (last.seconds - first.seconds) / (last.evaluations - first.evaluations),
     }
 
 
-def difference(size: int, memory: float) -> dict[str, Any]:
+def difference(size: int, memory: float, device: torch.device) -> dict[str, Any]:
     """The largest difference of the gradients in float32, relative to the largest gradient."""
+    torch.backends.cudnn.allow_tf32 = False  # float32 as it is
     gradients = []
     for bound in (PLAIN, memory):
-        planner, plan = planned(size, bound, "float32", 1)
-        start, objective = problem(size, planner.features(plan))
+        planner, plan = planned(size, bound, "float32", 1, device)
+        start, objective = problem(size, planner.features(plan), device)
         losses = objective(start.requires_grad_())
         gradients.append(
             torch.autograd.grad(torch.stack(list(losses.values())).sum(), start)[0]
@@ -94,32 +100,35 @@ def difference(size: int, memory: float) -> dict[str, Any]:
     return {"difference": float((plain - tiled).abs().max() / plain.abs().max())}
 
 
-def in_a_process(what: str, size: int, memory: float, steps: int) -> dict[str, Any]:
+def in_a_process(
+    what: str, size: int, memory: float, steps: int, device: torch.device
+) -> dict[str, Any]:
     """The answer of this program in a process of its own; empty if it does not fit."""
     command = [sys.executable, __file__, "--sizes", str(size), "--memory", str(memory)]
-    command += ["--steps", str(steps), "--what", what]
+    command += ["--steps", str(steps), "--what", what, "--device", str(device)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     found: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
     return found
 
 
-def fits(size: int, steps: int) -> bool:
+def fits(size: int, steps: int, device: torch.device) -> bool:
     """Whether the plain way fits into the memory that is available."""
-    planner, plan = planned(size, PLAIN, "auto", steps)
+    planner, plan = planned(size, PLAIN, "auto", steps, device)
     return plan.memory < planner.used + 0.9 * planner.room
 
 
 def line(size: int, options: argparse.Namespace) -> str:
     """A line of the table."""
     steps, pixels = options.steps, round(size * 2 / 3) * size / 1e6
-    plain = in_a_process("steps", size, PLAIN, steps) if fits(size, steps) else {}
-    tiled = in_a_process("steps", size, options.memory, steps)
+    at = options.device
+    plain = in_a_process("steps", size, PLAIN, steps, at) if fits(size, steps, at) else {}
+    tiled = in_a_process("steps", size, options.memory, steps, at)
     compared = size <= options.compare
-    both = in_a_process("difference", size, options.memory, 1) if compared else {}
+    both = in_a_process("difference", size, options.memory, 1, at) if compared else {}
     cells = [f"{round(size * 2 / 3)} x {size}".rjust(12)]
     for found in (plain, tiled):
         cells += [
-            f"{found['peak']:8.2f}{found['seconds']:9.2f}{found['seconds'] / pixels:8.2f}"
+            f"{found['peak']:8.2f}{found['seconds']:9.3f}{found['seconds'] / pixels:8.3f}"
             if found
             else f"{'-':>8}{'-':>9}{'-':>8}"
         ]
@@ -136,17 +145,21 @@ def main() -> None:
     parser.add_argument("--memory", type=float, default=8.0, help="bound in GB")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--compare", type=int, default=2048, help="largest size compared")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--what", choices=["table", "steps", "difference"], default="table")
     options = parser.parse_args()
     if options.what == "steps":
-        print(json.dumps(measured(options.sizes[0], options.memory, options.steps)))
+        print(
+            json.dumps(
+                measured(options.sizes[0], options.memory, options.steps, options.device)
+            )
+        )
         return
     if options.what == "difference":
-        print(json.dumps(difference(options.sizes[0], options.memory)))
+        print(json.dumps(difference(options.sizes[0], options.memory, options.device)))
         return
-    auto = str(resolve_precision("auto", torch.device("cpu"))).removeprefix("torch.")
-    threads = torch.get_num_threads()
-    print(f"{platform.machine()}, {threads} threads, {auto}, torch {torch.__version__}")
+    auto = str(resolve_precision("auto", options.device)).removeprefix("torch.")
+    print(f"{machine(options.device)}, {auto}, torch {torch.__version__}")
     print(f"{'':12}{'plain':>25}{'by tiles':>25}")
     titles = f"{'GB':>8}{'s/step':>9}{'s/MP':>8}"
     print(

@@ -1,7 +1,7 @@
 """Time and memory of one step of style transfer: stylelib, the recipe as its author wrote it,
 and two other programs.
 
-    python benchmarks/step.py [--shape 300 450] [--steps 100]
+    python benchmarks/step.py [--shape 300 450] [--steps 100] [--device cpu]
 
 All variants run in this process, with the same weights, images and size. The recipe below uses
 torchvision's network, with in-place ReLUs and weights that require gradients. In-place ReLUs
@@ -14,7 +14,6 @@ L-BFGS keeps two more images for each step, up to 100 steps.
 import argparse
 import ctypes
 import gc
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from typing import Protocol
 
 import torch
 import torchvision
+from peaks import machine
 from peers import Clock, Peer, neural_style_pt, pastiche
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
@@ -66,7 +66,7 @@ class Variant(Protocol):
 def recipe(content_X: Tensor, style_X: Tensor, steps: int, begun: Hook = lambda: None) -> Run:
     """The recipe as its author wrote it, with the embedded weights in torchvision's network."""
     features = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["E"])
-    net = nn.Sequential(*[features[i] for i in range(29)])
+    net = nn.Sequential(*[features[i] for i in range(29)]).to(content_X.device)
     for layer, with_weights in zip(net, vgg19(), strict=True):
         layer.load_state_dict(with_weights.state_dict())
 
@@ -130,7 +130,7 @@ def ours(precision: Precision) -> Variant:
     def variant(
         content_X: Tensor, style_X: Tensor, steps: int, begun: Hook = lambda: None
     ) -> Run:
-        net = vgg19()
+        net = vgg19().to(content_X.device)
         with torch.no_grad():
             contents_Y, _ = extract_features(content_X, net, content_layers, [])
             _, styles_Y = extract_features(style_X, net, [], style_layers)
@@ -146,6 +146,7 @@ def ours(precision: Precision) -> Variant:
             content_X,
             contents_Y,
             styles_Y,
+            content_X.device,
             num_epochs=steps,
             net=net,
             style_layers=style_layers,
@@ -167,7 +168,7 @@ def peer(paint: Peer) -> Variant:
         content, style = postprocess(content_X), postprocess(style_X)
         shape = (content_X.shape[2], content_X.shape[3])
         clock = Clock(evaluations=steps, begun=begun)
-        paint(content, style, shape, clock)
+        paint(content, style, shape, clock, content_X.device)
         return Run([b - a for a, b in pairwise(clock.seconds)], [])
 
     return variant
@@ -175,8 +176,10 @@ def peer(paint: Peer) -> Variant:
 
 def peak_memory(variant: Variant, content_X: Tensor, style_X: Tensor) -> float | None:
     """The memory that a run adds to this process at its peak, in MB; None if the system does
-    not tell.
+    not tell. On a GPU it is what PyTorch has taken for the tensors.
     """
+    if content_X.device.type == "cuda":
+        return peak_of_gpu(variant, content_X, style_X)
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
     if not reset.exists():
         return None
@@ -199,7 +202,17 @@ def peak_memory(variant: Variant, content_X: Tensor, style_X: Tensor) -> float |
     return read("VmHWM") - before
 
 
-def convolution_seconds(height: int, width: int, dtype: torch.dtype) -> tuple[float, float]:
+def peak_of_gpu(variant: Variant, content_X: Tensor, style_X: Tensor) -> float:
+    """The memory of a GPU that a run adds at its peak, in MB."""
+    gc.collect()
+    before = torch.cuda.memory_allocated()
+    variant(content_X, style_X, 5, begun=torch.cuda.reset_peak_memory_stats)
+    return (torch.cuda.max_memory_allocated() - before) / 1e6
+
+
+def convolution_seconds(
+    height: int, width: int, dtype: torch.dtype, device: torch.device
+) -> tuple[float, float]:
     """Seconds that this machine needs for a step's convolutions only, and their GFLOP.
 
     Each of the 13 convolutions and its gradient with respect to the input is timed alone, in
@@ -214,21 +227,17 @@ def convolution_seconds(height: int, width: int, dtype: torch.dtype) -> tuple[fl
             continue
         best = [float("inf"), float("inf")]
         for order in (torch.contiguous_format, torch.channels_last):
-            X = (
-                torch.randn(1, layer.in_channels, height, width)
+            X, D = (
+                torch.randn(1, channels, height, width, device=device)
                 .to(dtype)
                 .to(memory_format=order)
+                for channels in (layer.in_channels, layer.out_channels)
             )
-            D = (
-                torch.randn(1, layer.out_channels, height, width)
-                .to(dtype)
-                .to(memory_format=order)
-            )
-            weight = layer.weight.to(dtype).to(memory_format=order)
+            weight = layer.weight.to(device, dtype).to(memory_format=order)
             for _ in range(6):
-                begin = time.perf_counter()
+                begin = now(device)
                 conv2d(X, weight, padding=1)
-                middle = time.perf_counter()
+                middle = now(device)
                 torch.ops.aten.convolution_backward(
                     D,
                     X,
@@ -242,11 +251,18 @@ def convolution_seconds(height: int, width: int, dtype: torch.dtype) -> tuple[fl
                     1,
                     [True, False, False],
                 )
-                end = time.perf_counter()
+                end = now(device)
                 best = [min(best[0], middle - begin), min(best[1], end - middle)]
         seconds += sum(best)
         flops += 2 * (2 * 9 * layer.in_channels * layer.out_channels * height * width)
     return seconds, flops / 1e9
+
+
+def now(device: torch.device) -> float:
+    """The time at which a device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def main() -> None:
@@ -255,11 +271,14 @@ def main() -> None:
     )
     parser.add_argument("--shape", type=int, nargs=2, default=[300, 450], metavar=("H", "W"))
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     options = parser.parse_args()
     height, width = options.shape
-    content_X = preprocess(samples.load("chelsea"), (height, width))
-    style_X = preprocess(samples.load("brushstrokes"), (height, width))
-    auto = str(resolve_precision("auto", torch.device("cpu"))).removeprefix("torch.")
+    content_X, style_X = (
+        preprocess(samples.load(name), (height, width)).to(options.device)
+        for name in ("chelsea", "brushstrokes")
+    )
+    auto = str(resolve_precision("auto", options.device)).removeprefix("torch.")
     variants = {
         "recipe": recipe,
         "stylelib float32": ours("float32"),
@@ -268,10 +287,7 @@ def main() -> None:
         "neural-style-pt": peer(neural_style_pt),
     }
 
-    print(
-        f"{height} x {width}, {options.steps} steps, {torch.get_num_threads()} threads, "
-        f"{platform.machine()}"
-    )
+    print(f"{height} x {width}, {options.steps} steps, {machine(options.device)}")
     print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}\n")
     memory = {
         name: peak_memory(variant, content_X, style_X) for name, variant in variants.items()
@@ -310,7 +326,7 @@ def main() -> None:
         "stylelib float32": torch.float32,
         f"stylelib auto ({auto})": getattr(torch, auto),
     }.items():
-        seconds, gflop = convolution_seconds(height, width, dtype)
+        seconds, gflop = convolution_seconds(height, width, dtype, options.device)
         step = statistics.median(runs[name].seconds)
         print(
             f"{name:26}{gflop / seconds:6.0f} GFLOP/s alone, {gflop / step:6.0f} in a step: "

@@ -11,13 +11,18 @@ import pytest
 import torch
 
 from stylelib import (
+    RECIPES,
     NetworkFeatures,
+    TiledFeatures,
     assignment,
+    batch,
     channel_visualization,
     class_visualization,
     classifier,
     cut_out,
+    estimate,
     fooling_images,
+    frames,
     get_contents,
     get_styles,
     integrated_gradients,
@@ -34,7 +39,9 @@ from stylelib import (
     transfer,
     vgg19,
 )
+from stylelib.control.styles import Painting, Wanted
 from stylelib.features import FeatureExtractor
+from stylelib.large import room
 from stylelib.losses import EMBEDDED_WEIGHTS, gram
 
 DEVICE = os.environ.get("STYLELIB_TEST_DEVICE")
@@ -162,3 +169,94 @@ def test_what_the_network_sees():
         "conv3_1", 3, net=net, image_shape=64, steps=16, transformations=()
     )
     assert channel.history[-1].loss < channel.history[0].loss
+
+
+# --- large, long and many
+
+of_cuda = pytest.mark.skipif(
+    not DEVICE or torch.device(DEVICE).type != "cuda", reason="PyTorch tells the memory of CUDA"
+)
+
+
+@pytest.fixture
+def _same_bits(monkeypatch):
+    """A GPU adds in the same order each time, if it is told to."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def test_tiles_give_the_gradient_of_the_plain_way():
+    net = vgg19(layers=["relu5_1"]).double().to(DEVICE)
+    photo, painting = (
+        preprocess(image, (208, 304)).double().to(DEVICE) for image in (PHOTO, PAINTING)
+    )
+    recipe, gradients = RECIPES["coarse-to-fine"], []
+    wanted = Wanted(photo, [Painting(painting)])
+    for features in (NetworkFeatures(net), TiledFeatures(net, side=64)):
+        X = ((photo + painting) / 2).requires_grad_()
+        losses = recipe.objective(wanted, X.detach(), features, features, last=True)(X)
+        gradients.append(torch.autograd.grad(torch.stack(list(losses.values())).sum(), X)[0])
+    plain, tiled = gradients
+    assert (tiled - plain).abs().max() < 1e-10 * plain.abs().max()
+
+
+@of_cuda
+def test_memory_stays_below_the_bound_that_the_plain_way_exceeds():
+    peaks = []
+    for memory in (None, 1.5):
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(DEVICE)
+        transfer(
+            PHOTO, PAINTING, image_shape=(800, 1200), steps=[2, 3], memory=memory, device=DEVICE
+        )
+        peaks.append(torch.cuda.max_memory_allocated(DEVICE))
+    assert peaks[1] < 1.5e9 < peaks[0]
+
+
+@of_cuda
+def test_what_pytorch_keeps_of_a_gpu_is_available():
+    device = torch.device(DEVICE)
+    torch.cuda.empty_cache()
+    before = room.available(device), room.in_use(device)
+    held = torch.empty(10**9, dtype=torch.uint8, device=device)
+    assert room.in_use(device) - before[1] == pytest.approx(1e9, rel=0.01)
+    assert before[0] - room.available(device) == pytest.approx(1e9, rel=0.03)
+    del held
+    assert torch.cuda.memory_reserved(device) >= 1e9
+    assert room.available(device) == pytest.approx(before[0], abs=3e7)
+
+
+def test_an_estimate_is_for_the_device():
+    found = estimate(PHOTO, PAINTING, image_shape=(96, 144), steps=4, device=DEVICE)
+    assert found.shapes[-1] == (96, 144)
+    assert 0 < found.seconds < 60
+    assert 0.01 < found.memory < 10
+
+
+@pytest.mark.usefixtures("_same_bits")
+@pytest.mark.parametrize("recipe", ["coarse-to-fine", "neighbors", "d2l", "gatys"])
+def test_a_run_goes_on_from_its_checkpoint_to_the_same_bits(nets, tmp_path, recipe):
+    given = {"image_shape": (48, 64), "steps": 8, "recipe": recipe, "device": DEVICE}
+    given |= {"net": nets[DEVICE]}
+    whole, kept = transfer(PHOTO, PAINTING, **given), tmp_path / "run.checkpoint"
+    first = transfer(
+        PHOTO, PAINTING, checkpoint=kept, callback=lambda step: step.step == 2, **given
+    )
+    assert len(first.history) == 2
+    rest = transfer(PHOTO, PAINTING, checkpoint=kept, **given)
+    assert len(rest.history) == len(whole.history)
+    assert torch.equal(rest.picture, whole.picture)
+
+
+def test_a_batch_and_a_clip(tmp_path):
+    folder, style = tmp_path / "photographs", samples.path("mosaic")
+    folder.mkdir()
+    for name in ("chelsea", "coffee"):
+        samples.load(name).resize((96, 64)).save(folder / f"{name}.png")
+    given = {"image_shape": 48, "steps": 3, "device": DEVICE}
+    made = batch(folder, tmp_path / "batch", styles=style, **given)
+    assert str(made).startswith("2 made, 0 kept, 0 failed"), made.failed
+    made = frames(folder, style, tmp_path / "clip", **given)
+    assert str(made).startswith("2 made, 0 kept, 0 failed"), made.failed

@@ -49,7 +49,10 @@ def in_use(device: torch.device) -> float:
 def available(device: torch.device) -> float:
     """The bytes that this process can still get on a device; infinite if nothing is known."""
     if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
+        free, _ = torch.cuda.mem_get_info(device)
+        # what PyTorch has freed, and keeps for what it needs next
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return float(free + kept)
     return min(of_system(), of_cgroup(), _allotted.get())
 
 
