@@ -1,14 +1,14 @@
 """Memory and time of a step by the size of the image, plain and by tiles.
 
-    python benchmarks/scale.py [--sizes 256 512 1024 2048 4096] [--memory 8] [--steps 3]
+    python benchmarks/scale.py [--sizes 256 512 1024 2048 4096] [--memory GB] [--steps 3]
                                [--device cpu]
 
 Sizes are longer sides; images are 3 : 2. Each is measured in processes of its own: one the
-plain way, where that fits into the machine, one within the bound of memory, and one, in float32
-and up to `--compare`, that computes the gradient in both ways. Their difference is the largest
-of all pixels, divided by the largest gradient. Memory is that of the device. Losses, layers
-and optimizer are those of the recipe "coarse-to-fine". A step is one evaluation; targets and
-the first step are not counted.
+plain way, where that fits into the machine, one within the bound of memory (by default 85% of
+what is free), and one, in float32 and up to `--compare`, that computes the gradient both ways.
+Their difference is the largest of all pixels, divided by the largest gradient. Memory is that
+of the device. Losses, layers and optimizer are those of the recipe "coarse-to-fine". A step is
+one evaluation; targets and the first step are not counted.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from stylelib import RECIPES, InputError, optimize, preprocess, samples, vgg19
 from stylelib.control.styles import Painting, Wanted
 from stylelib.features import Features
 from stylelib.large.plans import Plan, Planner
+from stylelib.large.room import available
 from stylelib.optimization import Objective
 from stylelib.precision import Precision, resolve_precision
 
@@ -142,12 +143,14 @@ def line(size: int, options: argparse.Namespace) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024, 2048, 4096])
-    parser.add_argument("--memory", type=float, default=8.0, help="bound in GB")
+    parser.add_argument("--memory", type=float, help="bound in GB")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--compare", type=int, default=2048, help="largest size compared")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--what", choices=["table", "steps", "difference"], default="table")
     options = parser.parse_args()
+    if options.memory is None:
+        options.memory = round(0.85e-9 * available(options.device), 1)
     if options.what == "steps":
         print(
             json.dumps(
@@ -160,7 +163,7 @@ def main() -> None:
         return
     auto = str(resolve_precision("auto", options.device)).removeprefix("torch.")
     print(f"{machine(options.device)}, {auto}, torch {torch.__version__}")
-    print(f"{'':12}{'plain':>25}{'by tiles':>25}")
+    print(f"{'':12}{'plain':>25}{f'by tiles, {options.memory:g} GB':>25}")
     titles = f"{'GB':>8}{'s/step':>9}{'s/MP':>8}"
     print(
         f"{'pixels':>12}{titles}{titles}{'expected':>9}{'parts':>6}{'side':>6}{'difference':>11}"

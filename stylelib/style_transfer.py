@@ -78,7 +78,7 @@ def transfer(
     """Paint the content of one image in the style of another.
 
     The same arguments give the same bits on the same processor. A GPU may add in another order
-    each time.
+    each time, unless `torch.use_deterministic_algorithms(True)` forbids it.
 
     There are five recipes. "coarse-to-fine", the default, compares Gram matrices and works
     through one size after the other by L-BFGS without a line search. "neighbors" gives every

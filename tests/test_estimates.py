@@ -78,6 +78,20 @@ def test_the_less_memory_the_more_parts_and_the_smaller_tiles():
     assert len(set(found)) > 2
 
 
+def test_a_gpu_gets_larger_tiles_as_long_as_they_fit():
+    shape, found = (2000, 3000), []
+    for memory in (60.0, 18.0, 8.0):
+        of_gpu = planner(memory=memory)
+        assert of_gpu.costs  # measured on this processor
+        of_gpu.device = torch.device("cuda")
+        plan = of_gpu.plan(shape, [shape], 60)
+        assert plan.memory <= memory * 1e9
+        found.append(plan.side)
+    assert found[0] is None
+    assert found[1] >= 1024 > found[2]
+    assert planner(memory=18.0).plan(shape, [shape], 60).side < 1024
+
+
 def test_a_plan_by_tiles_costs_more_time():
     plain, tiled = (planner(memory=m).plan((1000, 1500), [], 60) for m in (60.0, 3.5))
     assert plain.work == 1
