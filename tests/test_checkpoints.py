@@ -538,6 +538,7 @@ def test_a_checkpoint_of_another_run_is_refused_with_what_differs(tmp_path, case
     assert path.read_bytes() == before
 
 
+@pytest.mark.filterwarnings("ignore:this processor emulates bfloat16")
 def test_an_alpha_channel_and_another_precision_are_other_runs_too(tmp_path):
     after_one_step(tmp_path / "a")
     clear = pixels(16, 24)

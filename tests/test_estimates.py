@@ -201,7 +201,7 @@ transfer(photo, style, image_shape=512, style_shape=200, scales=1, steps=2, memo
          precision="float32", recipe="coarse-to-fine", style_layers=["relu1_1", "relu2_1"],
          content_layers=["relu2_2"])
 lines = open("/proc/self/status").read().splitlines()
-print(next(int(line.split()[1]) / 1e6 for line in lines if line.startswith("VmHWM")))
+print(next(int(line.split()[1]) * 1024e-9 for line in lines if line.startswith("VmHWM")))
 """
 # not ru_maxrss, which a process inherits from the one that starts it
 
@@ -219,8 +219,7 @@ def test_a_process_keeps_to_its_bound():
         )
         for memory in (64.0, 1.2)
     )
-    assert tiled < 1.5 * 1.2  # room for other versions of the libraries
-    assert tiled < 0.9 * plain
+    assert tiled < 1.1 * 1.2 < plain  # on other processors libraries take other memory
 
 
 # --- sizes and steps

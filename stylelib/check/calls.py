@@ -155,11 +155,11 @@ def _muted(thread: threading.Thread) -> Iterator[None]:
 def _own_randomness() -> Iterator[None]:
     """Leave the generators, and PyTorch's default dtype, as they were."""
     python, dtype = random.getstate(), torch.get_default_dtype()
-    legacy = np.random.get_state()  # noqa: NPY002
+    legacy = np.random.get_state()  # noqa: NPY002  as above
     with torch.random.fork_rng(devices=[]):
         try:
             yield
         finally:
             random.setstate(python)
-            np.random.set_state(legacy)  # noqa: NPY002
+            np.random.set_state(legacy)  # noqa: NPY002  as above
             torch.set_default_dtype(dtype)
