@@ -1,6 +1,6 @@
 """Memory and time of a step by the size of the image, plain and by tiles.
 
-    python benchmarks/scale.py [--sizes 256 512 1024 2048 4096] [--memory GB] [--steps 3]
+    python benchmarks/scale.py [--sizes 256 512 1024 2048 4096] [--memory GB] [--steps 6]
                                [--device cpu]
 
 Sizes are longer sides; images are 3 : 2. Each is measured in processes of its own: one the
@@ -8,14 +8,17 @@ plain way, where that fits into the machine, one within the bound of memory (by 
 what is free), and one, in float32 and up to `--compare`, that computes the gradient both ways.
 Their difference is the largest of all pixels, divided by the largest gradient. Memory is that
 of the device. Losses, layers and optimizer are those of the recipe "coarse-to-fine". A step is
-one evaluation; targets and the first step are not counted.
+one evaluation, and the median of those after the first step counts; targets are not counted.
 """
 
 import argparse
 import contextlib
 import json
+import signal
+import statistics
 import subprocess
 import sys
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -70,19 +73,22 @@ def problem(
     return start, RECIPE.objective(wanted, start, *features, last=True)
 
 
-def measured(size: int, memory: float, steps: int, device: torch.device) -> dict[str, Any]:
+def measured(size: int, memory: float, device: torch.device, steps: int) -> dict[str, Any]:
     """Some steps in this process: its peak of memory in GB, and the seconds of a step."""
     planner, plan = planned(size, memory, "auto", steps, device)
     start, objective = problem(size, planner.features(plan), device)
     X = start.requires_grad_()
     optimizer, _ = RECIPE.descent.begin(X, steps, None)
-    first, *_, last = optimize(X, objective, optimizer, steps=steps).history
+    history = optimize(X, objective, optimizer, steps=steps).history
+    seconds = [
+        (b.seconds - a.seconds) / (b.evaluations - a.evaluations) for a, b in pairwise(history)
+    ]
     return {
         "parts": plan.parts,
         "side": plan.side,
         "expected": plan.memory / 1e9,
         "peak": peak(device),
-        "seconds": (last.seconds - first.seconds) / (last.evaluations - first.evaluations),
+        "seconds": statistics.median(seconds),
     }
 
 
@@ -92,6 +98,8 @@ def difference(size: int, memory: float, device: torch.device) -> dict[str, Any]
     gradients = []
     for bound in (PLAIN, memory):
         planner, plan = planned(size, bound, "float32", 1, device)
+        if bound == memory and plan.side is None:
+            return {}  # no tiles to compare with
         start, objective = problem(size, planner.features(plan), device)
         losses = objective(start.requires_grad_())
         gradients.append(
@@ -108,7 +116,10 @@ def in_a_process(
     command = [sys.executable, __file__, "--sizes", str(size), "--memory", str(memory)]
     command += ["--steps", str(steps), "--what", what, "--device", str(device)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    found: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
+    if done.returncode == -signal.SIGKILL:  # the system had no memory left
+        return {}
+    done.check_returncode()
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
@@ -144,22 +155,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024, 2048, 4096])
     parser.add_argument("--memory", type=float, help="bound in GB")
-    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=6, help="evaluations, 4 or more")
     parser.add_argument("--compare", type=int, default=2048, help="largest size compared")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--what", choices=["table", "steps", "difference"], default="table")
     options = parser.parse_args()
     if options.memory is None:
         options.memory = round(0.85e-9 * available(options.device), 1)
-    if options.what == "steps":
-        print(
-            json.dumps(
-                measured(options.sizes[0], options.memory, options.steps, options.device)
+    if options.steps < 4:
+        parser.error("--steps must be 4 or more: the first is not counted")
+    if options.what != "table":
+        asked = options.sizes[0], options.memory, options.device
+        try:
+            found = (
+                measured(*asked, options.steps)
+                if options.what == "steps"
+                else difference(*asked)
             )
-        )
-        return
-    if options.what == "difference":
-        print(json.dumps(difference(options.sizes[0], options.memory, options.device)))
+        except InputError:  # it does not fit
+            found = {}
+        print(json.dumps(found))
         return
     auto = str(resolve_precision("auto", options.device)).removeprefix("torch.")
     print(f"{machine(options.device)}, {auto}, torch {torch.__version__}")

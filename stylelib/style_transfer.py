@@ -137,7 +137,8 @@ def transfer(
             distance of the mean color, in normalized units (a number). The sources of "d2l" and
             "gatys" do not clamp.
         precision: "float32", "bfloat16" or "auto", see `NetworkFeatures`. The line search of
-            L-BFGS needs float32.
+            L-BFGS needs float32. On CUDA, PyTorch rounds what it convolves in float32 to 10
+            bits (TF32) unless `torch.backends.cudnn.allow_tf32` is False.
         device: where to compute; None takes a GPU with CUDA, else Apple's, else the processor.
         net: the network, which is moved to `device`; None is `vgg19()`. Networks other than
             VGG-19, such as torchvision's models, need both kinds of layers named.
@@ -151,10 +152,12 @@ def transfer(
             bits as without a stop, on the same machine. After the end the same call returns
             the same result at once, until you remove the file. If it cannot be written, there
             is a warning, and the run goes on.
-        memory: the most memory that the process may use, in GB. None: what is found to be
-            available. What does not fit is computed by tiles (`TiledFeatures`): the same losses
-            and gradients up to rounding, in 1.1 to 1.7 times the time. What does not fit even
-            so is refused before the first step (`stylelib.estimate` tells it, too).
+        memory: the most memory that the process may use, in GB; on a GPU, what its tensors may.
+            None: 90% of what is available (on Windows, where it is not known, all). What does
+            not fit is computed by tiles (`TiledFeatures`): the same losses and gradients up to
+            rounding, on a processor in 1.1 to 1.7 times the time. What does not fit even so is
+            refused before the first step (`stylelib.estimate` tells it, too). A bound that you
+            give is not compared with what there is.
 
     Raises:
         FileError: an image cannot be read; the checkpoint is damaged or in use by another run.

@@ -174,7 +174,8 @@ def test_what_the_network_sees():
 # --- large, long and many
 
 of_cuda = pytest.mark.skipif(
-    not DEVICE or torch.device(DEVICE).type != "cuda", reason="PyTorch tells the memory of CUDA"
+    not DEVICE or torch.device(DEVICE).type != "cuda",
+    reason="CUDA has float64, and tells its memory",
 )
 
 
@@ -182,11 +183,13 @@ of_cuda = pytest.mark.skipif(
 def _same_bits(monkeypatch):
     """A GPU adds in the same order each time, if it is told to."""
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     yield
-    torch.use_deterministic_algorithms(False)
+    torch.use_deterministic_algorithms(before)
 
 
+@of_cuda
 def test_tiles_give_the_gradient_of_the_plain_way():
     net = vgg19(layers=["relu5_1"]).double().to(DEVICE)
     photo, painting = (

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -25,8 +26,8 @@ from stylelib import (
 )
 from stylelib.__main__ import main
 from stylelib.callbacks import ProgressBar, TimeLeft
-from stylelib.large import room
-from stylelib.large.estimates import duration, run_of, seconds_of
+from stylelib.large import estimates, room
+from stylelib.large.estimates import duration, rates, run_of, seconds_of
 from stylelib.large.plans import Plan, Planner, costs_of
 from stylelib.preparations import spread
 from stylelib.pyramid import done_of, ends_of
@@ -309,8 +310,23 @@ def test_the_progress_bar_shows_the_time_left():
 
 def test_an_estimate_is_the_time_of_all_steps_targets_and_shares():
     plans = [Plan(0, None, 1e9, 1.0), Plan(2, 512, 2e9, 1.5)]
-    seconds = seconds_of(plans, [(10, 10), (20, 20)], [30, 4], 1e-3)
+    seconds = seconds_of(plans, [(10, 10), (20, 20)], [30, 4], 0.0, 1e-3)
     assert seconds == pytest.approx(1e-3 * (100 * 32 + 1.5 * 400 * 6 + 1.5 * 400 * 2))
+    assert seconds_of(plans, [(10, 10), (20, 20)], [30, 4], 0.5, 0.0) == 0.5 * (32 + 6 + 2)
+
+
+def test_a_gpu_takes_some_time_for_a_step_of_any_size(monkeypatch):
+    def timed(run, most):
+        pixels = min(most, run.largest)
+        return pixels, 8e-3 + 7e-9 * pixels
+
+    monkeypatch.setattr(estimates, "timed", timed)
+    cuda = torch.device("cuda")
+    found = rates(SimpleNamespace(device=cuda, largest=10**7))
+    assert found == pytest.approx((8e-3, 7e-9))
+    small = 8e-3 + 7e-9 * 1000
+    assert rates(SimpleNamespace(device=cuda, largest=1000)) == pytest.approx((small, 0))
+    assert rates(SimpleNamespace(device=CPU, largest=1000)) == pytest.approx((0, small / 1000))
 
 
 def test_an_estimate_tells_sizes_steps_memory_and_tiles():
@@ -357,11 +373,13 @@ def test_a_dry_run_tells_and_writes_nothing(tmp_path, capsys):
 
 
 def test_a_container_may_have_less_than_the_machine(tmp_path, monkeypatch):
-    limit, used, stat = (tmp_path / name for name in ("max", "current", "stat"))
+    limit, used, stat = (tmp_path / f"memory.{name}" for name in ("max", "current", "stat"))
     limit.write_text("3000000000\n")
     used.write_text("1000000000\n")
-    found = (str(limit), str(used), str(stat), "inactive_file")
-    monkeypatch.setattr(room, "CGROUPS", [found])
+    monkeypatch.setattr(room, "OWN_GROUP", tmp_path / "cgroup")  # not there yet
+    monkeypatch.setattr(
+        room, "CGROUPS", [(str(tmp_path), "", "max", "current", "inactive_file")]
+    )
     assert room.of_cgroup() == 2e9
     # files that were read count as used, but the system gives them up
     stat.write_text("anon 300000000\nfile 700000000\ninactive_file 600000000\n")
@@ -372,3 +390,25 @@ def test_a_container_may_have_less_than_the_machine(tmp_path, monkeypatch):
     assert room.of_cgroup() == float("inf")
     assert 1e7 < room.in_use(CPU) < 1e12
     assert room.available(CPU) > 1e6
+
+
+@pytest.mark.parametrize(("controller", "line"), [("", "0::{}"), ("memory", "4:cpu,memory:{}")])
+def test_of_groups_within_groups_the_least_counts(tmp_path, monkeypatch, controller, line):
+    def group(path, most, now):
+        (tmp_path / path).mkdir(parents=True, exist_ok=True)
+        (tmp_path / path / "memory.max").write_text(most)
+        (tmp_path / path / "memory.current").write_text(now)
+
+    monkeypatch.setattr(
+        room, "CGROUPS", [(str(tmp_path), controller, "max", "current", "file")]
+    )
+    monkeypatch.setattr(room, "OWN_GROUP", tmp_path / "own")
+    group("jobs", "9000", "2000")
+    group("jobs/mine", "max", "500")
+    group("jobs/other", "100", "90")
+    for path, expected in (("/jobs/mine", 7000), ("/", float("inf")), ("/../..", float("inf"))):
+        (tmp_path / "own").write_text(f"7:pids:/elsewhere\n{line.format(path)}\n")
+        assert room.of_cgroup() == expected
+    group("jobs/mine", "1000", "500")
+    (tmp_path / "own").write_text(line.format("/jobs/mine"))
+    assert room.of_cgroup() == 500

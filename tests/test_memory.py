@@ -74,16 +74,35 @@ libc = ctypes.CDLL(None)
 libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
 libc.malloc.argtypes, libc.free.argtypes = [ctypes.c_size_t], [ctypes.c_void_p]
 with freed_memory_kept():
+    begin = libc.sbrk(0)
     block = libc.malloc(5 * 2**29)  # bytes, which are not touched, so take no memory
     end = libc.sbrk(0)
     libc.free(block)
-    seen.append(libc.sbrk(0) - end)
+    seen.extend([end - begin >= 5 * 2**29, libc.sbrk(0) - end])
 """
 
 
 def test_more_than_two_gigabytes_are_kept_too():
     """`mallopt` takes an int: the largest would still give these back."""
-    assert run(END_OF_THE_HEAP) == [0]
+    assert run(END_OF_THE_HEAP) == [True, 0]
+
+
+FORKED = """
+import os
+from stylelib import memory
+
+with memory.freed_memory_kept(), memory._keepers_lock:  # as if another thread held it
+    child = os.fork()
+    if child == 0:
+        with memory.freed_memory_kept():
+            within = kept()
+        os._exit(0 if (within, kept()) == (True, False) else 1)
+    seen.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_process_has_loops_of_its_own():
+    assert run(FORKED) == [0]
 
 
 SEVERAL = """

@@ -265,10 +265,14 @@ def eroded(mask: Tensor, net: nn.Module, layers: Sequence[Layer]) -> list[Tensor
 
 def least_seen(mask: Tensor, layer: nn.Module) -> Tensor:
     """The least value of a mask that each position of a layer's output depends on."""
-    if isinstance(layer, nn.Sequential) and type(layer).forward is nn.Sequential.forward:
-        for part in layer:
+    in_a_row = isinstance(layer, nn.Sequential) and type(layer).forward is nn.Sequential.forward
+    if in_a_row or is_block(layer):
+        for part in layer._modules.values():  # `children` leaves out what comes again
+            assert part is not None
             mask = least_seen(mask, part)
         return mask
+    if not is_of_torch(layer):
+        raise _unknown(layer)
     if isinstance(layer, nn.Conv2d):
         mode = layer.padding_mode
         sides = layer._reversed_padding_repeated_twice  # numbers, even for padding="same"
@@ -281,11 +285,21 @@ def least_seen(mask: Tensor, layer: nn.Module) -> Tensor:
         )
     if isinstance(layer, PLAIN):
         return mask
-    if f"{type(layer).__module__}.{type(layer).__name__}" in BLOCKS:
-        for part in layer.children():  # together they see no more than in a row
-            mask = least_seen(mask, part)
-        return mask
     raise _unknown(layer)
+
+
+def is_block(layer: nn.Module) -> bool:
+    """Whether a module is known to see no more than its parts in a row."""
+    return f"{type(layer).__module__}.{type(layer).__name__}" in BLOCKS
+
+
+def is_of_torch(layer: nn.Module) -> bool:
+    """Whether what a layer computes is PyTorch's, and the same for each image of a batch.
+
+    A subclass of a convolution may compute anything.
+    """
+    alone = not isinstance(layer, _BatchNorm) or layer.running_mean is not None
+    return alone and type(layer).forward.__module__.startswith("torch.nn.")
 
 
 def _unknown(module: nn.Module) -> InputError:

@@ -66,8 +66,8 @@ def batch(
         engine: "processes" of this machine, or "ray" for a Ray cluster (the extra `many`).
             None is "ray" if there is an `address`.
         workers: how many images are made at once; None is as many as the processors allow.
-            Processes share the free memory of this machine evenly, so for large images give
-            fewer. `memory` is for each.
+            Processes share the free memory of this machine evenly, but not that of a GPU, so
+            for large images give fewer. `memory` is for each.
         threads: processors for each image.
         address: of a running Ray cluster, "auto" for the one on this machine; without one,
             "ray" starts Ray here.

@@ -24,8 +24,9 @@ from stylelib.style_transfer import find_recipe, transfer
 
 __all__ = ["Estimate", "estimate"]
 
-TIMED = 256**2
-"""The number of pixels of the image with which steps are timed."""
+TIMED, TIMED_TOO = 256**2, 768**2
+"""The numbers of pixels of the images with which steps are timed; the second on a GPU alone,
+where small images take as long as tiny ones."""
 BEFORE_AND_AFTER = 2
 """The targets of a size take about as long as so many steps, and so do the gradient shares of
 the finished image."""
@@ -94,7 +95,7 @@ def estimate(content: ImageSource, style: Styles, **settings: Any) -> Estimate:
     return Estimate(
         run.shapes,
         steps,
-        seconds_of(plans, run.shapes, steps, timed(run)),
+        seconds_of(plans, run.shapes, steps, *rates(run)),
         max(plan.memory for plan in plans) / 1e9,
         plans[-1].side,
     )
@@ -121,9 +122,19 @@ def run_of(content: ImageSource, style: Styles, settings: dict[str, Any]) -> Run
     return prepared(recipe, controls=controls, **asked)
 
 
-def timed(run: Run) -> float:
-    """The seconds that a step takes for each pixel, measured at a small size."""
-    fraction = min(1.0, (TIMED / math.prod(run.sources.shape)) ** 0.5)
+def rates(run: Run) -> tuple[float, float]:
+    """The seconds that a step takes at any size, and besides for each pixel."""
+    small, seconds = timed(run, TIMED)
+    if run.device.type == "cpu":
+        return 0.0, seconds / small
+    large, longer = timed(run, TIMED_TOO)
+    per_pixel = max(0.0, longer - seconds) / max(1, large - small)
+    return max(0.0, seconds - per_pixel * small), per_pixel
+
+
+def timed(run: Run, most: int) -> tuple[int, float]:
+    """The number of pixels of an image, `most` or fewer, and the seconds of a step with it."""
+    fraction = min(1.0, (most / math.prod(run.sources.shape)) ** 0.5)
     ((height, width),) = sizes(run.sources.shape, [fraction])
     wanted = run.sources.at(fraction, run.device)
     X = preprocess(run.sources.content, (height, width)).to(run.device).requires_grad_()
@@ -135,15 +146,21 @@ def timed(run: Run) -> float:
         losses: list[Tensor] = list(objective(X).values())
         torch.autograd.grad(torch.stack(losses).sum(), X)[0].sum().item()
         best = min(best, time.perf_counter() - begin)
-    return best / (height * width)
+    return height * width, best
 
 
 def seconds_of(
-    plans: list[Plan], shapes: list[tuple[int, int]], steps: list[int], per_pixel: float
+    plans: list[Plan],
+    shapes: list[tuple[int, int]],
+    steps: list[int],
+    per_step: float,
+    per_pixel: float,
 ) -> float:
-    """The time of all sizes together, if a step takes `per_pixel` seconds for each pixel."""
-    each = [
-        plan.work * math.prod(shape) * (count + BEFORE_AND_AFTER)
-        for plan, shape, count in zip(plans, shapes, steps, strict=True)
+    """The time of all sizes, if a step takes so long at any size and so long for a pixel."""
+    a_step = [
+        per_step + per_pixel * plan.work * math.prod(shape)
+        for plan, shape in zip(plans, shapes, strict=True)
     ]
-    return per_pixel * (sum(each) + BEFORE_AND_AFTER * plans[-1].work * math.prod(shapes[-1]))
+    counts = [count + BEFORE_AND_AFTER for count in steps]
+    counts[-1] += BEFORE_AND_AFTER
+    return sum(count * seconds for count, seconds in zip(counts, a_step, strict=True))

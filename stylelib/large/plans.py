@@ -59,7 +59,7 @@ class Cost:
         largest: bytes of the features of its largest layer.
         handed_on: bytes of the features of its last layer.
         tapped: bytes of the features of the layers that are looked at.
-        work: the multiplications, forward.
+        work: the floating-point operations, forward.
     """
 
     begin: int
@@ -233,7 +233,7 @@ class Planner:
         """The number of parts by tiles and the side of a tile, the fastest first."""
         yield 0, None
         parts = range(1, len(self.costs) + 1)
-        if self.device.type != "cpu":
+        if self.device.type == "cuda":
             yield from itertools.product(parts, LARGER)
         yield from itertools.product(parts, SIDES)
 
@@ -241,7 +241,7 @@ class Planner:
         bound = (
             f"the bound is {self.bound / 1e9:.1f} GB"
             if self.given
-            else f"there are {self.room / 1e9:.1f} GB"
+            else f"there are {self.bound / 1e9:.1f} GB"
         )
         wholes = ", whose losses need all features at once," if self.whole else ""
         raise InputError(

@@ -14,13 +14,20 @@ __all__ = ["allotted", "available", "in_use"]
 
 PYTORCH = 0.8e9
 """What a process with PyTorch and a network uses, where the system does not say."""
-V2, V1 = "/sys/fs/cgroup/memory.", "/sys/fs/cgroup/memory/memory."
+OWN_GROUP = Path("/proc/self/cgroup")
 CGROUPS = (
-    (f"{V2}max", f"{V2}current", f"{V2}stat", "inactive_file"),
-    (f"{V1}limit_in_bytes", f"{V1}usage_in_bytes", f"{V1}stat", "total_inactive_file"),
+    ("/sys/fs/cgroup", "", "max", "current", "inactive_file"),
+    (
+        "/sys/fs/cgroup/memory",
+        "memory",
+        "limit_in_bytes",
+        "usage_in_bytes",
+        "total_inactive_file",
+    ),
 )
-"""Where Linux says what a group of processes may use, what it uses, and how much of that are
-files read before, for which there is no need: versions 2 and 1."""
+"""Versions 2 and 1 of Linux's groups of processes: their folder, the controller, and the names
+of what a group may use, what it uses, and how much of that are files read before, for which
+there is no need."""
 
 _allotted: ContextVar[float] = ContextVar("_allotted", default=float("inf"))
 
@@ -71,20 +78,35 @@ def of_system() -> float:
 
 
 def of_cgroup() -> float:
-    """What the limit of a container leaves; infinite if there is none."""
-    for limit, used, stat, name in CGROUPS:
-        try:
-            most, now = (float(Path(path).read_text()) for path in (limit, used))
-        except (OSError, ValueError):  # no such file, or "max"
-            continue
-        return max(0.0, most - now + cached(stat, name))
-    return float("inf")
+    """What the limits of containers, services and jobs leave; infinite if there are none."""
+    left = [float("inf")]
+    for root, controller, limit, used, files in CGROUPS:
+        for group in groups(Path(root), controller):
+            try:
+                most, now = (
+                    float(Path(group, f"memory.{name}").read_text()) for name in (limit, used)
+                )
+            except (OSError, ValueError):  # no such file, or "max"
+                continue
+            left.append(max(0.0, most - now + cached(group / "memory.stat", files)))
+    return min(left)
 
 
-def cached(stat: str, name: str) -> float:
+def groups(root: Path, controller: str) -> list[Path]:
+    """The folders of this process's group and of those that it is part of."""
+    try:
+        lines = [line.split(":", 2) for line in OWN_GROUP.read_text().splitlines()]
+        path = next(line[2] for line in lines if controller in line[1].split(","))
+    except (OSError, IndexError, StopIteration):
+        return [root]
+    own = Path(os.path.normpath(f"{root}/{path}"))
+    return [each for each in (own, *own.parents) if each.is_relative_to(root)] or [root]
+
+
+def cached(stat: Path, name: str) -> float:
     """The bytes of files in memory that the system gives up when it needs them."""
     try:
-        lines = Path(stat).read_text().splitlines()
+        lines = stat.read_text().splitlines()
         return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
     except (OSError, ValueError, StopIteration):
         return 0.0

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from stylelib.control.masks import BLOCKS, PLAIN
+from stylelib.control.masks import PLAIN, is_block, is_of_torch
 from stylelib.errors import InputError
 
 __all__ = ["Reach", "Seeing", "Strip", "reaches_of", "shape_after", "strips"]
@@ -49,8 +49,12 @@ def reaches_of(layer: nn.Module) -> list[tuple[Reach, Reach]]:
     Raises:
         InputError: it is not known what a position of this layer sees.
     """
-    if isinstance(layer, nn.Sequential) and type(layer).forward is nn.Sequential.forward:
-        return [each for part in layer for each in reaches_of(part)]
+    in_a_row = isinstance(layer, nn.Sequential) and type(layer).forward is nn.Sequential.forward
+    if in_a_row or is_block(layer):
+        parts = filter(None, layer._modules.values())  # `children` leaves out what comes again
+        return [each for part in parts for each in reaches_of(part)]
+    if not is_of_torch(layer):
+        raise unknown(layer)
     if isinstance(layer, nn.Conv2d) and layer.padding_mode != "circular":
         left, right, top, bottom = layer._reversed_padding_repeated_twice
         (kh, kw), (sh, sw), (dh, dw) = layer.kernel_size, layer.stride, layer.dilation
@@ -66,8 +70,6 @@ def reaches_of(layer: nn.Module) -> list[tuple[Reach, Reach]]:
             return [(rows, columns)]
     if isinstance(layer, PLAIN):
         return []
-    if f"{type(layer).__module__}.{type(layer).__name__}" in BLOCKS:
-        return [each for part in layer.children() for each in reaches_of(part)]
     raise unknown(layer)
 
 

@@ -165,6 +165,11 @@ class Cropped(torch.autograd.Function):
         return total, None, None
 
 
+def in_place(layer: nn.Module) -> bool:
+    """Whether a layer may change its input, which overlapping tiles share."""
+    return any(getattr(part, "inplace", False) for part in layer.modules())
+
+
 def order_of(F: Tensor) -> torch.memory_format:
     """The memory order of features (N, C, H, W): whether a position's channels are together."""
     together = F.shape[1] > 1 and F.is_contiguous(memory_format=torch.channels_last)
@@ -312,8 +317,11 @@ class TiledFeatures(NetworkFeatures):
         Args:
             deepest: the number of the last layer that is needed.
         """
-        ends = [n + 1 for n, layer in enumerate(self.net) if isinstance(layer, POOLS)]
-        ends = [end for end in ends if end <= deepest]
+        ends = [
+            n
+            for n, (layer, after) in enumerate(pairwise(self.net), 1)
+            if n <= deepest and isinstance(layer, POOLS) and not in_place(after)
+        ]
         cuts = [0, *(ends if self.parts is None else ends[: self.parts]), deepest + 1]
         by_tiles = len(cuts) - 1 if self.parts is None else self.parts
         return [(a, b, i < by_tiles) for i, (a, b) in enumerate(pairwise(cuts)) if a < b]
