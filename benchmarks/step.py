@@ -3,7 +3,8 @@ and two other programs.
 
     python benchmarks/step.py [--shape 300 450] [--steps 100] [--device cpu]
 
-All variants run in this process, with the same weights, images and size. The recipe below uses
+All variants are timed in this process, with the same weights, images and size; the memory of
+each is measured in a process of its own. The recipe below uses
 torchvision's network, with in-place ReLUs and weights that require gradients. In-place ReLUs
 change the features that are compared, so stylelib compares the features after those ReLUs: then
 the losses are the same. The other programs (`peers.py`) have losses and an optimizer of their
@@ -14,7 +15,10 @@ L-BFGS keeps two more images for each step, up to 100 steps.
 import argparse
 import ctypes
 import gc
+import json
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -202,6 +206,13 @@ def peak_memory(variant: Variant, content_X: Tensor, style_X: Tensor) -> float |
     return read("VmHWM") - before
 
 
+def memory_of(name: str) -> float | None:
+    """The memory of a variant in a process of its own: what ran before would leave some."""
+    command = [sys.executable, *sys.argv, "--memory-of", name]
+    found: float | None = json.loads(subprocess.check_output(command, text=True))
+    return found
+
+
 def peak_of_gpu(variant: Variant, content_X: Tensor, style_X: Tensor) -> float:
     """The memory of a GPU that a run adds at its peak, in MB."""
     gc.collect()
@@ -272,6 +283,7 @@ def main() -> None:
     parser.add_argument("--shape", type=int, nargs=2, default=[300, 450], metavar=("H", "W"))
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--memory-of", metavar="VARIANT", help="print its memory alone")
     options = parser.parse_args()
     height, width = options.shape
     content_X, style_X = (
@@ -287,11 +299,13 @@ def main() -> None:
         "neural-style-pt": peer(neural_style_pt),
     }
 
+    if options.memory_of:
+        print(json.dumps(peak_memory(variants[options.memory_of], content_X, style_X)))
+        return
+
     print(f"{height} x {width}, {options.steps} steps, {machine(options.device)}")
     print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}\n")
-    memory = {
-        name: peak_memory(variant, content_X, style_X) for name, variant in variants.items()
-    }
+    memory = {name: memory_of(name) for name in variants}
     runs = {name: Run([], []) for name in variants}
     for name, variant in variants.items():
         runs[name] = variant(content_X, style_X, options.steps)
