@@ -265,10 +265,8 @@ def eroded(mask: Tensor, net: nn.Module, layers: Sequence[Layer]) -> list[Tensor
 
 def least_seen(mask: Tensor, layer: nn.Module) -> Tensor:
     """The least value of a mask that each position of a layer's output depends on."""
-    in_a_row = isinstance(layer, nn.Sequential) and type(layer).forward is nn.Sequential.forward
-    if in_a_row or is_block(layer):
-        for part in layer._modules.values():  # `children` leaves out what comes again
-            assert part is not None
+    if sees_as_its_parts(layer):
+        for part in parts_of(layer):
             mask = least_seen(mask, part)
         return mask
     if not is_of_torch(layer):
@@ -288,9 +286,15 @@ def least_seen(mask: Tensor, layer: nn.Module) -> Tensor:
     raise _unknown(layer)
 
 
-def is_block(layer: nn.Module) -> bool:
+def sees_as_its_parts(layer: nn.Module) -> bool:
     """Whether a module is known to see no more than its parts in a row."""
-    return f"{type(layer).__module__}.{type(layer).__name__}" in BLOCKS
+    in_a_row = isinstance(layer, nn.Sequential) and type(layer).forward is nn.Sequential.forward
+    return in_a_row or f"{type(layer).__module__}.{type(layer).__name__}" in BLOCKS
+
+
+def parts_of(layer: nn.Module) -> list[nn.Module]:
+    """The parts of a module in their order; `children` leaves out what comes again."""
+    return [part for part in layer._modules.values() if part is not None]
 
 
 def is_of_torch(layer: nn.Module) -> bool:

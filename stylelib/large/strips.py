@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from stylelib.control.masks import PLAIN, is_block, is_of_torch
+from stylelib.control.masks import PLAIN, is_of_torch, parts_of, sees_as_its_parts
 from stylelib.errors import InputError
 
 __all__ = ["Reach", "Seeing", "Strip", "reaches_of", "shape_after", "strips"]
@@ -49,10 +49,8 @@ def reaches_of(layer: nn.Module) -> list[tuple[Reach, Reach]]:
     Raises:
         InputError: it is not known what a position of this layer sees.
     """
-    in_a_row = isinstance(layer, nn.Sequential) and type(layer).forward is nn.Sequential.forward
-    if in_a_row or is_block(layer):
-        parts = filter(None, layer._modules.values())  # `children` leaves out what comes again
-        return [each for part in parts for each in reaches_of(part)]
+    if sees_as_its_parts(layer):
+        return [each for part in parts_of(layer) for each in reaches_of(part)]
     if not is_of_torch(layer):
         raise unknown(layer)
     if isinstance(layer, nn.Conv2d) and layer.padding_mode != "circular":
