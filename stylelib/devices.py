@@ -1,4 +1,4 @@
-"""The device to compute on."""
+"""What there is to compute on: the device, and the processor's cores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ import torch
 
 from stylelib.errors import InputError
 
-__all__ = ["find_device"]
+__all__ = ["cores", "find_device"]
+
+
+def cores() -> int:
+    """The number of the processor's cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def find_device(device: torch.device | str | None) -> torch.device:

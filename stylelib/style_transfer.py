@@ -15,11 +15,12 @@ from stylelib.beyond.coarse_to_fine import COARSE_TO_FINE
 from stylelib.beyond.neighbors import NEIGHBORS
 from stylelib.control.colors import Colors
 from stylelib.control.styles import Styles
+from stylelib.devices import cores, find_device
 from stylelib.errors import InputError, did_you_mean
 from stylelib.files import ImageSource
 from stylelib.losses import LossWeights
 from stylelib.objectives import Layers
-from stylelib.precision import Precision
+from stylelib.precision import Precision, resolve_precision
 from stylelib.recipes import Effort, Recipe
 from stylelib.records import Callback
 from stylelib.relatives.assignment import ASSIGNMENT
@@ -30,7 +31,18 @@ from stylelib.sources import Controls
 from stylelib.stages import RunState
 from stylelib.synthesis import Init
 
-__all__ = ["FULL", "QUICK", "RECIPES", "TINY", "Profile", "find_recipe", "profile", "transfer"]
+__all__ = [
+    "FULL",
+    "LIGHT",
+    "PROFILES",
+    "QUICK",
+    "RECIPES",
+    "TINY",
+    "Profile",
+    "find_recipe",
+    "profile",
+    "transfer",
+]
 
 RECIPES = MappingProxyType(
     {
@@ -236,12 +248,6 @@ class Profile:
     steps: int
 
     @property
-    def large_shape(self) -> tuple[int, int]:
-        """(H, W) of the book's large images: 2.56 times as high and as wide; never for TINY."""
-        factor = 1.0 if self == TINY else 2.56
-        return int(self.image_shape[0] * factor), int(self.image_shape[1] * factor)
-
-    @property
     def draft(self) -> dict[str, Any]:
         """The arguments of `transfer` for a quick image: an effort, or TINY's few steps."""
         return {"steps": self.steps} if self == TINY else {"effort": "draft"}
@@ -268,23 +274,39 @@ class Profile:
     def __getitem__(self, key: str) -> Any:
         return getattr(self, key)
 
+    def __str__(self) -> str:
+        """The profile's name, such as "quick"; "own" if it is none of `PROFILES`."""
+        return next((name for name, known in PROFILES.items() if known == self), "own")
+
 
 FULL = Profile(image_shape=(300, 450), steps=500)
 """The recipe's own numbers."""
 QUICK = Profile(image_shape=(200, 300), steps=200)
 """What the book uses by default: the same schedule, shorter and smaller."""
+LIGHT = Profile(image_shape=(112, 168), steps=200)
+"""What it uses on one or two cores without fast bfloat16, where that would take an hour."""
 TINY = Profile(image_shape=(64, 96), steps=8)
 """Too small to look at: for tests that run every chapter."""
+PROFILES = MappingProxyType({"quick": QUICK, "light": LIGHT, "full": FULL, "tiny": TINY})
+"""The profiles by name."""
 
 
 def profile() -> Profile:
-    """The profile named by STYLELIB_PROFILE in the environment: quick (default), full, tiny.
+    """The profile named by STYLELIB_PROFILE in the environment: quick, light, full or tiny.
+
+    Without the variable, or with "auto", it is light on a processor of one or two cores where
+    `precision="auto"` means float32 (`resolve_precision`), and quick elsewhere.
 
     Raises:
         InputError: the variable holds another word.
     """
-    profiles = {"quick": QUICK, "full": FULL, "tiny": TINY}
-    name = os.environ.get("STYLELIB_PROFILE", "quick")
-    if name not in profiles:
-        raise InputError(f"STYLELIB_PROFILE is quick, full or tiny, not '{name}'")
-    return profiles[name]
+    name = os.environ.get("STYLELIB_PROFILE", "auto")
+    if name == "auto":
+        device = find_device(None)
+        few = device.type == "cpu" and cores() <= 2
+        slow = few and resolve_precision("auto", device) is torch.float32
+        return LIGHT if slow else QUICK
+    if name not in PROFILES:
+        known = "auto, quick, light, full or tiny"
+        raise InputError(f"STYLELIB_PROFILE is {known}, not '{name}'")
+    return PROFILES[name]

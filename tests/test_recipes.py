@@ -24,7 +24,7 @@ from stylelib import (
     samples,
     transfer,
 )
-from stylelib.style_transfer import TINY
+from stylelib.style_transfer import LIGHT, TINY
 
 CONTENT, STYLE = samples.path("chelsea"), samples.path("mosaic")
 
@@ -349,17 +349,41 @@ def test_divergence_in_the_second_scale_has_the_steps_of_both(tiny):
 
 
 def test_profiles_are_chosen_by_the_environment(monkeypatch):
-    monkeypatch.delenv("STYLELIB_PROFILE", raising=False)
-    assert profile() is QUICK
-    for name, expected in (("quick", QUICK), ("full", FULL), ("tiny", TINY)):
+    known = {"quick": QUICK, "light": LIGHT, "full": FULL, "tiny": TINY}
+    for name, expected in known.items():
         monkeypatch.setenv("STYLELIB_PROFILE", name)
         assert profile() is expected
+        assert str(profile()) == name
+    assert str(Profile((300, 450), 400)) == "own"
+
+
+@pytest.mark.filterwarnings("ignore:this processor emulates")
+def test_without_a_name_the_profile_is_the_one_for_this_machine(monkeypatch):
+    monkeypatch.setenv("STYLELIB_DEVICE", "cpu")
+    monkeypatch.delenv("STYLELIB_PROFILE", raising=False)
+    for precision, count, expected in (
+        ("float32", 2, LIGHT),
+        ("float32", 3, QUICK),
+        ("bfloat16", 2, QUICK),
+    ):
+        monkeypatch.setenv("STYLELIB_PRECISION", precision)
+        monkeypatch.setattr("stylelib.style_transfer.cores", lambda count=count: count)
+        assert profile() is expected
+    monkeypatch.setattr("stylelib.style_transfer.cores", lambda: 1)
+    monkeypatch.setenv("STYLELIB_PROFILE", "auto")
+    monkeypatch.setenv("STYLELIB_PRECISION", "float32")
+    assert profile() is LIGHT
+    gpu = torch.device("cuda")
+    monkeypatch.setattr("stylelib.style_transfer.find_device", lambda _: gpu)
+    assert profile() is QUICK
 
 
 def test_the_full_profile_is_the_recipes():
     assert Profile((300, 450), 500) == FULL
     # quick: the same schedule, ten decays and the same ratio, shorter and smaller
     assert Profile((200, 300), 200) == QUICK
+    # light: the same schedule as quick, smaller
+    assert Profile((112, 168), 200) == LIGHT
     assert TINY.steps <= 10
     assert math.prod(TINY.image_shape) <= 10_000
 

@@ -1184,7 +1184,7 @@ by_environment(
     *each(
         "word",
         ["", "Quick", "huge", " full"],
-        "STYLELIB_PROFILE is quick, full or tiny, not {1}",
+        "STYLELIB_PROFILE is auto, quick, light, full or tiny, not {1}",
     ),
     right="tiny",
 )

@@ -15,9 +15,10 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, Self
 
+from stylelib.devices import cores
 from stylelib.errors import InputError, missing
 from stylelib.large.painter import Failed, Made, Task, answer
-from stylelib.large.workers import AHEAD, TRIES, ahead, cores
+from stylelib.large.workers import AHEAD, TRIES, ahead
 
 __all__ = ["Ray"]
 

@@ -23,10 +23,11 @@ from typing import Protocol, Self
 
 import torch
 
+from stylelib.devices import cores
 from stylelib.large.painter import Failed, Made, Task
 from stylelib.large.room import available
 
-__all__ = ["AHEAD", "TRIES", "Engine", "Processes", "ahead", "cores"]
+__all__ = ["AHEAD", "TRIES", "Engine", "Processes", "ahead"]
 
 TRIES = 2
 """So many workers may die over one task."""
@@ -41,13 +42,6 @@ class Engine(Protocol):
 
     def run(self, tasks: Iterable[tuple[int, Task]]) -> Iterator[tuple[int, Made | Failed]]:
         """Do tasks, each with its number; the answers come as they are ready."""
-
-
-def cores() -> int:
-    """The number of processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class DiedError(Exception):
