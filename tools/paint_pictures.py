@@ -1,4 +1,4 @@
-"""Paint the images that the README shows: `make pictures`."""
+"""Paint the images that the README and the first two pages show: `make pictures`."""
 
 import sys
 from pathlib import Path
