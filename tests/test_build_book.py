@@ -7,15 +7,21 @@ import os
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import build_book
 import jupytext
 import pytest
+import torch
 from book_progress import Progress, about, explain, last_words, spell, which_cell
 from check_site import problems
 from fingerprint import EXECUTION, SITE, fingerprint
+from myst_nb.core.config import NbParserConfig
+from myst_parser.config.main import MdParserConfig
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat.v4 import new_code_cell
+from running import pages_at_a_time, run_pages
+from sphinx.errors import ExtensionError
 
 BOOK = Path(__file__).parent.parent / "book"
 
@@ -91,27 +97,37 @@ def test_a_line_of_the_log_is_not_for_us(progress):
     line = "reading sources... [ 4%] book/01-first-picture\n"
     assert progress.hear(line) == line
     assert progress.out.getvalue() == ""
-    assert progress.hear('a warning book-progress: {"pages": []}\n') == "a warning \n"
+    assert (
+        progress.hear('a warning book-progress: {"pages": [], "at_a_time": 1}\n')
+        == "a warning \n"
+    )
     assert progress.out.getvalue().startswith("0 pages")
 
 
 def test_each_page_has_a_line_with_its_time_and_how_far_and_how_long_to_go(progress):
-    tell(progress, pages=["a", "b", "c"])
+    tell(progress, pages=["a", "b", "c"], at_a_time=1)
     assert lines(progress) == ["3 pages run code. If none is cached, this takes about 2 min."]
-    tell(progress, begins="a", title="Pictures")
-    tell(progress, ends="a", seconds=20.2, runtime=19.8, ran=True)
-    # twice as slow as expected, so the other 90 s become 182; 10 of 100 expected seconds are done
-    assert lines(progress)[-1] == "[1/3] Pictures 20 s 10% about 3 min to go"
-    tell(progress, begins="b", title="Losses")
-    tell(progress, ends="b", seconds=0.4, runtime=31, ran=False)
-    assert lines(progress)[-1] == "[2/3] Losses cached 40% about 2 min to go"
-    tell(progress, begins="no code", title="Glossary")
-    tell(progress, begins="c", title="Steps")
-    tell(progress, ends="c", seconds=100, runtime=99, ran=True)
+    tell(progress, ends="b", title="Losses", seconds=0.4, runtime=31, ran=False)
+    assert lines(progress)[-1] == "[1/3] Losses cached 30% about 70 s to go"
+    tell(progress, ends="a", title="Pictures", seconds=20.2, runtime=19.8, ran=True)
+    # twice as slow as expected, so the other 60 s become 120; 40 of 100 expected seconds are done
+    assert lines(progress)[-1] == "[2/3] Pictures 20 s 40% about 2 min to go"
+    tell(progress, ends="c", title="Steps", seconds=100, runtime=99, ran=True)
     assert lines(progress)[-1] == "[3/3] Steps 1 min 40 s 100%"
     tell(progress, rendering=True)
     assert len(lines(progress)) == 5
     assert progress.seconds == {"a": 19.8, "b": 31, "c": 99}
+
+
+def test_pages_that_run_at_the_same_time_each_take_a_part_of_the_time(progress):
+    tell(progress, pages=["a", "b", "c"], at_a_time=2)
+    tell(progress, ends="a", title="Pictures", seconds=40, runtime=40, ran=True)
+    # half of 40 s for what was expected to take 10, so the other 90 s become 180
+    assert lines(progress)[-1] == "[1/3] Pictures 40 s 10% about 3 min to go"
+    tell(progress, ends="c", title="Steps", seconds=100, runtime=100, ran=True)
+    # 70 s for 70
+    assert lines(progress)[-1] == "[2/3] Steps 1 min 40 s 70% about 30 s to go"
+    assert progress.seconds == {"a": 20, "c": 50}
 
 
 def test_a_page_that_was_never_timed_is_expected_to_take_a_minute(progress):
@@ -132,6 +148,117 @@ def test_a_page_that_was_never_timed_is_expected_to_take_a_minute(progress):
 def test_times_are_spelled(seconds, said, roughly):
     assert spell(seconds) == said
     assert about(seconds) == roughly
+
+
+# --- pages that run
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory", "device", "expected"),
+    [
+        (1, 64e9, "cpu", 1),
+        (2, 8e9, "cpu", 2),
+        (16, 64e9, "cpu", 4),
+        (8, 8e9, "cpu", 3),
+        (8, 2e9, "cpu", 1),
+        (8, float("inf"), "cpu", 2),
+        (8, 64e9, "cuda", 1),
+    ],
+)
+def test_as_many_pages_run_as_there_are_cores_and_memory_for(
+    monkeypatch, cores, memory, device, expected
+):
+    monkeypatch.setattr("running.cores", lambda: cores)
+    monkeypatch.setattr("running.available", lambda _: memory)
+    monkeypatch.setattr("running.find_device", lambda _: torch.device(device))
+    assert pages_at_a_time() == expected
+
+
+def page(code):
+    header = "---\nkernelspec:\n  name: python3\njupytext:\n  text_representation:\n"
+    header += "    format_name: myst\n---\n\n"
+    return f"{header}# The title\n\n```{{code-cell}} ipython3\n{code}\n```\n"
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch, capfd):
+    """A function that runs pages, given as name and code; returns the events."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")  # so that it is put back after the test
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("running.cores", lambda: 6)
+    monkeypatch.setattr("running.pages_at_a_time", lambda: 2)
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "page_seconds.json").write_text('{"long": 9, "short": 1}')
+    env = SimpleNamespace(
+        doc2path=lambda name: str(tmp_path / f"{name}.md"),
+        myst_config=MdParserConfig(),
+        mystnb_config=NbParserConfig(
+            execution_mode="cache", execution_cache_path=str(tmp_path / "cache")
+        ),
+    )
+
+    def run(**codes):
+        for name, code in codes.items():
+            (tmp_path / f"{name}.md").write_text(page(code))
+        (tmp_path / "plain.md").write_text("# No code")
+        try:
+            run_pages(SimpleNamespace(srcdir=str(tmp_path)), env, ["plain", *codes])
+        finally:
+            told = capfd.readouterr().out.splitlines()
+            run.events = [json.loads(line.removeprefix("book-progress: ")) for line in told]
+        return run.events
+
+    return run
+
+
+MEET = """
+import os, pathlib, time
+pathlib.Path("{name}.here").touch()
+for _ in range(900):
+    if pathlib.Path("{other}.here").exists():
+        break
+    time.sleep(0.1)
+else:
+    raise TimeoutError
+assert os.environ["OMP_NUM_THREADS"] == "3"
+"""
+
+
+def test_pages_run_at_the_same_time_and_are_then_found_in_the_cache(book):
+    pair = {
+        "one": MEET.format(name="one", other="two"),
+        "two": MEET.format(name="two", other="one"),
+    }
+    first, *ends = book(**pair)
+    assert first == {"pages": ["one", "two"], "at_a_time": 2}
+    assert sorted(end["ends"] for end in ends) == ["one", "two"]
+    assert all(end["ran"] and end["title"] == "The title" for end in ends)
+    assert all(0 < end["runtime"] <= end["seconds"] for end in ends)
+    _, *again = book(**pair)
+    assert [end["ran"] for end in again] == [False, False]
+
+
+def test_the_longest_pages_begin_first(book, tmp_path, monkeypatch):
+    monkeypatch.setattr("running.pages_at_a_time", lambda: 1)
+    note = "with open('order', 'a') as file:\n    file.write('{} ')"
+    book(**{name: note.format(name) for name in ("brief", "short", "long")})
+    assert (tmp_path / "order").read_text() == "long short brief "
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [("print(1)\n1 / 0", "ZeroDivisionError"), ("import os\nos._exit(1)", "Kernel died")],
+)
+def test_the_first_page_that_fails_ends_the_build_and_no_other_begins(
+    book, tmp_path, monkeypatch, code, said
+):
+    monkeypatch.setattr("running.pages_at_a_time", lambda: 1)
+    with pytest.raises(ExtensionError, match="long has failed"):
+        book(long=code, short="open('begun', 'w').close()")
+    assert book.events[-1]["failed"] == "long"
+    assert said in book.events[-1]["traceback"]
+    time.sleep(1)
+    assert not (tmp_path / "begun").exists()
 
 
 # --- a cell that fails
@@ -284,7 +411,7 @@ def test_every_file_of_the_library_counts():
 
 @pytest.mark.parametrize(
     ("name", "usual", "other"),
-    [("PROFILE", "quick", "full"), ("PRECISION", "auto", "float32"), ("DEVICE", "", "cpu")],
+    [("PROFILE", "auto", "full"), ("PRECISION", "auto", "float32"), ("DEVICE", "", "cpu")],
 )
 def test_what_is_usual_is_the_same_as_nothing(tmp_path, monkeypatch, name, usual, other):
     monkeypatch.delenv(f"STYLELIB_{name}", raising=False)
@@ -301,11 +428,10 @@ BUILDS = """
 import json, os, pathlib, sys, time
 def tell(**event): print("book-progress: " + json.dumps(event), flush=True)
 print("a line for the log")
-tell(pages=["book/page"])
-tell(begins="book/page", title="A page")
+tell(pages=["book/page"], at_a_time=1)
 """
 SUCCEEDS = """
-tell(ends="book/page", seconds=2.0, runtime=1.5, ran=True)
+tell(ends="book/page", title="A page", seconds=2.0, runtime=1.5, ran=True)
 site = pathlib.Path("_build/html/book"); site.mkdir(parents=True)
 (site / "index.html").write_text("<h1>Hi</h1>")
 """
@@ -337,20 +463,22 @@ def test_a_build_says_its_pages_and_a_second_one_has_nothing_to_do(project, caps
 
 
 def test_a_build_with_a_failing_cell_names_it_and_is_tried_again(project, capsys):
-    program = f"tell(failed='book/page', traceback={failing(SECOND)!r}); sys.exit(2)"
+    program = (
+        f"tell(failed='book/page', title='A page', traceback={failing(SECOND)!r}); sys.exit(2)"
+    )
     for _ in range(2):
         assert build(project, program) == 1
         said = capsys.readouterr()
+        assert "[1/1] A page" in said.out
+        assert "failed" in said.out
         assert said.err.startswith(f"{Path('book/page.md')}:9: cell 2 failed:\n")
         assert len(said.err.splitlines()) <= 11
     assert "SyntaxError" in (project / "_build" / "book.log").read_text()
 
 
-def test_a_build_that_ends_otherwise_says_where_and_why(project, capsys):
+def test_a_build_that_ends_otherwise_says_why(project, capsys):
     assert build(project, "print('MemoryError: too much'); sys.exit(1)") == 1
-    assert capsys.readouterr().err.startswith(
-        "book/page.md: the build stopped:\nMemoryError: too much\n"
-    )
+    assert capsys.readouterr().err.startswith("the build stopped:\nMemoryError: too much\n")
 
 
 def test_a_broken_link_fails_the_build(project, capsys):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 PROGRESS = "book-progress: "
-"""The start of lines that book/_ext/living_book.py prints for this module."""
+"""The start of lines that book/_ext/running.py prints for this module."""
 
 USUAL_SECONDS = 60.0  # of a page that has never been timed
 
@@ -30,15 +30,19 @@ def about(seconds: float) -> str:
 
 @dataclass
 class Progress:
-    """Turns the events of the book's extension into lines.
+    """Turns the events of the book's extension into lines, one for each page that has ended.
 
     Attributes:
         expected: seconds per page, measured earlier and perhaps on another machine. After the
             first page we know how much faster or slower this machine is.
         out: where the lines go.
-        seconds: how long each page of this build ran, now or when it was cached.
+        seconds: how long each page of this build ran, now or when it was cached, divided by the
+            pages that ran at a time: so much longer does the build take for this page.
         traceback: the traceback of the cell that failed, or "".
-        page: the page that is running or has failed.
+        page: the page that has failed, or "".
+        at_a_time: the number of pages that run at a time.
+        spent: what the pages that ran have added to the time of this build.
+        spent_as_expected: the expected seconds of these pages.
     """
 
     expected: Mapping[str, float]
@@ -47,9 +51,9 @@ class Progress:
     traceback: str = ""
     page: str = ""
     pages: list[str] = field(default_factory=list)
+    at_a_time: int = 1
     spent: float = 0.0
     spent_as_expected: float = 0.0
-    done: int = 0
 
     def expect(self, pages: Iterable[str]) -> float:
         """How long these pages will take, from the speed of those that have run."""
@@ -66,45 +70,41 @@ class Progress:
 
     def _hear(self, event: Mapping[str, Any]) -> None:
         match event:
-            case {"pages": pages}:
-                self._begin_book(pages)
-            case {"begins": page, "title": title}:
-                self._begin_page(page, title)
+            case {"pages": pages, "at_a_time": at_a_time}:
+                self._begin_book(pages, at_a_time)
             case {"ends": page}:
                 self._end_page(page, event)
-            case {"failed": page, "traceback": traceback}:
-                self._say("a cell failed")
+            case {"failed": page, "title": title, "traceback": traceback}:
+                self._say(f"{self._line(title)}  failed")
                 self.page, self.traceback = page, traceback
             case {"rendering": _}:
-                self.page = ""
                 self._say("All pages have run. Writing the site takes less than a minute.")
 
-    def _say(self, text: str, end: str = "\n") -> None:
-        print(text, end=end, file=self.out, flush=True)
+    def _say(self, text: str) -> None:
+        print(text, file=self.out, flush=True)
 
-    def _begin_book(self, pages: list[str]) -> None:
-        self.pages = pages
+    def _begin_book(self, pages: list[str], at_a_time: int) -> None:
+        self.pages, self.at_a_time = pages, at_a_time
         took = about(self.expect(pages))
         self._say(f"{len(pages)} pages run code. If none is cached, this takes about {took}.")
 
-    def _begin_page(self, page: str, title: str) -> None:
-        self.page = page
-        if page in self.pages:
-            number = f"[{self.done + 1:{len(str(len(self.pages)))}}/{len(self.pages)}]"
-            self._say(f"{number} {title[:40]:40} ", end="")
+    def _line(self, title: str) -> str:
+        """The start of a page's line."""
+        all_ = len(self.pages)
+        return f"[{len(self.seconds) + 1:{len(str(all_))}}/{all_}] {title[:40]:40} "
 
     def _end_page(self, page: str, event: Mapping[str, Any]) -> None:
-        self.done += 1
-        self.seconds[page] = event["runtime"] or event["seconds"]
+        line = self._line(event["title"])
+        self.seconds[page] = (event["runtime"] or event["seconds"]) / self.at_a_time
         if event["ran"]:
-            self.spent += event["seconds"]
+            self.spent += event["seconds"] / self.at_a_time
             self.spent_as_expected += self.expected.get(page, USUAL_SECONDS)
-        rest = self.expect(self.pages[self.done :])
-        behind = self.expect(self.pages[: self.done])
+        rest = self.expect(page for page in self.pages if page not in self.seconds)
+        behind = self.expect(self.seconds)
         took = spell(event["seconds"]) if event["ran"] else "cached"
         share = behind / (behind + rest or 1)
         end = f"   about {about(rest)} to go" if rest else ""
-        self._say(f"{took:>12}  {share:4.0%}{end}")
+        self._say(f"{line}{took:>12}  {share:4.0%}{end}")
 
 
 def which_cell(text: str, traceback: str) -> tuple[int, int, str] | None:
@@ -154,7 +154,7 @@ def explain(page: Path, text: str, traceback: str) -> str:
         said = [line for line in said if "timed out" in line][:1]
     cell = which_cell(text, plain)
     if cell is None:
-        return "\n".join([f"{page}: a cell failed:", *said[-8:]])
+        return "\n".join([f"{page} failed:", *said[-8:]])
     number, line, code = cell
     lines = [f"    {each}" for each in code.splitlines() if each.strip()]
     shown = lines if len(lines) <= 4 else [*lines[:2], "    ...", lines[-1]]

@@ -43,7 +43,7 @@ class Build:
         self.first_page = self.site / "book" / "index.html"
         self.built_from = self.site / ".built-from"
         # each profile has times of its own
-        profile = os.environ.get("STYLELIB_PROFILE", "quick")
+        profile = os.environ.get("STYLELIB_PROFILE", "auto")
         self.seconds = self.folder / f"page_seconds-{profile}.json"
 
     def expected_seconds(self) -> dict[str, float]:
@@ -95,8 +95,7 @@ class Build:
             return explain(page, text, progress.traceback)
         if found:
             return "\n".join(found)
-        where = f"{progress.page}.md: " if progress.page else ""
-        return f"{where}the build stopped:\n" + last_words(self.log.read_text("utf-8"))
+        return "the build stopped:\n" + last_words(self.log.read_text("utf-8"))
 
 
 def stop(process: "subprocess.Popen[str]") -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 LIBRARY = ["stylelib/**/*.py", "stylelib/**/*.pyi", "stylelib/*.json", "stylelib/samples/*.jpg"]
 """Patterns of the library's files, which the cells of every page use."""
-ASKED = {"PROFILE": "quick", "PRECISION": "auto", "DEVICE": ""}
+ASKED = {"PROFILE": "auto", "PRECISION": "auto", "DEVICE": ""}
 """The variables STYLELIB_... that change the library's behavior, and their defaults."""
 EXECUTION = [*LIBRARY, "book/images/**/*.jpg", "requirements.txt"]
 """Patterns of all files that affect the outputs of a page, besides the page itself."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -108,10 +107,13 @@ def say(
         return
     from living_book import machine
 
-    profile = os.environ.get("STYLELIB_PROFILE", "quick")
+    from stylelib import profile
+
+    at_a_time = app.env.__dict__.get("pages_at_a_time", 1)
+    beside = f", {at_a_time} pages at a time" if at_a_time > 1 else ""
     line = (
         f'<p class="page-times"><b>{read} min</b> to read, <b>{spell_seconds(run)}</b> to run '
-        f"({html.escape(machine())}; {profile} profile)</p>"
+        f"({html.escape(machine())}{beside}; {profile()} profile)</p>"
     )
     context["body"] = context["body"].replace("</h1>", f"</h1>\n{line}", 1)
 
