@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from pictures import picture_size
 from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
-from pictures import picture_size
 from stylelib.figures import compare, filmstrip, show_images
 
 pytestmark = pytest.mark.filterwarnings("default")  # Sphinx's own affair
