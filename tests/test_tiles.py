@@ -118,16 +118,16 @@ def test_losses_from_sums_are_those_of_all_features(wrap):
     assert_alike(terms, net, X)
 
 
-def assert_alike(terms, net, X, side=20, tolerance=1e-11):
+def assert_alike(terms, net, X):
     """The losses and their gradients, by tiles and plain."""
     plain = objective_of(terms, NetworkFeatures(net))
-    tiled = objective_of(terms, TiledFeatures(net, side=side))
+    tiled = objective_of(terms, TiledFeatures(net, side=20))
     expected, found = plain(X), tiled(X)
     assert list(found) == list(expected)
     for name, loss in expected.items():
-        assert float(found[name]) == pytest.approx(float(loss), rel=tolerance)
+        assert float(found[name]) == pytest.approx(float(loss), rel=1e-11)
         one = gradient(lambda X, name=name: tiled(X)[name], X)
-        assert largest_error(one, gradient(lambda X, name=name: plain(X)[name], X)) < tolerance
+        assert largest_error(one, gradient(lambda X, name=name: plain(X)[name], X)) < 1e-11
 
 
 def keeps_no_features(terms, net, X):
