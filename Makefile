@@ -38,7 +38,7 @@ test-processors: .venv/installed
 
 # The built site in a real browser: axe, links, weights, what moves. Needs Chromium.
 test-site: .venv/installed
-	$(BIN)/pytest -q tests/site
+	$(BIN)/pytest -q --numprocesses=2 --dist=loadfile tests/site
 
 # The built site at an address of this machine.
 serve: .venv/installed

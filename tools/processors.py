@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+import torch
+
 ROOT = Path(__file__).resolve().parent.parent
 ON_ANY = {
     "as it is": {},
@@ -33,6 +35,8 @@ ON_X86 = {
     "without AMX": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"},
     "without bf16": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"},
 }
+TAKEN_AWAY = {"without AMX": "amx_tile", "without bf16": "avx512_f"}
+"""What a processor must have, as PyTorch calls it, for the imitation to differ from it."""
 NO_NUMBERS = [
     *("arguments", "build_book", "cli", "devices", "extras", "includes", "notebooks"),
     *("package", "prose", "samples", "watching"),
@@ -90,8 +94,12 @@ def main() -> int:
         "--selection", action="store_true", help="only some tests and processors, in minutes"
     )
     options = parser.parse_args()
+    has = torch.cpu.get_capabilities()
     chosen = options.processors or [
-        name for name in processors if not options.selection or name != "one thread"
+        name
+        for name in processors
+        if not (options.selection and name == "one thread")
+        and has.get(TAKEN_AWAY.get(name, ""), True)
     ]
     if unknown := set(chosen) - set(processors):
         parser.error(f"cannot imitate {sorted(unknown)} here; choose from {[*processors]}")
@@ -105,6 +113,9 @@ def main() -> int:
     chapters = [ROOT / "tests" / "test_chapters.py"]
     only = ["-k", CHAPTERS] if options.selection else []
     short = ["-k", LONG] if options.selection else []
+    same = [name for name in TAKEN_AWAY if name in processors and name not in chosen]
+    if same and not options.processors:
+        print(f"this processor has nothing to take away for: {', '.join(same)}")
     print(f"{'processor':22}{'passed':>8}{'skipped':>9}{'failed':>8}{'seconds':>9}", flush=True)
     broken = False
     for name in chosen:
