@@ -21,6 +21,7 @@ from myst_parser.config.main import MdParserConfig
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat.v4 import new_code_cell
 from running import pages_at_a_time, run_pages
+from running import tell as tell_of
 from sphinx.errors import ExtensionError
 
 BOOK = Path(__file__).parent.parent / "book"
@@ -172,6 +173,15 @@ def test_as_many_pages_run_as_there_are_cores_and_memory_for(
     monkeypatch.setattr("running.available", lambda _: memory)
     monkeypatch.setattr("running.find_device", lambda _: torch.device(device))
     assert pages_at_a_time() == expected
+
+
+def test_an_event_is_written_in_one_piece(monkeypatch):
+    """Pages that run at the same time print too; `print` writes the end of a line by itself."""
+    written = []
+    stream = SimpleNamespace(write=written.append, flush=lambda: None)
+    monkeypatch.setattr("running.sys.stdout", stream)
+    tell_of(ends="a", seconds=1)
+    assert written == ['book-progress: {"ends": "a", "seconds": 1}\n']
 
 
 def page(code):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -50,8 +51,9 @@ def pages_at_a_time() -> int:
 
 
 def tell(**event: Any) -> None:
-    """Print a line for build_book.py."""
-    print(PROGRESS + json.dumps(event), flush=True)
+    """Print a line for build_book.py, in one piece, because threads print in between."""
+    sys.stdout.write(f"{PROGRESS}{json.dumps(event)}\n")
+    sys.stdout.flush()
 
 
 def run_pages(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
