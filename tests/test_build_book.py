@@ -105,6 +105,11 @@ def test_a_line_of_the_log_is_not_for_us(progress):
     assert progress.out.getvalue().startswith("0 pages")
 
 
+def test_an_event_that_another_message_has_damaged_goes_to_the_log(progress):
+    line = 'book-progress: {"failed": "a", "tra[IPKernelApp] WARNING\n'
+    assert progress.hear(line) == line
+
+
 def test_each_page_has_a_line_with_its_time_and_how_far_and_how_long_to_go(progress):
     tell(progress, pages=["a", "b", "c"], at_a_time=1)
     assert lines(progress) == ["3 pages run code. If none is cached, this takes about 2 min."]

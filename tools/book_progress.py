@@ -63,10 +63,13 @@ class Progress:
     def hear(self, line: str) -> str:
         """Take a line of the build's output. Returns the part that belongs in the log."""
         rest, found, event = line.partition(PROGRESS)
-        if found:
+        if not found:
+            return line
+        try:
             self._hear(json.loads(event))
-            return f"{rest}\n" if rest else ""
-        return line
+        except json.JSONDecodeError:  # a kernel wrote in between: a long event has two pieces
+            return line
+        return f"{rest}\n" if rest else ""
 
     def _hear(self, event: Mapping[str, Any]) -> None:
         match event:
