@@ -10,6 +10,7 @@ import re
 import sys
 import time
 import traceback
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -68,12 +69,10 @@ def run_pages(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
         if "```{code-cell}" in text
     }
     usual = json.loads((Path(app.srcdir) / "book" / "page_seconds.json").read_text("utf-8"))
-    waiting: SimpleQueue[str] = SimpleQueue()
-    for name in sorted(titles, key=lambda name: -usual.get(name, 0)):
-        waiting.put(name)
-    env.pages_at_a_time = pages_at_a_time()  # type: ignore[attr-defined]
-    tell(pages=list(titles), at_a_time=env.pages_at_a_time)  # type: ignore[attr-defined]
-    for name, data in run(env, waiting, len(titles)):
+    waiting = deque(sorted(titles, key=lambda name: -usual.get(name, 0)))
+    at_a_time = env.__dict__["pages_at_a_time"] = pages_at_a_time()
+    tell(pages=list(titles), at_a_time=at_a_time)
+    for name, data in run(env, waiting, at_a_time):
         if data["traceback"]:
             tell(failed=name, title=titles[name], traceback=data["traceback"])
             raise ExtensionError(f"{name} has failed")
@@ -81,29 +80,27 @@ def run_pages(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
 
 
 def run(
-    env: BuildEnvironment, waiting: SimpleQueue[str], count: int
+    env: BuildEnvironment, waiting: deque[str], at_a_time: int
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Start threads that run the pages that wait, and tell of each when it has ended.
 
     The kernels share the cores. If the build ends early, its threads and kernels end with it.
     """
-    at_a_time: int = env.pages_at_a_time  # type: ignore[attr-defined]
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // at_a_time)))
     get_cache(env.mystnb_config.execution_cache_path).db  # noqa: B018  made once, not by each
     ended: SimpleQueue[tuple[str, dict[str, Any]]] = SimpleQueue()
 
     def work() -> None:
-        with closing(ensure_event_loop()):  # of this thread, for Jupyter's client
+        # a loop of this thread for Jupyter's client, until no page waits any more
+        with closing(ensure_event_loop()), suppress(IndexError):
             while True:
-                try:
-                    name = waiting.get_nowait()
-                except Empty:
-                    return
+                name = waiting.popleft()
                 made = run_page(env, name)
                 if made["traceback"]:
-                    empty(waiting)
+                    waiting.clear()
                 ended.put((name, made))
 
+    count = len(waiting)
     for _ in range(at_a_time):
         Thread(target=work, daemon=True).start()
     while count:
@@ -135,13 +132,6 @@ def run_page(env: BuildEnvironment, name: str) -> dict[str, Any]:
     LOG.info("%s has ended", name)
     ran = seconds >= (runtime or 0)  # a cached page takes less time than its run
     return {"seconds": seconds, "runtime": runtime, "ran": ran, "traceback": failure}
-
-
-def empty(waiting: SimpleQueue[str]) -> None:
-    """Let no other page begin."""
-    with suppress(Empty):
-        while True:
-            waiting.get_nowait()
 
 
 def check_page(app: Sphinx, _doctree: nodes.document) -> None:
