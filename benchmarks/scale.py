@@ -176,7 +176,7 @@ def main() -> None:
             found = {}
         print(json.dumps(found))
         return
-    auto = str(resolve_precision("auto", options.device)).removeprefix("torch.")
+    auto = resolve_precision("auto", options.device)
     print(f"{machine(options.device)}, {auto}, torch {torch.__version__}")
     print(f"{'':12}{'plain':>25}{f'by tiles, {options.memory:g} GB':>25}")
     titles = f"{'GB':>8}{'s/step':>9}{'s/MP':>8}"

@@ -290,7 +290,7 @@ def main() -> None:
         preprocess(samples.load(name), (height, width)).to(options.device)
         for name in ("chelsea", "brushstrokes")
     )
-    auto = str(resolve_precision("auto", options.device)).removeprefix("torch.")
+    auto = resolve_precision("auto", options.device)
     variants = {
         "recipe": recipe,
         "stylelib float32": ours("float32"),
@@ -338,7 +338,7 @@ def main() -> None:
     print("\nFraction of this machine's convolution rate that a step reaches:")
     for name, dtype in {
         "stylelib float32": torch.float32,
-        f"stylelib auto ({auto})": getattr(torch, auto),
+        f"stylelib auto ({auto})": torch.bfloat16 if auto == "bfloat16" else torch.float32,
     }.items():
         seconds, gflop = convolution_seconds(height, width, dtype, options.device)
         step = statistics.median(runs[name].seconds)

@@ -17,7 +17,7 @@ from stylelib.errors import InputError
 from stylelib.images import preprocess
 from stylelib.layers import CONTENT_LAYERS, STYLE_LAYERS, Layer, layer_index
 from stylelib.networks import Net, check_module, check_stack
-from stylelib.precision import PRECISIONS, Precision, resolve_precision
+from stylelib.precision import PRECISIONS, Precision, computed_in
 
 __all__ = [
     "FeatureExtractor",
@@ -41,8 +41,8 @@ class NetworkFeatures:
 
     Args:
         net: a network from `vgg19`, or another `nn.Sequential`.
-        precision: the arithmetic of the network: "float32", "bfloat16" (by `torch.autocast`),
-            or "auto", which is bfloat16 if that is faster (`resolve_precision`).
+        precision: the arithmetic of the network: "float32", "winograd", "bfloat16", or "auto",
+            which is the fastest of them on this machine (`resolve_precision`).
         widen: whether to return features in the image's own dtype. False leaves them in the
             network's arithmetic, which saves copies. The losses of this library accept them,
             and compute in float32 what needs it.
@@ -78,9 +78,8 @@ class NetworkFeatures:
         taps = [layer_index(self.net, layer) for layer in several("layers", layers, least=0)]
         deepest = max(taps, default=-1)
         self._check(X, deepest)
-        half = resolve_precision(self.precision, X.device) is torch.bfloat16
         features: dict[int, Tensor] = {}
-        with torch.autocast(X.device.type, torch.bfloat16, enabled=half):
+        with computed_in(self.precision, X.device):
             Y = X
             for index in range(deepest + 1):
                 Y = _passed(self.net[index], Y, index)

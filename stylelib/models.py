@@ -14,7 +14,7 @@ from stylelib.features import Features, NetworkFeatures, check_eval, check_pictu
 from stylelib.layers import Layer
 from stylelib.networks import check_module, structure
 from stylelib.objectives import Layers
-from stylelib.precision import PRECISIONS, Precision, resolve_precision
+from stylelib.precision import PRECISIONS, Precision, computed_in
 
 __all__ = ["ModelFeatures", "check_defaults", "features_of", "layer_names"]
 
@@ -83,8 +83,7 @@ class ModelFeatures:
         if not asked:
             return []
         graph = self.graph(tuple(dict.fromkeys(asked)))
-        half = resolve_precision(self.precision, X.device) is torch.bfloat16
-        with torch.autocast(X.device.type, torch.bfloat16, enabled=half):
+        with computed_in(self.precision, X.device):
             try:
                 found = graph(X)
             except torch.OutOfMemoryError:

@@ -1,4 +1,4 @@
-"""The arithmetic of a network: float32, or bfloat16 if that is faster (chapter 7)."""
+"""The arithmetic of a network: float32, or what is faster on this machine (chapter 7)."""
 
 from __future__ import annotations
 
@@ -14,23 +14,37 @@ import torch
 from torch.nn.functional import conv2d
 
 from stylelib.arguments import choice
+from stylelib.winograd import Winograd, pays
 
-__all__ = ["Precision", "bfloat16_speedup", "resolve_precision"]
+__all__ = [
+    "Arithmetic",
+    "Precision",
+    "bfloat16_speedup",
+    "computed_in",
+    "resolve_precision",
+    "without_bfloat16",
+]
 
-Precision = Literal["auto", "float32", "bfloat16"]
-PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
+Arithmetic = Literal["float32", "winograd", "bfloat16"]
+Precision = Literal["auto", "float32", "winograd", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "winograd", "bfloat16")
 
 WORTHWHILE = 1.2
 """The speedup from which "auto" means bfloat16: less is not worth rounding to 8 bits."""
 
 
-def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """The dtype that "auto", "float32" or "bfloat16" means on a device.
+def resolve_precision(precision: Precision, device: torch.device) -> Arithmetic:
+    """What a precision means on a device.
 
-    "auto" means bfloat16 on a processor that convolves faster in it, which is measured once
-    (`bfloat16_speedup`), and on a CUDA GPU that has it in hardware. Elsewhere it means float32.
-    If the environment variable STYLELIB_PRECISION is "float32" or "bfloat16", "auto" means
-    that.
+    - "float32": 32 bits, 24 of them for the digits.
+    - "winograd": the same, with fewer multiplications for convolutions with many channels
+      (`stylelib.winograd`). Rounding errors of features are about four times as large. Only on
+      a processor; elsewhere it means float32.
+    - "bfloat16": 16 bits, 8 of them for the digits, by `torch.autocast`.
+    - "auto": bfloat16 on a processor that convolves faster in it, which is measured once
+      (`bfloat16_speedup`), and on a CUDA GPU that has it in hardware. Elsewhere it means
+      winograd on a processor where that is faster, and float32 else. If the environment
+      variable STYLELIB_PRECISION is one of the other words, "auto" means that.
 
     Raises:
         InputError: another word, as the argument or in STYLELIB_PRECISION.
@@ -38,23 +52,53 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
     Warns:
         UserWarning: once, if you ask for bfloat16 on a processor that only emulates it.
     """
-    word: str = choice("precision", precision, PRECISIONS)
+    word = _asked(precision)
     if word == "auto":
-        asked = os.environ.get("STYLELIB_PRECISION", "auto")
-        word = choice("STYLELIB_PRECISION", asked, PRECISIONS)
-    if word == "float32":
-        return torch.float32
-    if word == "bfloat16":
-        if device.type == "cpu" and bfloat16_speedup() < WORTHWHILE:
-            _warn_of_emulation()
-        return torch.bfloat16
+        word = "bfloat16" if _bfloat16_is_faster(device) else _best_of_float32()
+    if word == "winograd" and device.type != "cpu":
+        return "float32"
+    if word == "bfloat16" and device.type == "cpu" and bfloat16_speedup() < WORTHWHILE:
+        _warn_of_emulation()
+    return word
+
+
+def without_bfloat16(precision: Precision) -> Precision:
+    """What "auto" means where losses are compared that hardly differ; other words stay."""
+    if precision == "auto" and (word := _asked(precision)) != "float32":
+        return "winograd" if word == "winograd" else _best_of_float32()
+    return _asked(precision)
+
+
+@contextlib.contextmanager
+def computed_in(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Within the block, a network is computed in what a precision means on a device."""
+    word = resolve_precision(precision, device)
+    with (
+        torch.autocast(device.type, torch.bfloat16, enabled=word == "bfloat16"),
+        Winograd() if word == "winograd" else contextlib.nullcontext(),
+    ):
+        yield
+
+
+def _asked(precision: Precision) -> Precision:
+    """The word in force, after a look at the environment."""
+    word = choice("precision", precision, PRECISIONS)
+    if word != "auto":
+        return word
+    asked = os.environ.get("STYLELIB_PRECISION", "auto")
+    return next(
+        each for each in PRECISIONS if each == choice("STYLELIB_PRECISION", asked, PRECISIONS)
+    )
+
+
+def _bfloat16_is_faster(device: torch.device) -> bool:
     if device.type == "cpu":
-        faster = bfloat16_speedup() >= WORTHWHILE
-    else:
-        faster = device.type == "cuda" and torch.cuda.is_bf16_supported(
-            including_emulation=False
-        )
-    return torch.bfloat16 if faster else torch.float32
+        return bfloat16_speedup() >= WORTHWHILE
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _best_of_float32() -> Literal["winograd", "float32"]:
+    return "winograd" if pays() else "float32"
 
 
 @functools.cache

@@ -35,7 +35,7 @@ from stylelib.objectives import (
     sizes_of,
 )
 from stylelib.optimization import Objective
-from stylelib.precision import PRECISIONS, Precision
+from stylelib.precision import PRECISIONS, Precision, without_bfloat16
 from stylelib.pyramid import doubling, ladder
 from stylelib.synthesis import INITS, Init
 
@@ -107,7 +107,7 @@ class Recipe:
             raise InputError("there is nothing to compare: name a content or a style layer")
         check_descent(self.descent)
         if self.descent.exact and self.precision == "bfloat16":
-            raise InputError("L-BFGS needs precision 'float32', not 'bfloat16'")
+            raise InputError("L-BFGS needs precision 'float32' or 'winograd', not 'bfloat16'")
 
     @property
     def layers(self) -> list[Layer]:
@@ -131,7 +131,7 @@ class Recipe:
     @property
     def arithmetic(self) -> Precision:
         """The precision in force: a line search compares losses that hardly differ."""
-        return "float32" if self.descent.exact else self.precision
+        return without_bfloat16(self.precision) if self.descent.exact else self.precision
 
     def changed(
         self, *, lr: float | None = None, lr_decay_epoch: int | None = None, **others: Any

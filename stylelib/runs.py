@@ -141,12 +141,11 @@ def objectives(
 
 def recorded_settings(run: Run, said: dict[str, Any]) -> dict[str, Any]:
     """What was asked and what it meant, for the record of the result."""
-    precision = str(resolve_precision(run.recipe.arithmetic, run.device))
     return settings_of(
         run.net,
         run.device,
         **said,
-        precision=precision.removeprefix("torch."),
+        precision=resolve_precision(run.recipe.arithmetic, run.device),
         **asdict(run.controls),
         **run.recipe.settings(run.net),
     )

@@ -148,9 +148,10 @@ def transfer(
         clamp: keep every pixel within the visible range after each step (True), or within this
             distance of the mean color, in normalized units (a number). The sources of "d2l" and
             "gatys" do not clamp.
-        precision: "float32", "bfloat16" or "auto", see `NetworkFeatures`. The line search of
-            L-BFGS needs float32. On CUDA, PyTorch rounds what it convolves in float32 to 10
-            bits (TF32) unless `torch.backends.cudnn.allow_tf32` is False.
+        precision: "float32", "winograd", "bfloat16" or "auto", see `resolve_precision`. The
+            line search of L-BFGS does not work in bfloat16. On CUDA, PyTorch rounds what it
+            convolves in float32 to 10 bits (TF32) unless `torch.backends.cudnn.allow_tf32` is
+            False.
         device: where to compute; None takes a GPU with CUDA, else Apple's, else the processor.
         net: the network, which is moved to `device`; None is `vgg19()`. Networks other than
             VGG-19, such as torchvision's models, need both kinds of layers named.
@@ -295,7 +296,7 @@ def profile() -> Profile:
     """The profile named by STYLELIB_PROFILE in the environment: quick, light, full or tiny.
 
     Without the variable, or with "auto", it is light on a processor of one or two cores where
-    `precision="auto"` means float32 (`resolve_precision`), and quick elsewhere.
+    `precision="auto"` does not mean bfloat16 (`resolve_precision`), and quick elsewhere.
 
     Raises:
         InputError: the variable holds another word.
@@ -304,7 +305,7 @@ def profile() -> Profile:
     if name == "auto":
         device = find_device(None)
         few = device.type == "cpu" and cores() <= 2
-        slow = few and resolve_precision("auto", device) is torch.float32
+        slow = few and resolve_precision("auto", device) != "bfloat16"
         return LIGHT if slow else QUICK
     if name not in PROFILES:
         known = "auto, quick, light, full or tiny"

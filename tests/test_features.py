@@ -281,11 +281,10 @@ def test_bfloat16_values_are_rounded_to_8_bits(net, needs_bfloat16):
     assert not torch.equal(Y, Y.bfloat16().float())
 
 
-def test_auto_is_one_of_the_two(net):
+def test_auto_is_one_of_the_three(net):
     X = picture()
-    chosen = resolve_precision("auto", torch.device("cpu"))
-    assert chosen in (torch.float32, torch.bfloat16)
-    name = str(chosen).removeprefix("torch.")
+    name = resolve_precision("auto", torch.device("cpu"))
+    assert name in ("float32", "winograd", "bfloat16")
     for Y, Z in zip(
         FeatureExtractor(net, precision="auto")(X)[1],
         FeatureExtractor(net, precision=name)(X)[1],

@@ -25,6 +25,7 @@ ORDER = [
     "losses",
     "weights",
     "networks",
+    "winograd",
     "precision",
     "features",
     "optimization",

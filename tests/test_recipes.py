@@ -212,7 +212,7 @@ def test_settings_are_enough_to_make_it_again(tiny):
     assert about["threads"] == torch.get_num_threads()
     assert len(about["network"]) == 16
     assert (settings["content_layers"], settings["style_layers"]) == ([10], [0, 5])
-    assert settings["precision"] in ("float32", "bfloat16")
+    assert settings["precision"] in ("float32", "winograd", "bfloat16")
     settings["weights"] = LossWeights(**settings["weights"])
     again = tiny(**settings)
     assert torch.equal(again.picture, result.picture)

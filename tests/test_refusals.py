@@ -243,7 +243,9 @@ def tensors(name, said="features"):
 def precisions(optional=False):
     values = ["float16", "fp32", "half", "", 3, torch.float32] + ([] if optional else [None])
     return each(
-        "precision", values, "precision must be 'auto', 'float32' or 'bfloat16', not {1}"
+        "precision",
+        values,
+        "precision must be 'auto', 'float32', 'winograd' or 'bfloat16', not {1}",
     )
 
 
@@ -1121,8 +1123,14 @@ table(
     lambda t: painting(t) | GATYS,
     ({"lr": 0.3}, "this recipe has no lr: it moves by LBFGSDescent"),
     ({"lr_decay_epoch": 5}, "this recipe has no lr_decay_epoch: it moves by LBFGSDescent"),
-    ({"precision": "bfloat16"}, "L-BFGS needs precision 'float32', not 'bfloat16'"),
-    ({"precision": "half"}, "precision must be 'auto', 'float32' or 'bfloat16', not 'half'"),
+    (
+        {"precision": "bfloat16"},
+        "L-BFGS needs precision 'float32' or 'winograd', not 'bfloat16'",
+    ),
+    (
+        {"precision": "half"},
+        "precision must be 'auto', 'float32', 'winograd' or 'bfloat16', not 'half'",
+    ),
     name="transfer by gatys",
 )
 table(
@@ -1144,7 +1152,7 @@ table(
     ({"efforts": 3}, "efforts must be a list, for example [3], not 3"),
     (
         {"descent": LBFGSDescent(), "precision": "bfloat16"},
-        "L-BFGS needs precision 'float32', not 'bfloat16'",
+        "L-BFGS needs precision 'float32' or 'winograd', not 'bfloat16'",
     ),
     *functions("content_loss"),
     *functions("style_loss"),

@@ -29,7 +29,7 @@ def machine() -> str:
     gpu = "no GPU" if device.type == "cpu" else f"GPU ({device.type})"
     if device.type == "cuda":
         gpu = torch.cuda.get_device_name(device)
-    precision = str(resolve_precision("auto", device)).removeprefix("torch.")
+    precision = resolve_precision("auto", device)
     return f"{cores()} cores, {platform.machine()}, {gpu}, {precision}"
 
 

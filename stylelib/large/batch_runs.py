@@ -140,7 +140,7 @@ class BatchRun:
         word = asked or find_recipe(settings["recipe"]).arithmetic
         if word != "auto" or str(settings["device"]) != "cpu":
             return asked
-        return str(resolve_precision(word, torch.device("cpu"))).removeprefix("torch.")
+        return resolve_precision(word, torch.device("cpu"))
 
     def finish(self, number: int, found: Made | Failed) -> None:
         """Write an image, and tell of it."""

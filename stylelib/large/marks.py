@@ -81,7 +81,7 @@ def marks_of_run(
     for number, source in enumerate(sources.styles, 1):
         marks[f"style {number}"] = f"{mark(source.image)} at {source.shape}"
     marks["network"] = network_digest(net)
-    marks["precision"] = str(resolve_precision(recipe.arithmetic, start.device))
+    marks["precision"] = resolve_precision(recipe.arithmetic, start.device)
     return marks
 
 

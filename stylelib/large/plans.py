@@ -22,7 +22,8 @@ from stylelib.large.strips import shape_after, unknown
 from stylelib.large.tiles import Look, TiledFeatures
 from stylelib.layers import Layer, layer_index
 from stylelib.models import features_of
-from stylelib.precision import Precision
+from stylelib.precision import Precision, resolve_precision
+from stylelib.winograd import size_of_kernels
 
 __all__ = ["Plan", "Planner"]
 
@@ -159,6 +160,8 @@ class Planner:
         self.bound = self.used + 0.9 * self.room
         if memory is not None:
             self.bound = 1e9 * number("memory", memory, above=0)
+        if resolve_precision(precision, device) == "winograd":
+            self.used += size_of_kernels(net)
         self.tiles = self._tiles()
 
     def _tiles(self) -> TiledFeatures | None:

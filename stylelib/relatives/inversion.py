@@ -29,6 +29,7 @@ from stylelib.objectives import (
     objective_of,
     relative,
 )
+from stylelib.precision import without_bfloat16
 from stylelib.pyramid import paint
 from stylelib.records import Callback
 from stylelib.relatives.quasi_newton import LBFGSDescent
@@ -175,6 +176,7 @@ def reconstruct(
     """Make an image of the given shape whose features are close to the target's."""
     net = check_module(net).to(device)
     features, layers = features_of(net), target.layers
+    in_steps = features_of(net, without_bfloat16("auto"))
     labels = [str(layer_label(net, layer, name=True)) for layer in layers]
     if len(set(layers)) < len(layers):
         raise InputError(f"layers names a layer twice: {layers}")
@@ -192,7 +194,7 @@ def reconstruct(
     ]
     # each layer is a term, but one pass has computed the target's features at all of them
     objective = objective_of(
-        [*terms, *way.priors], features, targets=lambda _, names: [Ys[n] for n in names]
+        [*terms, *way.priors], in_steps, targets=lambda _, names: [Ys[n] for n in names]
     )
     start = starting_picture(way.init, target.image, target.image, shape, way.seed).to(device)
     made = paint(
