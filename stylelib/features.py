@@ -42,7 +42,7 @@ class NetworkFeatures:
     Args:
         net: a network from `vgg19`, or another `nn.Sequential`.
         precision: the arithmetic of the network: "float32", "winograd", "bfloat16", or "auto",
-            which is the fastest of them on this machine (`resolve_precision`).
+            which is one of them that is fast on this machine (`resolve_precision`).
         widen: whether to return features in the image's own dtype. False leaves them in the
             network's arithmetic, which saves copies. The losses of this library accept them,
             and compute in float32 what needs it.

@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import conv2d
 
 from stylelib.arguments import choice
-from stylelib.winograd import Winograd, pays
+from stylelib.winograd import Winograd, is_faster
 
 __all__ = [
     "Arithmetic",
@@ -38,8 +38,8 @@ def resolve_precision(precision: Precision, device: torch.device) -> Arithmetic:
 
     - "float32": 32 bits, 24 of them for the digits.
     - "winograd": the same, with fewer multiplications for convolutions with many channels
-      (`stylelib.winograd`). Rounding errors of features are about four times as large. Only on
-      a processor; elsewhere it means float32.
+      (`stylelib.winograd`). Rounding errors of features are of the same order, those of
+      gradients up to six times as large. Only on a processor; elsewhere it means float32.
     - "bfloat16": 16 bits, 8 of them for the digits, by `torch.autocast`.
     - "auto": bfloat16 on a processor that convolves faster in it, which is measured once
       (`bfloat16_speedup`), and on a CUDA GPU that has it in hardware. Elsewhere it means
@@ -63,15 +63,24 @@ def resolve_precision(precision: Precision, device: torch.device) -> Arithmetic:
 
 
 def without_bfloat16(precision: Precision) -> Precision:
-    """What "auto" means where losses are compared that hardly differ; other words stay."""
-    if precision == "auto" and (word := _asked(precision)) != "float32":
-        return "winograd" if word == "winograd" else _best_of_float32()
-    return _asked(precision)
+    """What "auto" means where losses are compared that hardly differ; other words stay.
+
+    Raises:
+        InputError: as for `resolve_precision`.
+    """
+    word = _asked(precision)
+    if precision == "auto" and word in ("auto", "bfloat16"):
+        return _best_of_float32()
+    return word
 
 
 @contextlib.contextmanager
 def computed_in(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Within the block, a network is computed in what a precision means on a device."""
+    """Within the block, a network is computed in what a precision means on a device.
+
+    Raises:
+        InputError: as for `resolve_precision`.
+    """
     word = resolve_precision(precision, device)
     with (
         torch.autocast(device.type, torch.bfloat16, enabled=word == "bfloat16"),
@@ -83,12 +92,10 @@ def computed_in(precision: Precision, device: torch.device) -> Iterator[None]:
 def _asked(precision: Precision) -> Precision:
     """The word in force, after a look at the environment."""
     word = choice("precision", precision, PRECISIONS)
-    if word != "auto":
-        return word
-    asked = os.environ.get("STYLELIB_PRECISION", "auto")
-    return next(
-        each for each in PRECISIONS if each == choice("STYLELIB_PRECISION", asked, PRECISIONS)
-    )
+    if word == "auto":
+        asked = os.environ.get("STYLELIB_PRECISION", "auto")
+        word = choice("STYLELIB_PRECISION", asked, PRECISIONS)
+    return word
 
 
 def _bfloat16_is_faster(device: torch.device) -> bool:
@@ -98,7 +105,7 @@ def _bfloat16_is_faster(device: torch.device) -> bool:
 
 
 def _best_of_float32() -> Literal["winograd", "float32"]:
-    return "winograd" if pays() else "float32"
+    return "winograd" if is_faster() else "float32"
 
 
 @functools.cache

@@ -12,23 +12,25 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.autograd.forward_ad import unpack_dual
 from torch.nn.functional import conv2d, pad
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-__all__ = ["Winograd", "pays", "size_of_kernels"]
+__all__ = ["Winograd", "is_faster", "size_of_kernels"]
 
 POINTS = (0.0, 5 / 8, -5 / 8, 3 / 2, -3 / 2)
-"""Where the polynomials are evaluated, besides infinity. Of those tried, in multiples of 1/8,
-these give the smallest errors: 5e-7 of the output, where direct convolution has 3e-7."""
+"""Where the polynomials are evaluated, besides infinity. Of the pairs of multiples of 1/8 that
+were tried, these give the smallest errors."""
 TILE, OUTPUT = 6, 4
 """The sides of a tile of the input and of the output."""
-LEAST = 128 * 256
+LEAST_KERNELS = 128 * 256
 """From so many kernels on, it is used. Measured on two cores with AVX2, for an image of
 300 x 450: 0.4 of the time with 512 channels, half with 256, and 0.9 with 128."""
 CHANNELS_PER_TILE = 32
@@ -38,8 +40,8 @@ AT_A_TIME = 256
 
 
 @functools.cache
-def pays() -> bool:
-    """Whether this processor convolves faster so: known of those with AVX2, but not AVX-512.
+def is_faster() -> bool:
+    """Whether it is known to be faster on this processor: with AVX2, but without AVX-512.
 
     It does not depend on a measurement, so that the same program gives the same bits again.
     """
@@ -47,23 +49,17 @@ def pays() -> bool:
     return bool(has.get("avx2")) and not has.get("avx512_f")
 
 
-def size_of_kernels(net: nn.Module) -> int:
-    """The bytes that the kernels of a network take at the points."""
-    weights = [part.weight for part in net.modules() if isinstance(part, nn.Conv2d)]
-    return sum(
-        TILE**2 * math.prod(weight.shape[:2]) * weight.element_size()
-        for weight in weights
-        if large_enough(weight)
-    )
-
-
 class Winograd(TorchFunctionMode):
-    """Within `with Winograd():`, convolutions are computed so where that takes less time.
+    """Within `with Winograd():`, `conv2d` computes large convolutions so.
 
-    These are convolutions in float32 on a processor, 3 x 3 with a stride of 1 and a padding of
-    1, with many channels, and with weights that need no gradient. The gradient of the input is
-    computed alike. A layer keeps its kernels at the points as long as it lives: four times its
-    weights.
+    These are convolutions of features (N, C, H, W) in float32 on a processor, 3 x 3 with a
+    stride of 1 and a padding of 1, with many channels. Their weights and biases are parameters
+    that need no gradient. The gradient of the features is computed alike, also outside the
+    block. A layer keeps its kernels at the points as long as it lives: four times its weights.
+    All other convolutions are PyTorch's own, and so are all within `torch.func` or with
+    derivatives in forward mode.
+
+    Errors are of the order of float32's, but relative to the largest value of a tile of 6 x 6.
 
     Source: Lavin and Gray (2016), section 4, after Winograd (1980). The points are chosen as
     Barabasz et al. (2020) advise, for small errors.
@@ -78,12 +74,12 @@ class Winograd(TorchFunctionMode):
     ) -> Any:
         """The same as `func`, computed otherwise."""
         given = kwargs or {}
-        if func is conv2d and (found := fast(*args, **given)) is not None:
+        if func is conv2d and (found := by_winograd(*args, **given)) is not None:
             return found
         return func(*args, **given)
 
 
-def fast(
+def by_winograd(
     input: Tensor,  # as PyTorch calls it
     weight: Tensor,
     bias: Tensor | None = None,
@@ -93,32 +89,79 @@ def fast(
     groups: int = 1,
 ) -> Tensor | None:
     """What `conv2d` gives for the same arguments; None if it had better compute that itself."""
-    frozen = not weight.requires_grad and (bias is None or not bias.requires_grad)
-    usual = stride in (1, (1, 1)) and dilation in (1, (1, 1)) and groups == 1
-    plain = type(input) is Tensor and input.ndim == 4 and input.device.type == "cpu"
-    single = input.dtype == weight.dtype == torch.float32
-    if not (frozen and usual and plain and single and padding in (1, (1, 1), "same")):
+    if not is_usual(weight, bias, stride, padding, dilation, groups) or not is_plain(input):
         return None
-    if not large_enough(weight) or input.shape[1] != weight.shape[1]:
-        return None
+    if input.shape[1] != weight.shape[1]:
+        return None  # PyTorch says so
     if CHANNELS_PER_TILE * number_of_tiles(input) < max(weight.shape[:2]):
         return None
-    Y: Tensor = Convolution.apply(input, kernels_of(weight), bias)
+    Y: Tensor = Convolution.apply(input, kernels_of(weight), bias, order_of(input, weight))
     return Y
 
 
-def large_enough(weight: Tensor) -> bool:
-    """Whether a convolution is 3 x 3, and has so many channels that it takes less time so."""
-    return weight.shape[2:] == (3, 3) and math.prod(weight.shape[:2]) >= LEAST
+def is_usual(
+    weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any, groups: int
+) -> bool:
+    """Whether a layer is of the kind that is computed so."""
+    frozen = [
+        type(each) is nn.Parameter
+        and not each.requires_grad
+        and each.dtype == torch.float32
+        and each.device.type == "cpu"
+        for each in (weight, bias)
+        if each is not None
+    ]
+    return (
+        all(frozen)
+        and weight.shape[2:] == (3, 3)
+        and math.prod(weight.shape[:2]) >= LEAST_KERNELS
+        and (bias is None or bias.shape == weight.shape[:1])
+        and stride in (1, (1, 1))
+        and padding in (1, (1, 1), "same")
+        and dilation in (1, (1, 1))
+        and groups == 1
+    )
+
+
+def is_plain(X: Tensor) -> bool:
+    """Whether features are numbers on a processor in float32, and nothing special."""
+    return (
+        type(X) in (Tensor, nn.Parameter)
+        and X.ndim == 4
+        and X.dtype == torch.float32
+        and X.device.type == "cpu"
+        and not torch.is_autocast_enabled("cpu")
+        and not is_functorch_wrapped_tensor(X)
+        and unpack_dual(X).tangent is None  # type: ignore[no-untyped-call]
+    )
 
 
 def number_of_tiles(X: Tensor) -> int:
-    """How many tiles an input has."""
+    """How many tiles features have."""
     return len(X) * math.prod(math.ceil(side / OUTPUT) for side in X.shape[2:])
 
 
+def order_of(*tensors: Tensor) -> torch.memory_format:
+    """The memory order of what PyTorch makes of tensors: channels last if one of them is."""
+    last = any(each.is_contiguous(memory_format=torch.channels_last) for each in tensors)
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def size_of_kernels(layers: Iterable[nn.Module]) -> int:
+    """The bytes that layers will need for their kernels at the points, if not made before."""
+    parts = [part for layer in layers for part in layer.modules()]
+    weights = [part.weight for part in parts if isinstance(part, nn.Conv2d) and is_used(part)]
+    return sum(TILE**2 * weight.nbytes // 9 for weight in weights if weight not in _kernels)
+
+
+def is_used(layer: nn.Conv2d) -> bool:
+    """Whether a layer is computed so if its input is large enough."""
+    settings = (layer.stride, layer.padding, layer.dilation, layer.groups)
+    return layer.padding_mode == "zeros" and is_usual(layer.weight, layer.bias, *settings)
+
+
 class Transforms(NamedTuple):
-    """What goes to the points and back, for both directions of an image at once.
+    """What goes to the points and back, for both axes of an image at once.
 
     For a tile d of the input and a kernel g, both written as columns, the tile of the output is
     A^T ((G g) * (B d)).
@@ -137,8 +180,9 @@ class Transforms(NamedTuple):
 @functools.cache
 def transforms(dtype: torch.dtype) -> Transforms:
     """The transforms in a dtype."""
-    A, B, G = (torch.zeros(TILE, n, dtype=torch.float64) for n in (OUTPUT, TILE, 3))
-    powers = torch.arange(OUTPUT, dtype=torch.float64)
+    room = torch.zeros(3, TILE, TILE, dtype=torch.float64, device="cpu")
+    A, B, G = room[0, :, :OUTPUT], room[1], room[2, :, :3]
+    powers = torch.arange(OUTPUT, dtype=torch.float64, device="cpu")
     for i, a in enumerate(POINTS):
         others = [b for b in POINTS if b != a]
         A[i] = a**powers
@@ -151,79 +195,100 @@ def transforms(dtype: torch.dtype) -> Transforms:
 
 def polynomial(roots: Sequence[float]) -> Tensor:
     """The coefficients of the product of x - root over all roots, the constant first."""
-    found = torch.ones(1, dtype=torch.float64)
+    found = torch.ones(1, dtype=torch.float64, device="cpu")
     for root in roots:
         found = pad(found, (1, 0)) - root * pad(found, (0, 1))
     return found
 
 
-_kernels: MutableMapping[Tensor, tuple[Tensor, Tensor]] = WeakTensorKeyDictionary()
+Stamp = tuple[int, int | None, bytes]
+_kernels: MutableMapping[Tensor, tuple[Stamp, Tensor]] = WeakTensorKeyDictionary()
 
 
 def kernels_of(weight: Tensor) -> Tensor:
-    """The kernels (O, I, 3, 3) at the points, (36, I, O); new if the weight has changed."""
-    rows = weight.detach().permute(0, 2, 3, 1).flatten(1)
-    seen = rows @ torch.arange(rows.shape[1], dtype=rows.dtype).cos()  # tells weights apart
-    before, kernels = _kernels.get(weight, (seen, None))
-    if kernels is None or not torch.equal(before, seen):
+    """The kernels (O, I, 3, 3) at the points, (36, I, O); new if the weight has changed.
+
+    A change through `weight.data` that no sum of its channel shows is not seen.
+    """
+    stamp, kept = stamp_of(weight), _kernels.get(weight)
+    if kept is None or kept[0] != stamp:
         columns = weight.detach().permute(2, 3, 1, 0).reshape(9, -1)
-        kernels = (transforms(weight.dtype).G @ columns).view(TILE**2, *weight.shape[1::-1])
-        _kernels[weight] = seen, kernels
-    return kernels
+        kernels = transforms(weight.dtype).G @ columns
+        kept = _kernels[weight] = stamp, kernels.view(TILE**2, *weight.shape[1::-1])
+    return kept[1]
 
 
-def blocks(shape: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """The rows of an image (N, H, W, C), so many at a time, as (first, last + 1).
+def stamp_of(weight: Tensor) -> Stamp:
+    """What changes with a weight: where it is, how often it was changed, and weighted sums."""
+    rows = weight.detach().permute(0, 2, 3, 1).flatten(1)
+    sums = rows @ torch.arange(rows.shape[1], dtype=rows.dtype, device="cpu").cos()
+    version = None if weight.is_inference() else weight._version
+    return weight.data_ptr(), version, sums.numpy().tobytes()
+
+
+def blocks(shape: Sequence[int]) -> Iterator[tuple[slice, int, int]]:
+    """The images and rows of features (N, H, W, C), so many at a time: images, first, last + 1.
 
     Each block is a number of rows of tiles, so the last may end below the image.
     """
     number, height, width, _ = shape
-    at_once = max(1, AT_A_TIME // max(1, number * math.ceil(width / OUTPUT)))
-    bottom = math.ceil(height / OUTPUT)
-    for top in range(0, bottom, at_once):
-        yield OUTPUT * top, OUTPUT * min(bottom, top + at_once)
+    across, bottom = math.ceil(width / OUTPUT), math.ceil(height / OUTPUT)
+    images = min(number, max(1, AT_A_TIME // across))
+    rows = max(1, AT_A_TIME // (images * across))
+    for first in range(0, number, images):
+        for top in range(0, bottom, rows):
+            ends = OUTPUT * top, OUTPUT * min(bottom, top + rows)
+            yield slice(first, first + images), *ends
 
 
 def convolve(X: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
-    """The convolution (N, H, W, O) of features (N, H, W, I)."""
+    """The convolution (N, O, H, W) of features (N, H, W, I), channels last."""
     number, height, width, channels = X.shape
     across, out = math.ceil(width / OUTPUT), kernels.shape[2]
-    by, Y = transforms(X.dtype), X.new_empty(number, height, width, out)
-    for top, bottom in blocks(X.shape):
+    found = empty((number, out, height, width), X)
+    by, Y = transforms(X.dtype), found.permute(0, 2, 3, 1)
+    for images, top, bottom in blocks(X.shape):
         begin, end, down = max(0, top - 1), min(height, bottom + 1), (bottom - top) // OUTPUT
         margins = (1, OUTPUT * across + 1 - width, begin - top + 1, bottom + 1 - end)
-        seen = pad(X[:, begin:end], (0, 0, *margins))
-        tiles = seen.unfold(1, TILE, OUTPUT).unfold(2, TILE, OUTPUT)  # N, down, across, I, 6, 6
+        padded = pad(X[images, begin:end], (0, 0, *margins))
+        tiles = padded.unfold(1, TILE, OUTPUT).unfold(2, TILE, OUTPUT)
         columns = tiles.permute(4, 5, 0, 1, 2, 3).reshape(TILE**2, -1)
         at_points = (by.B @ columns).view(TILE**2, -1, channels) @ kernels
-        found = by.A.mT @ at_points.view(TILE**2, -1)
-        grid = found.view(OUTPUT, OUTPUT, number, down, across, out).permute(2, 3, 0, 4, 1, 5)
-        rows = grid.reshape(number, bottom - top, OUTPUT * across, out)
+        products = by.A.mT @ at_points.view(TILE**2, -1)
+        grid = products.view(OUTPUT, OUTPUT, -1, down, across, out).permute(2, 3, 0, 4, 1, 5)
+        rows = grid.reshape(-1, bottom - top, OUTPUT * across, out)
         own = rows[:, : min(bottom, height) - top, :width]
-        Y[:, top:bottom] = own if bias is None else own + bias
-    return Y
+        Y[images, top:bottom] = own if bias is None else own + bias
+    return found
 
 
 def convolve_back(D: Tensor, kernels: Tensor) -> Tensor:
-    """The gradient (N, H, W, I) of the input from that of the output, (N, H, W, O).
+    """The gradient (N, I, H, W) of the input from that of the output, (N, H, W, O).
 
     It is the transpose of `convolve`, so tiles overlap in what they add to the result.
     """
     number, height, width, out = D.shape
     across, channels = math.ceil(width / OUTPUT), kernels.shape[1]
-    by, X = transforms(D.dtype), D.new_zeros(number, height, width, channels)
-    for top, bottom in blocks(D.shape):
+    found = empty((number, channels, height, width), D).zero_()
+    by, X = transforms(D.dtype), found.permute(0, 2, 3, 1)
+    for images, top, bottom in blocks(D.shape):
         begin, end, down = max(0, top - 1), min(height, bottom + 1), (bottom - top) // OUTPUT
-        arrive = D[:, top:bottom]
-        margins = (0, OUTPUT * across - width, 0, bottom - top - arrive.shape[1])
-        grid = pad(arrive, (0, 0, *margins)).view(number, down, OUTPUT, across, OUTPUT, out)
+        own = D[images, top:bottom]
+        margins = (0, OUTPUT * across - width, 0, bottom - top - own.shape[1])
+        grid = pad(own, (0, 0, *margins)).view(-1, down, OUTPUT, across, OUTPUT, out)
         columns = grid.permute(2, 4, 0, 1, 3, 5).reshape(OUTPUT**2, -1)
         at_points = (by.A @ columns).view(TILE**2, -1, out) @ kernels.mT
-        found = by.B.mT @ at_points.view(TILE**2, -1)
-        tiles = found.view(TILE, TILE, number, down, across, channels)
+        products = by.B.mT @ at_points.view(TILE**2, -1)
+        tiles = products.view(TILE, TILE, -1, down, across, channels)
         total = overlapped(tiles.permute(2, 3, 0, 4, 1, 5))
-        X[:, begin:end] += total[:, begin - top + 1 : end - top + 1, 1 : width + 1]
-    return X
+        X[images, begin:end] += total[:, begin - top + 1 : end - top + 1, 1 : width + 1]
+    return found
+
+
+def empty(shape: Sequence[int], like: Tensor) -> Tensor:
+    """Room for features (N, C, H, W) with the channels last."""
+    order = torch.channels_last
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=order)
 
 
 def overlapped(tiles: Tensor) -> Tensor:
@@ -240,74 +305,34 @@ def overlapped(tiles: Tensor) -> Tensor:
 
 
 class Convolution(torch.autograd.Function):
-    """A convolution of features (N, I, H, W) with kernels at the points."""
+    """The convolution (N, O, H, W) of features (N, I, H, W) with kernels at the points."""
 
     @staticmethod
-    def forward(X: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
-        """The features (N, O, H, W)."""
-        return convolve(X.permute(0, 2, 3, 1), kernels, bias).permute(0, 3, 1, 2)
+    def forward(
+        ctx: Any, X: Tensor, kernels: Tensor, bias: Tensor | None, order: torch.memory_format
+    ) -> Tensor:
+        """The features, in a memory order."""
+        ctx.kernels, ctx.order = kernels, order
+        return convolve(X.permute(0, 2, 3, 1), kernels, bias).contiguous(memory_format=order)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Keep the kernels."""
-        ctx.save_for_backward(inputs[1])
-        ctx.save_for_forward(inputs[1])
-
-    @staticmethod
-    def backward(ctx: Any, D: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, D: Tensor) -> tuple[Tensor, None, None, None]:
         """The gradient of X."""
-        return Back.apply(D, *ctx.saved_tensors), None, None
-
-    @staticmethod
-    def jvp(ctx: Any, dX: Tensor, *_: None) -> Tensor:
-        """The change of the output with that of X, which is linear."""
-        changed: Tensor = Convolution.apply(dX, *ctx.saved_tensors, None)
-        return changed
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Sequence[int | None], *inputs: Any) -> tuple[Tensor, int]:
-        """Images of several batches are images of one."""
-        return of_all(Convolution, in_dims, inputs)
+        return ConvolutionBack.apply(D, ctx.kernels, ctx.order), None, None, None
 
 
-class Back(torch.autograd.Function):
+class ConvolutionBack(torch.autograd.Function):
     """The transpose of `Convolution`, whose gradient is a convolution."""
 
     @staticmethod
-    def forward(D: Tensor, kernels: Tensor) -> Tensor:
+    def forward(ctx: Any, D: Tensor, kernels: Tensor, order: torch.memory_format) -> Tensor:
         """The gradient (N, I, H, W) from that of the output, (N, O, H, W)."""
-        return convolve_back(D.permute(0, 2, 3, 1), kernels).permute(0, 3, 1, 2)
+        ctx.kernels, ctx.order = kernels, order
+        with torch.autocast("cpu", enabled=False):  # where `backward` is called, it may be on
+            found = convolve_back(D.permute(0, 2, 3, 1), kernels)
+        return found.contiguous(memory_format=order)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Keep the kernels."""
-        ctx.save_for_backward(inputs[1])
-        ctx.save_for_forward(inputs[1])
-
-    @staticmethod
-    def backward(ctx: Any, dX: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, dX: Tensor) -> tuple[Tensor, None, None]:
         """The gradient of D."""
-        return Convolution.apply(dX, *ctx.saved_tensors, None), None
-
-    @staticmethod
-    def jvp(ctx: Any, dD: Tensor, *_: None) -> Tensor:
-        """The change of the gradient with that of D, which is linear."""
-        changed: Tensor = Back.apply(dD, *ctx.saved_tensors)
-        return changed
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Sequence[int | None], *inputs: Any) -> tuple[Tensor, int]:
-        """Images of several batches are images of one."""
-        return of_all(Back, in_dims, inputs)
-
-
-def of_all(
-    function: type[torch.autograd.Function],
-    in_dims: Sequence[int | None],
-    inputs: Sequence[Any],
-) -> tuple[Tensor, int]:
-    """A function of images for several batches of them, along one dimension; and which."""
-    X, *others = inputs
-    batches = X.movedim(in_dims[0], 0)
-    Y = function.apply(batches.flatten(0, 1), *others)
-    return Y.view(*batches.shape[:2], *Y.shape[1:]), 0
+        return Convolution.apply(dX, ctx.kernels, None, ctx.order), None, None

@@ -479,9 +479,9 @@ def test_a_folder_a_missing_folder_and_no_path_are_refused(tmp_path):
 
 def test_another_version_of_the_format_is_refused(tmp_path, monkeypatch):
     after_one_step(tmp_path / "a")
-    monkeypatch.setattr("stylelib.large.checkpoints.FORMAT", 3)
+    monkeypatch.setattr("stylelib.large.checkpoints.FORMAT", 4)
     with pytest.raises(
-        FileError, match=r"another version of stylelib: it has format 2, and .* 3"
+        FileError, match=r"another version of stylelib: it has format 3, and .* 4"
     ):
         short(checkpoint=tmp_path / "a")
 

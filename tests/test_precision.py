@@ -11,7 +11,7 @@ import torch
 from stylelib import InputError
 from stylelib import precision as precisions
 from stylelib.precision import bfloat16_speedup, resolve_precision, without_bfloat16
-from stylelib.winograd import pays
+from stylelib.winograd import is_faster
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 
@@ -44,7 +44,7 @@ def ask(**limits):
 )
 def test_where_bfloat16_is_emulated_auto_is_another_and_asking_for_it_warns_once():
     auto, warned = ask(ONEDNN_MAX_CPU_ISA="AVX2")
-    assert auto == ("winograd" if pays() else "float32")
+    assert auto == ("winograd" if is_faster() else "float32")
     (warning,) = warned
     assert "this processor emulates bfloat16" in warning
     assert "precision='auto' or 'float32' is faster here" in warning
@@ -95,7 +95,7 @@ def test_auto_is_the_fastest_on_this_processor(
 ):
     monkeypatch.delenv("STYLELIB_PRECISION", raising=False)
     monkeypatch.setattr(precisions, "bfloat16_speedup", lambda: speedup)
-    monkeypatch.setattr(precisions, "pays", lambda: winograd_pays)
+    monkeypatch.setattr(precisions, "is_faster", lambda: winograd_pays)
     assert resolve_precision("auto", CPU) == expected
     assert without_bfloat16("auto") == without
     monkeypatch.setenv("STYLELIB_PRECISION", "bfloat16")
@@ -123,7 +123,7 @@ def test_winograds_algorithm_is_for_processors_where_it_was_measured(
     monkeypatch, has, expected
 ):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
-    assert pays.__wrapped__() is expected
+    assert is_faster.__wrapped__() is expected
 
 
 def test_an_unknown_word_in_the_environment_is_refused(monkeypatch):

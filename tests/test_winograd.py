@@ -12,14 +12,21 @@ from torch import nn
 from torch.nn.functional import conv2d
 from toys import assert_near, assert_near_overall, draw, noise, quick
 
-from stylelib import AdamDescent, NetworkFeatures, preprocess, samples, winograd
+from stylelib import AdamDescent, NetworkFeatures, preprocess, samples, vgg19, winograd
 from stylelib.large import plans
 from stylelib.large.tiles import TiledFeatures
 from stylelib.models import ModelFeatures
-from stylelib.winograd import Back, Convolution, Winograd, kernels_of, size_of_kernels
+from stylelib.winograd import (
+    Convolution,
+    ConvolutionBack,
+    Winograd,
+    kernels_of,
+    size_of_kernels,
+)
 
 LAYER = {"in_channels": 128, "out_channels": 256, "kernel_size": 3, "padding": 1}
 SIDES = st.integers(1, 14)
+LAST = torch.channels_last
 
 
 def tensor(shape, seed=0):
@@ -46,9 +53,9 @@ def test_it_is_the_convolution_of_the_definition(number, channels, out, height, 
     x, weight = draw((number, channels, height, width)), draw((out, channels, 3, 3), 1)
     bias = draw(out, 2)
     X, kernel = torch.from_numpy(x), torch.from_numpy(weight)
-    Y = Convolution.apply(X, kernels_of(kernel), torch.from_numpy(bias))
+    Y = Convolution.apply(X, kernels_of(kernel), torch.from_numpy(bias), LAST)
     assert_near_overall(Y, by_loops(x, weight, bias))
-    without = Convolution.apply(X, kernels_of(kernel), None)
+    without = Convolution.apply(X, kernels_of(kernel), None, LAST)
     assert_near_overall(without, by_loops(x, weight, np.zeros(out)))
 
 
@@ -59,40 +66,23 @@ def test_its_gradient_is_pytorchs(number, channels, out, height, width):
     D = tensor((number, out, height, width), 2)
     expected = torch.nn.grad.conv2d_input(X.shape, weight, D, padding=1)
     X.requires_grad_()
-    (found,) = torch.autograd.grad(Convolution.apply(X, kernels_of(weight), None), X, D)
+    (found,) = torch.autograd.grad(Convolution.apply(X, kernels_of(weight), None, LAST), X, D)
     assert_near_overall(found, expected)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script`")  # PyTorch uses it itself
-@pytest.mark.parametrize("function", [Convolution, Back])
-def test_derivatives_of_every_kind(function):
-    """First and second, forward and backward."""
-    X = tensor((1, 2, 5, 6)).requires_grad_()
-    kernels = kernels_of(tensor((2, 2, 3, 3), 1))
-    others = [None] if function is Convolution else []
-
-    def of(X):
-        return function.apply(X, kernels, *others)
-
-    assert torch.autograd.gradcheck(of, X, check_forward_ad=True)
-    # squared, since the second derivative of what is linear is 0
-    assert torch.autograd.gradgradcheck(lambda X: of(X) ** 2, X)
-
-
-@pytest.mark.filterwarnings("ignore:`torch.jit.script`")
-def test_functions_of_images_can_be_mapped():
-    weight, Xs = tensor((3, 2, 3, 3)), tensor((4, 2, 5, 6), 1)
-    kernels, bias = kernels_of(weight), tensor(3, 2)
-
-    def of(X):
-        return Convolution.apply(X[None], kernels, bias)[0]
-
-    assert_near_overall(torch.func.vmap(of)(Xs), conv2d(Xs, weight, bias, padding=1))
-    found = torch.func.vmap(of, in_dims=2)(Xs.permute(1, 2, 0, 3))
-    assert_near_overall(found, conv2d(Xs, weight, bias, padding=1))
-    by_rows = torch.func.jacrev(of)(Xs[0])
-    by_columns = torch.func.jacfwd(of)(Xs[0])
-    assert_near_overall(by_rows, by_columns)
+def test_first_and_second_derivatives():
+    X, D = tensor((1, 2, 5, 6)).requires_grad_(), tensor((1, 3, 5, 6)).requires_grad_()
+    kernels = kernels_of(tensor((3, 2, 3, 3), 1))
+    for function, features, others in (
+        (Convolution, X, (kernels, tensor(3, 2), LAST)),
+        (ConvolutionBack, D, (kernels, LAST)),
+    ):
+        assert torch.autograd.gradcheck(function.apply, (features, *others))
+        # squared, since the second derivative of what is linear is 0
+        assert torch.autograd.gradgradcheck(
+            lambda Y, function=function, others=others: function.apply(Y, *others) ** 2,
+            features,
+        )
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5, 1000])
@@ -100,7 +90,7 @@ def test_how_many_tiles_are_computed_at_a_time_changes_nothing(monkeypatch, at_o
     X, weight = tensor((2, 2, 19, 13)), tensor((3, 2, 3, 3), 1)
     monkeypatch.setattr(winograd, "AT_A_TIME", at_once)
     X.requires_grad_()
-    Y = Convolution.apply(X, kernels_of(weight), None)
+    Y = Convolution.apply(X, kernels_of(weight), None, LAST)
     assert_near_overall(Y, conv2d(X.detach(), weight, padding=1))
     D = tensor(Y.shape, 2)
     expected = torch.nn.grad.conv2d_input(X.shape, weight, D, padding=1)
@@ -233,23 +223,110 @@ def test_what_pytorch_refuses_is_refused_in_its_words(layer):
         layer(noise((1, 127, 20, 20)))
 
 
-def test_the_memory_order_is_the_same(layer):
-    for order in (torch.channels_last, torch.contiguous_format):
-        X = noise((1, 128, 20, 20)).to(memory_format=order)
+@pytest.mark.parametrize("weights", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("features", [torch.channels_last, torch.contiguous_format])
+def test_the_memory_order_is_pytorchs(layer, weights, features):
+    layer.to(memory_format=weights)
+    X = noise((1, 128, 20, 20)).to(memory_format=features)
+    with Winograd():
+        Y = layer(X)
+    assert Y.stride() == layer(X).stride()
+
+
+def test_what_comes_next_may_work_in_place(layer, count):
+    X = noise((1, 128, 20, 20)).requires_grad_()
+    found = []
+    for relu in (nn.ReLU(inplace=True), nn.ReLU()):
         with Winograd():
-            assert layer(X).is_contiguous(memory_format=torch.channels_last)
+            Y = relu(layer(X))
+        found += [Y, *torch.autograd.grad(Y.sum(), X)]
+    assert count() == 2
+    assert torch.equal(found[0], found[2])
+    assert torch.equal(found[1], found[3])
+
+
+def test_in_half_precision_nothing_changes(layer, count):
+    """Neither the features within PyTorch's autocast nor gradients that are asked for there."""
+    X = noise((1, 128, 20, 20)).requires_grad_()
+    half = torch.autocast("cpu", torch.bfloat16)
+    with half:
+        expected = layer(X)
+        with Winograd():
+            assert torch.equal(layer(X), expected)
+    assert count() == 0
+    with Winograd():
+        Y = layer(X)
+    (before,) = torch.autograd.grad(Y.sum(), X, retain_graph=True)
+    with half:
+        (within,) = torch.autograd.grad(Y.sum(), X)
+    assert torch.equal(before, within)
+
+
+def test_a_look_without_gradients_leaves_them_possible(layer):
+    X = noise((1, 128, 20, 20))
+    with torch.inference_mode(), Winograd():
+        layer(X)
+    with Winograd():
+        Y = layer(X.requires_grad_())
+    assert torch.autograd.grad(Y.sum(), X)[0].isfinite().all()
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script`")  # PyTorch uses it itself
+@pytest.mark.parametrize("of", ["features", "weight", "bias"])
+def test_derivatives_in_forward_mode_and_maps_are_pytorchs(layer, count, of):
+    given = {"input": noise((1, 128, 20, 20)), "weight": layer.weight, "bias": layer.bias}
+    name = "input" if of == "features" else of
+
+    def result(value):
+        return conv2d(**given | {name: value}, padding=1)
+
+    value, change = given[name].detach(), noise(given[name].shape, 1)
+    several = torch.stack([value, change])
+    expected = torch.func.jvp(result, (value,), (change,))[1], torch.func.vmap(result)(several)
+    with torch.autograd.forward_ad.dual_level(), Winograd():
+        dual = result(torch.autograd.forward_ad.make_dual(value, change))
+        found = torch.autograd.forward_ad.unpack_dual(dual).tangent
+    assert torch.equal(found, expected[0])
+    with Winograd():
+        assert torch.equal(torch.func.jvp(result, (value,), (change,))[1], expected[0])
+        assert torch.equal(torch.func.vmap(result)(several), expected[1])
+    assert count() == 0
+
+
+def test_tensors_are_made_beside_the_features_whatever_the_default_device_is(layer, count):
+    winograd.transforms.cache_clear()
+    X = noise((1, 128, 20, 20))
+    with Winograd(), torch.device("meta"):
+        Y = layer(X)
+    assert count() == 1
+    assert Y.device.type == "cpu"
+
+
+@pytest.mark.parametrize("bias", [torch.zeros(1), torch.zeros(256, dtype=torch.float64)])
+def test_a_bias_that_pytorch_refuses_is_refused(layer, bias):
+    layer.bias = nn.Parameter(bias, requires_grad=False)
+    with Winograd(), pytest.raises(RuntimeError):
+        layer(noise((1, 128, 20, 20)))
 
 
 # --- kernels that are kept
 
 
 def test_a_weight_that_is_changed_has_other_kernels(layer):
-    """Also if PyTorch does not see the change."""
+    """Also if PyTorch does not see the change, but it is more than rounding."""
     before = kernels_of(layer.weight)
     assert kernels_of(layer.weight) is before
+    layer.weight.data[0, 0, 0, 0] = float("nan")
+    assert kernels_of(layer.weight) is kernels_of(layer.weight)
+    layer.weight.data[0, 0, 0, 0] = 0.0
+    before = kernels_of(layer.weight)
     layer.weight.data[3, 5, 1, 1] += 1
     after = kernels_of(layer.weight)
     assert not torch.equal(after[:, 5, 3], before[:, 5, 3])
+    with torch.no_grad():
+        layer.weight[3, 5, 1, 1] += 1e-7  # less than rounding, but PyTorch knows
+    assert kernels_of(layer.weight) is not after
+    after = kernels_of(layer.weight)
     layer.weight.data.copy_(layer.weight.data.flip(0))  # the same numbers elsewhere
     assert torch.equal(kernels_of(layer.weight), after.flip(2))
 
@@ -264,10 +341,16 @@ def test_kernels_go_with_their_weight(layer):
     assert len(winograd._kernels) == held
 
 
-def test_the_size_of_the_kernels_is_known(whole_net):
-    convolutions = [part for part in whole_net if isinstance(part, nn.Conv2d)]
+def test_the_size_of_the_kernels_is_known():
+    net = vgg19("random", layers=["pool5"])
+    convolutions = [part for part in net if isinstance(part, nn.Conv2d)]
     large = [each for each in convolutions if each.weight.numel() >= 9 * 128 * 256]
-    assert size_of_kernels(whole_net) == sum(kernels_of(each.weight).nbytes for each in large)
+    expected = size_of_kernels(net)
+    assert expected == sum(kernels_of(each.weight).nbytes for each in large)
+    assert size_of_kernels(net) == 0  # they are there
+    others = [nn.Conv2d(**LAYER | change) for change in ({"stride": 2}, {"padding": 0})]
+    assert size_of_kernels([each.requires_grad_(False) for each in others]) == 0
+    assert size_of_kernels([nn.Conv2d(**LAYER)]) == 0  # it learns
 
 
 # --- in a network
@@ -310,13 +393,30 @@ def test_by_tiles_features_differ_no_more_than_rounding(whole_net):
         assert float((Y - Z).norm() / Z.norm()) < 1e-5
 
 
-def test_what_a_run_is_expected_to_take_includes_the_kernels(monkeypatch, whole_net):
+def test_a_network_with_relus_in_place(count):
+    """As in torchvision's VGG-19."""
+    layers = [nn.Conv2d(3, 128, 1), nn.Conv2d(**LAYER), nn.ReLU(inplace=True)]
+    net, X = (
+        nn.Sequential(*layers).requires_grad_(False),
+        noise((1, 3, 20, 24)).requires_grad_(),
+    )
+    (Y,), (Z,) = (NetworkFeatures(net, name)(X, [2]) for name in ("float32", "winograd"))
+    assert count() == 1
+    assert float((Y - Z).detach().norm() / Y.detach().norm()) < 5e-6
+    gradients = [torch.autograd.grad(each.square().sum(), X)[0] for each in (Y, Z)]
+    assert_near_overall(*(each.double() for each in gradients), 1e-4)
+
+
+def test_what_a_run_is_expected_to_take_includes_the_kernels(monkeypatch):
+    net = vgg19("random", layers=["conv4_1"])
     monkeypatch.setattr(plans, "in_use", lambda _: 1e9)
-    expected = {}
-    for precision in ("float32", "winograd"):
-        planner = plans.Planner(
-            whole_net, precision, [28], descent=AdamDescent(), device=torch.device("cpu")
-        )
-        expected[precision] = planner.plan((64, 96), [(64, 64)], 10).memory
-    difference = expected["winograd"] - expected["float32"]
-    assert difference == size_of_kernels(whole_net) > 0
+
+    def expected(precision):
+        return plans.Planner(
+            net, precision, ["conv3_1"], descent=AdamDescent(), device=torch.device("cpu")
+        ).plan((64, 96), [(64, 64)], 10)
+
+    kernels = 36 * 128 * 256 * 4  # of conv3_1 alone
+    assert expected("winograd").memory - expected("float32").memory == kernels
+    kernels_of(net[10].weight)  # now they are among what is in use
+    assert expected("winograd").memory == expected("float32").memory

@@ -41,7 +41,7 @@ NO_NUMBERS = [
     *("arguments", "build_book", "cli", "devices", "extras", "includes", "notebooks"),
     *("package", "prose", "samples", "watching"),
 ]
-SELECTION = ["features", "optimization", "precision", "pyramid", "synthesis"]
+SELECTION = ["features", "optimization", "precision", "pyramid", "synthesis", "winograd"]
 CHAPTERS = "05"
 LONG = "not trains_as_well"  # hundreds of steps, with the same outcome on every processor
 

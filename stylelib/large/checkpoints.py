@@ -32,7 +32,7 @@ from stylelib.stages import RunState
 __all__ = ["Checkpoint", "read_checkpoint"]
 
 KIND = "checkpoint of stylelib"
-FORMAT = 2
+FORMAT = 3
 """To be raised when what is in the file, or the state of an optimizer, changes."""
 ADVICE = "The file is left as it is; to begin anew, remove it or name another"
 

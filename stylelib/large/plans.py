@@ -161,8 +161,14 @@ class Planner:
         if memory is not None:
             self.bound = 1e9 * number("memory", memory, above=0)
         if resolve_precision(precision, device) == "winograd":
-            self.used += size_of_kernels(net)
+            self.used += size_of_kernels(self._layers_needed())
         self.tiles = self._tiles()
+
+    def _layers_needed(self) -> Sequence[nn.Module]:
+        """The network's layers up to the deepest that is looked at."""
+        if not isinstance(self.net, nn.Sequential):
+            return [self.net]
+        return list(self.net)[: max(self._taps(self.layers), default=-1) + 1]
 
     def _tiles(self) -> TiledFeatures | None:
         """The network by tiles; None if what its layers see is not known."""

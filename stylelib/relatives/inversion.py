@@ -29,7 +29,7 @@ from stylelib.objectives import (
     objective_of,
     relative,
 )
-from stylelib.precision import without_bfloat16
+from stylelib.precision import resolve_precision, without_bfloat16
 from stylelib.pyramid import paint
 from stylelib.records import Callback
 from stylelib.relatives.quasi_newton import LBFGSDescent
@@ -73,7 +73,9 @@ def invert_features(
 
     L-BFGS minimizes the relative error sum((F - P)^2) / sum(P^2), where F and P are the
     features of the new and of the given image. A layer cannot distinguish two images with the
-    same features, so their differences show what it has forgotten.
+    same features, so their differences show what it has forgotten. The steps are computed in
+    float32, or as fast as in `precision="winograd"` where that is what "auto" means; the given
+    features and the errors in float32.
 
     Args:
         image: the given image: a path, bytes, a binary file or a PIL image.
@@ -176,7 +178,8 @@ def reconstruct(
     """Make an image of the given shape whose features are close to the target's."""
     net = check_module(net).to(device)
     features, layers = features_of(net), target.layers
-    in_steps = features_of(net, without_bfloat16("auto"))
+    precision = without_bfloat16("auto")
+    in_steps = features_of(net, precision)
     labels = [str(layer_label(net, layer, name=True)) for layer in layers]
     if len(set(layers)) < len(layers):
         raise InputError(f"layers names a layer twice: {layers}")
@@ -215,6 +218,7 @@ def reconstruct(
     said |= {
         "layers": [layer_label(net, layer) for layer in layers],
         "steps": way.steps,
+        "precision": resolve_precision(precision, device),
         "init": describe(way.init),
         "tv_weight": way.tv_weight,
         "range_weight": way.range_weight,
