@@ -92,7 +92,7 @@ def by_winograd(
     if not is_usual(weight, bias, stride, padding, dilation, groups) or not is_plain(input):
         return None
     if input.shape[1] != weight.shape[1]:
-        return None  # PyTorch says so
+        return None  # PyTorch refuses that itself
     if CHANNELS_PER_TILE * number_of_tiles(input) < max(weight.shape[:2]):
         return None
     Y: Tensor = Convolution.apply(input, kernels_of(weight), bias, order_of(input, weight))

@@ -405,7 +405,7 @@ def test_with_the_default_weights_every_loss_has_its_share_of_the_gradient(net, 
         samples.load(content),
         samples.load(style),
         recipe="d2l",
-        image_shape=(96, 144),
+        image_shape=(64, 96),
         steps=60,
         net=net,
     ).gradient_shares
