@@ -23,6 +23,8 @@ from torch.nn.functional import conv2d, pad
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from stylelib.speed import empty, order_of
+
 __all__ = ["Winograd", "is_faster", "size_of_kernels"]
 
 POINTS = (0.0, 5 / 8, -5 / 8, 3 / 2, -3 / 2)
@@ -95,7 +97,9 @@ def by_winograd(
         return None  # PyTorch refuses that itself
     if CHANNELS_PER_TILE * number_of_tiles(input) < max(weight.shape[:2]):
         return None
-    Y: Tensor = Convolution.apply(input, kernels_of(weight), bias, order_of(input, weight))
+    together = torch.channels_last in (order_of(input), order_of(weight))  # as PyTorch decides
+    order = torch.channels_last if together else torch.contiguous_format
+    Y: Tensor = Convolution.apply(input, kernels_of(weight), bias, order)
     return Y
 
 
@@ -139,12 +143,6 @@ def is_plain(X: Tensor) -> bool:
 def number_of_tiles(X: Tensor) -> int:
     """How many tiles features have."""
     return len(X) * math.prod(math.ceil(side / OUTPUT) for side in X.shape[2:])
-
-
-def order_of(*tensors: Tensor) -> torch.memory_format:
-    """The memory order of what PyTorch makes of tensors: channels last if one of them is."""
-    last = any(each.is_contiguous(memory_format=torch.channels_last) for each in tensors)
-    return torch.channels_last if last else torch.contiguous_format
 
 
 def size_of_kernels(layers: Iterable[nn.Module]) -> int:
@@ -245,7 +243,7 @@ def convolve(X: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
     """The convolution (N, O, H, W) of features (N, H, W, I), channels last."""
     number, height, width, channels = X.shape
     across, out = math.ceil(width / OUTPUT), kernels.shape[2]
-    found = empty((number, out, height, width), X)
+    found = empty((number, out, height, width), X, torch.channels_last)
     by, Y = transforms(X.dtype), found.permute(0, 2, 3, 1)
     for images, top, bottom in blocks(X.shape):
         begin, end, down = max(0, top - 1), min(height, bottom + 1), (bottom - top) // OUTPUT
@@ -269,7 +267,7 @@ def convolve_back(D: Tensor, kernels: Tensor) -> Tensor:
     """
     number, height, width, out = D.shape
     across, channels = math.ceil(width / OUTPUT), kernels.shape[1]
-    found = empty((number, channels, height, width), D).zero_()
+    found = empty((number, channels, height, width), D, torch.channels_last).zero_()
     by, X = transforms(D.dtype), found.permute(0, 2, 3, 1)
     for images, top, bottom in blocks(D.shape):
         begin, end, down = max(0, top - 1), min(height, bottom + 1), (bottom - top) // OUTPUT
@@ -283,12 +281,6 @@ def convolve_back(D: Tensor, kernels: Tensor) -> Tensor:
         total = overlapped(tiles.permute(2, 3, 0, 4, 1, 5))
         X[images, begin:end] += total[:, begin - top + 1 : end - top + 1, 1 : width + 1]
     return found
-
-
-def empty(shape: Sequence[int], like: Tensor) -> Tensor:
-    """Room for features (N, C, H, W) with the channels last."""
-    order = torch.channels_last
-    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=order)
 
 
 def overlapped(tiles: Tensor) -> Tensor:

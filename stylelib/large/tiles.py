@@ -26,6 +26,7 @@ from stylelib.large.strips import Reach, Seeing, Strip, reaches_of, shape_after,
 from stylelib.large.sums import EVERYWHERE, Summed, Window
 from stylelib.layers import Layer, layer_index
 from stylelib.precision import Precision
+from stylelib.speed import empty, order_of
 
 __all__ = ["TiledFeatures"]
 
@@ -168,17 +169,6 @@ class Cropped(torch.autograd.Function):
 def in_place(layer: nn.Module) -> bool:
     """Whether a layer may change its input, which overlapping tiles share."""
     return any(getattr(part, "inplace", False) for part in layer.modules())
-
-
-def order_of(F: Tensor) -> torch.memory_format:
-    """The memory order of features (N, C, H, W): whether a position's channels are together."""
-    together = F.shape[1] > 1 and F.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if together else torch.contiguous_format
-
-
-def empty(shape: Sequence[int], like: Tensor, order: torch.memory_format) -> Tensor:
-    """An empty tensor of a shape in a memory order, of the dtype and device of another."""
-    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=order)
 
 
 class Tiled(torch.autograd.Function):
